@@ -1,0 +1,42 @@
+//! The state of a machine, outside of it.
+
+use bytes::Bytes;
+
+/// Bytes of one page of a [`Memory`].
+pub const PAGE_BYTES: usize = 4096;
+
+/// A machine's whole state: linear memory with its zero pages left out. A machine without linear memory keeps
+/// its own encoding in the pages.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Memory {
+    /// Size of the linear memory, bytes.
+    pub size_bytes: u64,
+    /// Pages that are not all zero: index (in pages) and exactly [`PAGE_BYTES`] bytes, ascending.
+    pub pages: Vec<(u64, Bytes)>,
+}
+
+impl Memory {
+    /// The whole linear memory, zero pages included: what `/state` answers.
+    pub fn to_dense(&self) -> Vec<u8> {
+        let mut dense = vec![0; self.size_bytes as usize];
+        for (index, page) in &self.pages {
+            let at = *index as usize * PAGE_BYTES;
+            let end = (at + PAGE_BYTES).min(dense.len());
+            dense[at..end].copy_from_slice(&page[..end - at]);
+        }
+        dense
+    }
+
+    /// A linear memory with its zero pages left out.
+    pub fn from_dense(dense: &[u8]) -> Memory {
+        let mut pages = Vec::new();
+        for (index, page) in dense.chunks(PAGE_BYTES).enumerate() {
+            if page.iter().any(|&byte| byte != 0) {
+                let mut whole = vec![0; PAGE_BYTES];
+                whole[..page.len()].copy_from_slice(page);
+                pages.push((index as u64, Bytes::from(whole)));
+            }
+        }
+        Memory { size_bytes: dense.len() as u64, pages }
+    }
+}

@@ -1,0 +1,1 @@
+//! Large values by name: checkpoints and compiled modules.

@@ -1,0 +1,151 @@
+//! The durable log and its index, and blobs: what a node keeps.
+//!
+//! The log is the truth: an append-only segment log with group commit. The index only says where in the log a
+//! key's value stands; it can be thrown away and is then rebuilt. Nothing here knows what the values mean.
+
+mod blobs;
+mod disk;
+mod memory;
+mod segment;
+
+use std::ops::Bound;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+
+pub use blobs::{Blobs, DiskBlobs, MemoryBlobs};
+pub use disk::{DiskStore, Options};
+pub use memory::MemoryStore;
+
+/// A set of keys that belong together, by name: `su.entry`. At most 64 bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Space(pub &'static str);
+
+/// Changes that become durable and visible together, or not at all.
+#[derive(Debug, Clone, Default)]
+pub struct Batch {
+    /// In order; a later change to the same key wins. `None` deletes.
+    pub changes: Vec<(Space, Bytes, Option<Bytes>)>,
+}
+
+impl Batch {
+    /// An empty batch.
+    pub fn new() -> Batch {
+        Batch::default()
+    }
+
+    /// Sets a key.
+    pub fn put(&mut self, space: Space, key: impl Into<Bytes>, value: impl Into<Bytes>) -> &mut Batch {
+        self.changes.push((space, key.into(), Some(value.into())));
+        self
+    }
+
+    /// Removes a key.
+    pub fn delete(&mut self, space: Space, key: impl Into<Bytes>) -> &mut Batch {
+        self.changes.push((space, key.into(), None));
+        self
+    }
+}
+
+/// Which end a scan starts from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Smallest key first.
+    Ascending,
+    /// Largest key first.
+    Descending,
+}
+
+/// Keeps keys and values, in order, durably.
+///
+/// Any number of threads may call; nothing here blocks for long except a rebuild at opening.
+pub trait Store: Send + Sync {
+    /// Takes a batch into the queue at once, in the order of the calls; what is returned resolves when the batch
+    /// is durable and visible to reads. It need not be polled for the batch to be written. Batches become
+    /// durable in order: a batch that is durable means that all before it are.
+    fn append(&self, batch: Batch) -> Appended;
+
+    /// The value of a key.
+    fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, Error>;
+
+    /// Keys and values in a range, at most `limit`.
+    fn scan(
+        &self,
+        space: Space,
+        range: (Bound<&[u8]>, Bound<&[u8]>),
+        order: Order,
+        limit: usize,
+    ) -> Result<Vec<(Bytes, Bytes)>, Error>;
+}
+
+/// A batch on its way to the disk. Resolves when it is there.
+pub struct Appended(futures_channel::oneshot::Receiver<Result<(), Error>>);
+
+impl Appended {
+    /// One that resolves when told.
+    pub(crate) fn pending() -> (futures_channel::oneshot::Sender<Result<(), Error>>, Appended) {
+        let (tell, told) = futures_channel::oneshot::channel();
+        (tell, Appended(told))
+    }
+
+    /// Blocks this thread until the batch is durable. Not for async code.
+    pub fn wait(self) -> Result<(), Error> {
+        futures_executor::block_on(self)
+    }
+}
+
+impl Future for Appended {
+    type Output = Result<(), Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(cx).map(|told| told.unwrap_or(Err(Error::Poisoned)))
+    }
+}
+
+/// What a store could not do.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// The operating system refused.
+    #[error("could not {what} {path}: {why}")]
+    Io {
+        /// The act.
+        what: &'static str,
+        /// The file.
+        path: String,
+        /// The operating system's words.
+        why: String,
+    },
+    /// A record in the middle of the log is not what was written.
+    #[error("the log is damaged: {path} at byte {at}: {why}")]
+    Damaged {
+        /// The segment.
+        path: String,
+        /// Where in it.
+        at: u64,
+        /// What is wrong there.
+        why: String,
+    },
+    /// Another process has it open.
+    #[error("{path} is in use by another process")]
+    InUse {
+        /// The folder.
+        path: String,
+    },
+    /// A write failed earlier; nothing is accepted until a restart.
+    #[error("an earlier write failed: nothing is accepted until this node is restarted")]
+    Poisoned,
+    /// The index failed.
+    #[error("the index failed: {0}")]
+    Index(String),
+    /// Over a bound.
+    #[error("{what} is {size} bytes; at most {max} are accepted")]
+    TooLarge {
+        /// What.
+        what: &'static str,
+        /// How large it is.
+        size: usize,
+        /// How large it may be.
+        max: usize,
+    },
+}

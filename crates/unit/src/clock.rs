@@ -1,0 +1,9 @@
+//! Time, as a unit is told it.
+
+use protocol::Timestamp;
+
+/// Tells the time. Only a node knows the real one; a simulation has its own.
+pub trait Clock: Send + Sync {
+    /// Milliseconds since 1970.
+    fn now(&self) -> Timestamp;
+}

@@ -1,0 +1,101 @@
+//! The contract of a compute unit.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use protocol::{Address, Height, Id, Json, Outcome, ProcessId, Tags, Timestamp};
+
+use crate::{Page, Result, Sort};
+
+/// Says what came of a message.
+#[async_trait]
+pub trait Compute: Send + Sync {
+    /// The outcome of a message of a process, by message id or assignment id (the process's own id: its boot).
+    /// Evaluates up to it and waits for that.
+    async fn result(&self, process: ProcessId, message: Id) -> Result<Arc<Outcome>>;
+
+    /// Outcomes that are there already, cron included, errors included. Evaluates nothing.
+    async fn results(&self, process: ProcessId, query: OutcomeQuery) -> Result<Page<Evaluated>>;
+
+    /// Outcomes of cron messages, evaluated up to now. Always ascending.
+    async fn cron(&self, process: ProcessId, query: OutcomeQuery) -> Result<Page<Evaluated>>;
+
+    /// What a message would do after the message `at` (or now). Touches no state.
+    async fn dry_run(&self, process: ProcessId, message: DryRun, at: Option<Id>) -> Result<Outcome>;
+
+    /// The memory of a process as of the newest evaluation not after `to` (or now).
+    async fn state(&self, process: ProcessId, to: Option<Timestamp>) -> Result<StateAt>;
+
+    /// The wallet of this unit.
+    async fn address(&self) -> Result<Address>;
+}
+
+/// Where an outcome stands among all of its process: by timestamp, then ordinate (a number), then cron (none first).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cursor {
+    /// Of the message, or when the cron was due.
+    pub timestamp: Timestamp,
+    /// The slot; for cron, the slot of the message before it. `None` for a cursor that is a bare timestamp.
+    pub ordinate: Option<u64>,
+    /// Which cron, for example `0-10-minutes`.
+    pub cron: Option<String>,
+    /// The order it was taken in, if it says. It beats the order that a query asks for.
+    pub sort: Option<Sort>,
+}
+
+/// Which outcomes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OutcomeQuery {
+    /// Exclusive lower bound, whatever the order.
+    pub from: Option<Cursor>,
+    /// Inclusive upper bound.
+    pub to: Option<Cursor>,
+    /// The order, unless a cursor says another.
+    pub sort: Sort,
+    /// At most that many.
+    pub limit: usize,
+}
+
+/// An outcome and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Evaluated {
+    /// Where it stands.
+    pub cursor: Cursor,
+    /// What evaluated: the message's id; none for cron.
+    pub message: Option<Id>,
+    /// What came of it.
+    pub outcome: Arc<Outcome>,
+}
+
+/// A message that nobody signed, to see what would come of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are the wire's: protocol/04-cu.md section 4.10")]
+pub struct DryRun {
+    pub id: Option<String>,
+    pub signature: Option<String>,
+    pub data: Option<Json>,
+    pub owner: String,
+    /// Default: the process.
+    pub target: Option<String>,
+    pub anchor: Option<Option<String>>,
+    pub forwarded_by: Option<String>,
+    pub tags: Tags,
+    /// Default: that of the last evaluation.
+    pub timestamp: Option<u64>,
+    /// Default: that of the last evaluation.
+    pub block_height: Option<u64>,
+}
+
+/// A memory and what it is the memory of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateAt {
+    /// The whole linear memory.
+    pub memory: Bytes,
+    /// Of the last evaluation.
+    pub timestamp: Timestamp,
+    /// Of the last evaluation.
+    pub ordinate: u64,
+    /// Of the last evaluation.
+    pub block_height: Height,
+}

@@ -1,0 +1,24 @@
+//! The four contracts of an ao computer.
+//!
+//! A message enters through a [`Messenger`], which has a [`Scheduler`] give it a place in its process's schedule,
+//! asks a [`Compute`] what it does there, and sends on whatever it says. The [`Weave`] remembers everything.
+//!
+//! A *unit* implements one. *HTTP* carries one. A *policy* wraps one. A *fault* wraps one. A *node* chooses which.
+
+mod arweave;
+mod clock;
+mod compute;
+mod error;
+mod messenger;
+mod page;
+mod scheduler;
+mod weave;
+
+pub use arweave::Arweave;
+pub use clock::Clock;
+pub use compute::{Compute, Cursor, DryRun, Evaluated, OutcomeQuery, StateAt};
+pub use error::{Error, Kind, Result};
+pub use messenger::{Messenger, Receipt, Trace, TraceKind, TraceQuery, TraceRelation};
+pub use page::{Page, Sort};
+pub use scheduler::{AssignRequest, ProcessRecord, Scheduled, Scheduler, SlotRange};
+pub use weave::{BlockRef, Found, Query, TagFilter, Tip, Weave};

@@ -1,0 +1,103 @@
+//! The contract of a messenger unit.
+
+use async_trait::async_trait;
+use protocol::{Address, DataItem, Id, ProcessId, Timestamp};
+
+use crate::{AssignRequest, Page, Result};
+
+/// Takes messages in and carries their consequences out.
+#[async_trait]
+pub trait Messenger: Send + Sync {
+    /// Accepts a signed item and has it scheduled. When this returns, the item has its slot and what follows from it
+    /// will be pushed, whatever crashes. An item that was sent before is accepted again and pushed once.
+    async fn send(&self, item: DataItem) -> Result<Receipt>;
+
+    /// Has something assigned that exists already, and pushes what follows.
+    async fn assign(&self, request: AssignRequest) -> Result<Receipt>;
+
+    /// Starts running the cron of the process that the item targets. Only the process's owner may.
+    async fn monitor(&self, request: DataItem) -> Result<()>;
+
+    /// Stops it. Only the process's owner may.
+    async fn unmonitor(&self, request: DataItem) -> Result<()>;
+
+    /// Pushes the outcome of a message, or only element `index` of its messages. Anyone may; twice has no effect.
+    async fn push(&self, process: ProcessId, message: Id, index: Option<usize>) -> Result<()>;
+
+    /// What happened to messages and what followed from them.
+    async fn traces(&self, query: TraceQuery) -> Result<Page<Trace>>;
+
+    /// The wallet that signs pushed messages: what processes name as `Authority`.
+    async fn address(&self) -> Result<Address>;
+}
+
+/// Word that something is taken in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// The item's id; for an assignment, the id of the Assignment item.
+    pub id: Id,
+}
+
+/// Which traces.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TraceQuery {
+    /// Of this process.
+    pub process: Option<ProcessId>,
+    /// Of this kind; default messages.
+    pub kind: Option<TraceKind>,
+    /// Whose id contains this.
+    pub id: Option<String>,
+    /// Of the tree of messages that has this root.
+    pub root: Option<Id>,
+    /// Whose wallet contains this.
+    pub wallet: Option<String>,
+    /// Skips that many.
+    pub skip: usize,
+    /// At most that many.
+    pub limit: usize,
+}
+
+/// One step in a tree of messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trace {
+    /// What was sent, spawned or assigned.
+    pub message: Id,
+    /// To which process.
+    pub process: Option<ProcessId>,
+    /// Who signed the first message of the tree.
+    pub wallet: Option<Address>,
+    /// The message whose outcome sent this one.
+    pub parent: Option<Id>,
+    /// The first message of the tree.
+    pub root: Id,
+    /// When.
+    pub timestamp: Timestamp,
+    /// What it is.
+    pub kind: TraceKind,
+    /// How it stands to what was asked for.
+    pub relation: TraceRelation,
+    /// What went wrong with it, if anything.
+    pub error: Option<String>,
+}
+
+/// What a step is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TraceKind {
+    /// A message.
+    Message,
+    /// A process.
+    Spawn,
+    /// An assignment.
+    Assign,
+}
+
+/// How a step stands to what was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TraceRelation {
+    /// It is what was asked for.
+    Root,
+    /// It led to it.
+    Ancestor,
+    /// It followed from it.
+    Descendant,
+}

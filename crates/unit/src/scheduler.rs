@@ -1,0 +1,104 @@
+//! The contract of a scheduler unit.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use protocol::{Address, Assignment, DataItem, Height, Id, Item, ProcessId, Slot, Timestamp};
+
+use crate::{Page, Result, Tip};
+
+/// Gives every message of a process its slot.
+///
+/// No assignment is seen outside before its signed bytes are durable. The same item always gets the same slot,
+/// whoever sends it again. Timestamps are strictly increasing within a schedule. The process itself has slot 0.
+#[async_trait]
+pub trait Scheduler: Send + Sync {
+    /// Assigns the next slot to a Process or Message item; for an item that has one already, answers with that.
+    async fn schedule(&self, item: DataItem) -> Result<Scheduled>;
+
+    /// Assigns a message or transaction that is on the weave (or in this scheduler's log) to a process.
+    async fn assign(&self, request: AssignRequest) -> Result<Scheduled>;
+
+    /// What a message id or an assignment id has in that process's schedule. The process's own id finds slot 0.
+    /// Without a process: the oldest assignment of the message.
+    async fn find(&self, process: Option<ProcessId>, id: Id) -> Result<Scheduled>;
+
+    /// A part of a schedule, ascending.
+    async fn schedule_page(&self, process: ProcessId, range: SlotRange, limit: usize) -> Result<Page<Scheduled>>;
+
+    /// The newest entry of a schedule; slot 0 if there is no message yet.
+    async fn latest(&self, process: ProcessId) -> Result<Scheduled>;
+
+    /// The process's item and where its schedule began.
+    async fn process(&self, process: ProcessId) -> Result<ProcessRecord>;
+
+    /// The scheduler's time and the weave's height as it knows it.
+    async fn now(&self) -> Result<Tip>;
+
+    /// The wallet that signs the assignments.
+    async fn address(&self) -> Result<Address>;
+}
+
+/// An entry of a schedule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scheduled {
+    /// What has the slot, where it was delivered with the request (slot 0: the Process item). `None` for an
+    /// assignment of something that is on the weave: whoever evaluates it fetches it there.
+    pub message: Option<Arc<Item>>,
+    /// The signed assignment.
+    pub assignment: Arc<Assignment>,
+}
+
+impl Scheduled {
+    /// The id of what has the slot: the message, the assigned transaction, or at slot 0 the process.
+    pub fn message_id(&self) -> Id {
+        match (&self.message, self.assignment.message) {
+            (_, Some(id)) => id,
+            (Some(message), None) => message.id,
+            (None, None) => self.assignment.process.into(),
+        }
+    }
+}
+
+/// A wish to have something assigned that exists already.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AssignRequest {
+    /// To which process.
+    pub process: ProcessId,
+    /// What: a message, a data item, a transaction.
+    pub message: Id,
+    /// It is a base-layer transaction and needs as many confirmations as the process's `Settlement-Depth` says.
+    pub base_layer: bool,
+    /// Fields that the evaluation shall not see: `Data`, `Tags`, `Signature`, `Anchor`, `Owner`.
+    pub exclude: Vec<String>,
+}
+
+/// Which part of a schedule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SlotRange {
+    /// By timestamp: after `after`, up to and including `to`.
+    Time {
+        /// Exclusive; `None` starts at slot 0.
+        after: Option<Timestamp>,
+        /// Inclusive.
+        to: Option<Timestamp>,
+    },
+    /// By slot: after `after`, up to and including `to`.
+    Slots {
+        /// Exclusive; `None` starts at slot 0.
+        after: Option<Slot>,
+        /// Inclusive.
+        to: Option<Slot>,
+    },
+}
+
+/// A process as its scheduler knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProcessRecord {
+    /// The Process item.
+    pub item: Arc<Item>,
+    /// Timestamp of slot 0.
+    pub timestamp: Timestamp,
+    /// Height of the weave at slot 0.
+    pub block_height: Height,
+}

@@ -1,0 +1,105 @@
+//! The contract of the weave, as units use it.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use protocol::{Address, DataItem, Height, Id, Item, Timestamp};
+
+use crate::{Page, Result, Sort};
+
+/// Remembers forever.
+#[async_trait]
+pub trait Weave: Send + Sync {
+    /// Accepts an item for permanent storage. Verifies it. Twice is once.
+    async fn upload(&self, item: DataItem) -> Result<()>;
+
+    /// An item or a transaction, with its data.
+    async fn get(&self, id: Id) -> Result<Found>;
+
+    /// How many blocks deep it is; `None` while it waits for a block.
+    async fn confirmations(&self, id: Id) -> Result<Option<u64>>;
+
+    /// Items and transactions that match, without their data.
+    async fn query(&self, query: Query) -> Result<Page<Found>>;
+
+    /// The newest block.
+    async fn tip(&self) -> Result<Tip>;
+
+    /// Blocks from a height on, ascending, at most `limit`.
+    async fn blocks(&self, from: Height, limit: usize) -> Result<Vec<BlockRef>>;
+
+    /// Whether some wallet of that address is known: it signed something or has a balance.
+    async fn knows_wallet(&self, address: Address) -> Result<bool>;
+}
+
+/// Something on the weave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// What it says.
+    pub item: Arc<Item>,
+    /// Whether it is a transaction of the base layer rather than a data item.
+    pub base_layer: bool,
+    /// The block that has it; `None` while it waits for one.
+    pub block: Option<BlockRef>,
+}
+
+/// Which items. Lists are alternatives within and all must hold between; an empty list asks nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Query {
+    /// One of these.
+    pub ids: Vec<Id>,
+    /// Signed by one of these.
+    pub owners: Vec<Address>,
+    /// For one of these.
+    pub recipients: Vec<Id>,
+    /// Every one of these.
+    pub tags: Vec<TagFilter>,
+    /// After the item with this cursor, as an earlier page gave it.
+    pub after: Option<String>,
+    /// By height.
+    pub sort: Sort,
+    /// At most that many.
+    pub limit: usize,
+}
+
+/// A tag that must be there, or must not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TagFilter {
+    /// Exactly this name.
+    pub name: String,
+    /// One of these values.
+    pub values: Vec<String>,
+    /// `NEQ`: no such pair.
+    pub negated: bool,
+}
+
+impl Query {
+    /// A query by tags that must all be there.
+    pub fn tagged<'a>(tags: impl IntoIterator<Item = (&'a str, &'a str)>) -> Query {
+        let filter = |(name, value): (&str, &str)| TagFilter {
+            name: name.to_owned(),
+            values: vec![value.to_owned()],
+            negated: false,
+        };
+        Query { tags: tags.into_iter().map(filter).collect(), limit: 100, ..Query::default() }
+    }
+}
+
+/// A time and a height.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tip {
+    /// Milliseconds.
+    pub timestamp: Timestamp,
+    /// Of the newest block.
+    pub height: Height,
+}
+
+/// A block, in short.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlockRef {
+    /// Its height.
+    pub height: Height,
+    /// Its time, in whole seconds, as ms.
+    pub timestamp: Timestamp,
+}
+
