@@ -9,6 +9,8 @@ mod arweave;
 mod clock;
 mod compute;
 mod error;
+#[cfg(feature = "fakes")]
+pub mod fakes;
 mod messenger;
 mod page;
 mod scheduler;
