@@ -1,1 +1,230 @@
 //! Large values by name: checkpoints and compiled modules.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+
+use crate::Error;
+
+/// The longest name, in bytes.
+pub const BLOB_NAME_MAX: usize = 512;
+
+/// Keeps large values by name.
+///
+/// A name is a relative path of `A-Z a-z 0-9 . _ -` and `/`, such as `checkpoint/3kX.../412`; no part of it is empty or
+/// starts with a full stop. All calls may block on the disk: async code goes through `spawn_blocking`.
+pub trait Blobs: Send + Sync {
+    /// Keeps `bytes` under `name`, replacing what was there. When this returns, it survives a crash; in a crash
+    /// before that, either the old value is there or the new one, whole.
+    fn put(&self, name: &str, bytes: &[u8]) -> Result<(), Error>;
+
+    /// What is kept under `name`. Bytes that are not what was put are refused as [`Error::Damaged`].
+    fn get(&self, name: &str) -> Result<Option<Bytes>, Error>;
+
+    /// Forgets `name`. It is no error if it does not exist.
+    fn delete(&self, name: &str) -> Result<(), Error>;
+
+    /// The names that start with `prefix`, sorted.
+    fn list(&self, prefix: &str) -> Result<Vec<String>, Error>;
+}
+
+/// Blobs as files in a folder.
+///
+/// A file is the value and its BLAKE3 hash, so that damage is noticed before it is believed: a compiled module is
+/// machine code, a checkpoint is the state of a process.
+#[derive(Debug)]
+pub struct DiskBlobs {
+    folder: PathBuf,
+    /// Makes the temporary names of concurrent puts differ.
+    serial: AtomicU64,
+}
+
+/// Files under construction live here; no blob's name can start with a full stop.
+const TEMPORARY: &str = ".temporary";
+const HASH_LEN: usize = blake3::OUT_LEN;
+
+impl DiskBlobs {
+    /// Opens the folder, makes it if there is none, and clears away what a crash left half-written. One process at
+    /// a time: a node opens its [`DiskStore`](crate::DiskStore) first, which holds the lock.
+    pub fn open(folder: impl Into<PathBuf>) -> Result<DiskBlobs, Error> {
+        let folder = folder.into();
+        let temporary = folder.join(TEMPORARY);
+        match fs::remove_dir_all(&temporary) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(Error::io("clear", &temporary, &error));
+            }
+            _ => {}
+        }
+        fs::create_dir_all(&temporary).map_err(|error| Error::io("make", &temporary, &error))?;
+        Ok(DiskBlobs { folder, serial: AtomicU64::new(0) })
+    }
+
+    fn path(&self, name: &str) -> Result<PathBuf, Error> {
+        check_name(name)?;
+        Ok(self.folder.join(name))
+    }
+}
+
+impl Blobs for DiskBlobs {
+    fn put(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
+        let path = self.path(name)?;
+        let parent = path.parent().expect("a blob lies in the folder or below it");
+        make_folders(&self.folder, parent).map_err(|error| Error::io("make", parent, &error))?;
+        let serial = self.serial.fetch_add(1, Ordering::Relaxed);
+        let temporary = self.folder.join(TEMPORARY).join(serial.to_string());
+        let written = write(&temporary, bytes).and_then(|()| fs::rename(&temporary, &path));
+        if let Err(error) = written {
+            // Only tidiness: the next opening clears the folder.
+            let _ = fs::remove_file(&temporary);
+            return Err(Error::io("write", &path, &error));
+        }
+        sync_folder(parent).map_err(|error| Error::io("sync", parent, &error))
+    }
+
+    fn get(&self, name: &str) -> Result<Option<Bytes>, Error> {
+        let path = self.path(name)?;
+        let mut bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            // A name can be a folder of other names, or go below a blob: neither is a blob.
+            Err(error) if is_absent(&error) => return Ok(None),
+            Err(error) => return Err(Error::io("read", &path, &error)),
+        };
+        let damaged = |at: usize, why: &str| Error::Damaged {
+            path: path.display().to_string(),
+            at: at as u64,
+            why: why.to_owned(),
+        };
+        let Some(len) = bytes.len().checked_sub(HASH_LEN) else {
+            return Err(damaged(bytes.len(), "the file is shorter than its hash"));
+        };
+        if blake3::hash(&bytes[..len]) != bytes[len..] {
+            return Err(damaged(0, "the hash at its end is another one"));
+        }
+        bytes.truncate(len);
+        Ok(Some(Bytes::from(bytes)))
+    }
+
+    fn delete(&self, name: &str) -> Result<(), Error> {
+        let path = self.path(name)?;
+        match fs::remove_file(&path) {
+            Ok(()) => {
+                let parent = path.parent().expect("a blob lies in the folder or below it");
+                sync_folder(parent).map_err(|error| Error::io("sync", parent, &error))
+            }
+            Err(error) if is_absent(&error) => Ok(()),
+            Err(error) => Err(Error::io("delete", &path, &error)),
+        }
+    }
+
+    fn list(&self, prefix: &str) -> Result<Vec<String>, Error> {
+        let mut names = Vec::new();
+        let mut folders = vec![String::new()];
+        while let Some(folder) = folders.pop() {
+            let path = self.folder.join(&folder);
+            let refused = |error: &io::Error| Error::io("list", &path, error);
+            for entry in fs::read_dir(&path).map_err(|error| refused(&error))? {
+                let entry = entry.map_err(|error| refused(&error))?;
+                let Some(name) = entry.file_name().to_str().map(|name| format!("{folder}{name}")) else {
+                    continue;
+                };
+                if entry.file_type().map_err(|error| refused(&error))?.is_dir() {
+                    let below = format!("{name}/");
+                    // Only folders that can hold a match are walked.
+                    if below.starts_with(prefix) || prefix.starts_with(&below) {
+                        folders.push(below);
+                    }
+                } else if name.starts_with(prefix) && check_name(&name).is_ok() {
+                    names.push(name);
+                }
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+}
+
+/// Blobs in memory.
+#[derive(Debug, Default)]
+pub struct MemoryBlobs {
+    blobs: Mutex<BTreeMap<String, Bytes>>,
+}
+
+impl MemoryBlobs {
+    /// None yet.
+    pub fn new() -> MemoryBlobs {
+        MemoryBlobs::default()
+    }
+
+    fn blobs(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Bytes>> {
+        self.blobs.lock().expect("nothing panics while it holds this lock")
+    }
+}
+
+impl Blobs for MemoryBlobs {
+    fn put(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
+        check_name(name)?;
+        self.blobs().insert(name.to_owned(), Bytes::copy_from_slice(bytes));
+        Ok(())
+    }
+
+    fn get(&self, name: &str) -> Result<Option<Bytes>, Error> {
+        check_name(name)?;
+        Ok(self.blobs().get(name).cloned())
+    }
+
+    fn delete(&self, name: &str) -> Result<(), Error> {
+        check_name(name)?;
+        self.blobs().remove(name);
+        Ok(())
+    }
+
+    fn list(&self, prefix: &str) -> Result<Vec<String>, Error> {
+        Ok(self.blobs().keys().filter(|name| name.starts_with(prefix)).cloned().collect())
+    }
+}
+
+fn check_name(name: &str) -> Result<(), Error> {
+    let safe = |part: &str| {
+        !part.is_empty()
+            && !part.starts_with('.')
+            && part.len() <= 255
+            && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+    };
+    if name.len() <= BLOB_NAME_MAX && name.split('/').all(safe) {
+        return Ok(());
+    }
+    Err(Error::BlobName { name: name.chars().take(80).collect() })
+}
+
+fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(bytes)?;
+    file.write_all(blake3::hash(bytes).as_bytes())?;
+    file.sync_all()
+}
+
+/// Makes the folders from `root` down to `folder`, durably: a new folder is only there once its parent is synced.
+fn make_folders(root: &Path, folder: &Path) -> io::Result<()> {
+    if folder.is_dir() || folder == root {
+        return Ok(());
+    }
+    let parent = folder.parent().expect("the walk ends at the root");
+    make_folders(root, parent)?;
+    match fs::create_dir(folder) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
+        _ => sync_folder(parent),
+    }
+}
+
+pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::IsADirectory | ErrorKind::NotADirectory)
+}

@@ -4,18 +4,16 @@
 //! key's value stands; it can be thrown away and is then rebuilt. Nothing here knows what the values mean.
 
 mod blobs;
-mod disk;
 mod memory;
-mod segment;
 
 use std::ops::Bound;
+use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
-pub use blobs::{Blobs, DiskBlobs, MemoryBlobs};
-pub use disk::{DiskStore, Options};
+pub use blobs::{BLOB_NAME_MAX, Blobs, DiskBlobs, MemoryBlobs};
 pub use memory::MemoryStore;
 
 /// A set of keys that belong together, by name: `su.entry`. At most 64 bytes.
@@ -135,9 +133,12 @@ pub enum Error {
     /// A write failed earlier; nothing is accepted until a restart.
     #[error("an earlier write failed: nothing is accepted until this node is restarted")]
     Poisoned,
-    /// The index failed.
-    #[error("the index failed: {0}")]
-    Index(String),
+    /// A blob cannot have that name.
+    #[error("{name:?} cannot name a blob: a name is a relative path of A-Z, a-z, 0-9, '.', '_', '-' and '/'")]
+    BlobName {
+        /// The name, or the first part of a long one.
+        name: String,
+    },
     /// Over a bound.
     #[error("{what} is {size} bytes; at most {max} are accepted")]
     TooLarge {
@@ -148,4 +149,22 @@ pub enum Error {
         /// How large it may be.
         max: usize,
     },
+}
+
+impl Error {
+    pub(crate) fn io(what: &'static str, path: &Path, error: &std::io::Error) -> Error {
+        Error::Io { what, path: path.display().to_string(), why: error.to_string() }
+    }
+}
+
+/// Whether no key lies in the range. `BTreeMap::range` panics on ranges that end before they start; here they are
+/// merely empty.
+fn is_empty_range(range: (Bound<&[u8]>, Bound<&[u8]>)) -> bool {
+    match range {
+        (Bound::Unbounded, _) | (_, Bound::Unbounded) => false,
+        (Bound::Included(start), Bound::Included(end)) => start > end,
+        (Bound::Included(start) | Bound::Excluded(start), Bound::Excluded(end) | Bound::Included(end)) => {
+            start >= end
+        }
+    }
 }
