@@ -3,14 +3,22 @@
 //! `signature type u16 LE | signature | owner | target flag [32] | anchor flag [32] | tag count u64 LE |
 //! tag bytes length u64 LE | tag bytes (Avro) | data`.
 
-use std::ops::Deref;
+mod bundle;
+pub mod tags;
+
+use std::ops::{Deref, Range};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use bytes::Bytes;
+use bytes::{BufMut as _, Bytes, BytesMut};
 
-use crate::crypto::{self, Wallet};
+use crate::crypto::{self, SignatureType, Wallet};
+use crate::deep_hash;
+use crate::id::Id;
 use crate::item::{Draft, Item};
+use crate::tag::Tags;
+
+pub use bundle::{Entry, bundle, bundle_index, parse_bundle, parse_entry};
 
 /// A data item: what it says, and the exact bytes that say it.
 ///
@@ -24,7 +32,7 @@ pub struct DataItem {
 struct Inner {
     bytes: Bytes,
     /// Where in `bytes` the raw tag bytes are: they are hashed as they came.
-    tag_bytes: std::ops::Range<usize>,
+    tag_bytes: Range<usize>,
     item: Item,
     verified: AtomicBool,
 }
@@ -44,7 +52,7 @@ pub enum Error {
     #[error("the signature of {id} is not valid: {why}")]
     Signature {
         /// Which item.
-        id: crate::Id,
+        id: Id,
         /// Why.
         why: &'static str,
     },
@@ -56,8 +64,16 @@ pub enum Error {
 impl DataItem {
     /// Reads one data item that fills `bytes`. Does not check the signature: see [`DataItem::verify`].
     pub fn parse(bytes: Bytes) -> Result<DataItem, Error> {
-        let _ = bytes;
-        todo!("protocol helper")
+        let layout = Layout::read(&bytes)?;
+        let tags = tags::decode(&bytes[layout.tags.clone()])?;
+        if tags.0.len() as u64 != layout.tag_count {
+            return Err(Error::Malformed {
+                what: "the tags are not as many as it says",
+                at: layout.tags.start,
+            });
+        }
+        let id = Id::of_signature(&bytes[layout.signature.clone()]);
+        Ok(DataItem::assemble(bytes, layout, id, tags, false))
     }
 
     /// Checks the signature against the owner, over the bytes that came in. Remembered.
@@ -74,8 +90,42 @@ impl DataItem {
 
     /// Signs a draft. The result counts as verified.
     pub fn sign(wallet: &Wallet, draft: Draft) -> Result<DataItem, Error> {
-        let _ = (wallet, draft);
-        todo!("protocol helper")
+        let kind = wallet.signature_type();
+        let tag_bytes = tags::encode(&draft.tags)?;
+        let target = draft.target.as_ref().map(|id| &id.0);
+        let len = 2 + kind.signature_len() + kind.owner_len() + 82 + tag_bytes.len() + draft.data.len();
+        let mut bytes = BytesMut::with_capacity(len);
+        bytes.put_u16_le(kind.number());
+        bytes.put_bytes(0, kind.signature_len());
+        bytes.put_slice(wallet.owner());
+        for optional in [target, draft.anchor.as_ref()] {
+            bytes.put_u8(optional.is_some().into());
+            bytes.put_slice(optional.map_or(&[][..], |id| id));
+        }
+        bytes.put_u64_le(draft.tags.0.len() as u64);
+        bytes.put_u64_le(tag_bytes.len() as u64);
+        bytes.put_slice(&tag_bytes);
+        bytes.put_slice(&draft.data);
+
+        let layout = Layout::read(&bytes).expect("it was written just above");
+        let signature = wallet.sign(&layout.signing_hash(&bytes));
+        bytes[layout.signature.clone()].copy_from_slice(&signature);
+        Ok(DataItem::assemble(bytes.freeze(), layout, Id::of_signature(&signature), draft.tags, true))
+    }
+
+    fn assemble(bytes: Bytes, layout: Layout, id: Id, tags: Tags, verified: bool) -> DataItem {
+        let item = Item {
+            id,
+            signature_type: layout.kind,
+            signature: bytes.slice(layout.signature),
+            owner: bytes.slice(layout.owner),
+            target: Id::from_slice(&bytes[layout.target]),
+            anchor: bytes.slice(layout.anchor),
+            tags,
+            data: bytes.slice(layout.data),
+        };
+        let verified = AtomicBool::new(verified);
+        DataItem { inner: Arc::new(Inner { bytes, tag_bytes: layout.tags, item, verified }) }
     }
 
     /// The exact bytes.
@@ -88,10 +138,11 @@ impl DataItem {
         &self.inner.item
     }
 
-    /// What was signed: the 48-byte deep hash.
-    fn signing_hash(&self) -> [u8; 48] {
-        let _ = &self.inner.tag_bytes;
-        todo!("protocol helper")
+    /// What was signed: the deep hash of everything but the signature.
+    pub fn signing_hash(&self) -> deep_hash::Hash {
+        let target = self.target.as_ref().map_or(&[][..], |id| &id.0);
+        let tags = &self.inner.bytes[self.inner.tag_bytes.clone()];
+        signing_hash(self.signature_type, [&self.owner, target, &self.anchor, tags, &self.data])
     }
 }
 
@@ -111,14 +162,68 @@ impl PartialEq for DataItem {
 
 impl Eq for DataItem {}
 
-/// Reads a bundle (`count u256 LE`, then size and id of each, then the items): its items, unverified.
-pub fn parse_bundle(bytes: Bytes) -> Result<Vec<DataItem>, Error> {
-    let _ = bytes;
-    todo!("protocol helper")
+/// Where in an item's bytes its parts are. What is absent is an empty range.
+struct Layout {
+    kind: SignatureType,
+    signature: Range<usize>,
+    owner: Range<usize>,
+    target: Range<usize>,
+    anchor: Range<usize>,
+    tag_count: u64,
+    tags: Range<usize>,
+    data: Range<usize>,
 }
 
-/// Writes a bundle.
-pub fn bundle(items: &[DataItem]) -> Bytes {
-    let _ = items;
-    todo!("protocol helper")
+impl Layout {
+    fn read(bytes: &[u8]) -> Result<Layout, Error> {
+        let mut at = 0;
+        let mut take = |len: usize| {
+            let end = at + len;
+            let range = at..end;
+            if end > bytes.len() {
+                return Err(Error::Malformed { what: "it is cut short", at: bytes.len() });
+            }
+            at = end;
+            Ok(range)
+        };
+        let kind = take(2)?;
+        let kind = SignatureType::from_number(u16::from_le_bytes([bytes[kind.start], bytes[kind.start + 1]]))
+            .ok_or(Error::Malformed { what: "its signature type is unknown", at: 0 })?;
+        let signature = take(kind.signature_len())?;
+        let owner = take(kind.owner_len())?;
+        let mut optional = |what| {
+            let flag = take(1)?;
+            match bytes[flag.start] {
+                0 => take(0),
+                1 => take(32),
+                _ => Err(Error::Malformed { what, at: flag.start }),
+            }
+        };
+        let target = optional("its target is neither there (1) nor absent (0)")?;
+        let anchor = optional("its anchor is neither there (1) nor absent (0)")?;
+        let mut number = || {
+            let range = take(8)?;
+            Ok(u64::from_le_bytes(bytes[range].try_into().expect("8 bytes")))
+        };
+        let tag_count = number()?;
+        let tag_len = number()?;
+        // Looked at before it is added to anything: it may be any number.
+        let tag_len = usize::try_from(tag_len).ok().filter(|len| *len <= tags::MAX_BYTES);
+        let tag_len = tag_len
+            .ok_or(Error::Malformed { what: "it has more than 4096 bytes of tags", at: anchor.end + 8 })?;
+        let tags = take(tag_len)?;
+        let data = tags.end..bytes.len();
+        Ok(Layout { kind, signature, owner, target, anchor, tag_count, tags, data })
+    }
+
+    fn signing_hash(&self, bytes: &[u8]) -> deep_hash::Hash {
+        let parts = [&self.owner, &self.target, &self.anchor, &self.tags, &self.data];
+        signing_hash(self.kind, parts.map(|range| &bytes[range.clone()]))
+    }
+}
+
+/// The deep hash of an item of that kind with these owner, target, anchor, tags and data.
+fn signing_hash(kind: SignatureType, parts: [&[u8]; 5]) -> deep_hash::Hash {
+    let head = deep_hash::List::of(8).blob("dataitem").blob("1").blob(kind.number().to_string());
+    parts.into_iter().fold(head, deep_hash::List::blob).finish()
 }

@@ -1,6 +1,11 @@
 //! Keys and signatures.
 
-use crate::id::Address;
+mod ed25519;
+mod ethereum;
+mod rsa;
+mod wallet;
+
+pub use wallet::{BadWallet, Wallet};
 
 /// How a data item is signed. Numbers as in ANS-104.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,78 +27,73 @@ pub enum SignatureType {
     TypedEthereum = 7,
 }
 
+impl SignatureType {
+    /// The type of that number, if we know it.
+    pub fn from_number(number: u16) -> Option<SignatureType> {
+        use SignatureType::*;
+        [Arweave, Ed25519, Ethereum, Solana, InjectedAptos, MultiAptos, TypedEthereum]
+            .into_iter()
+            .find(|kind| kind.number() == number)
+    }
+
+    /// Its number on the wire.
+    pub fn number(self) -> u16 {
+        self as u16
+    }
+
+    /// How many bytes a signature has.
+    pub fn signature_len(self) -> usize {
+        match self {
+            SignatureType::Arweave => 512,
+            SignatureType::Ed25519 | SignatureType::Solana | SignatureType::InjectedAptos => 64,
+            SignatureType::Ethereum | SignatureType::TypedEthereum => 65,
+            SignatureType::MultiAptos => ed25519::MULTI_SIGNATURE,
+        }
+    }
+
+    /// How many bytes a public key has.
+    pub fn owner_len(self) -> usize {
+        match self {
+            SignatureType::Arweave => 512,
+            SignatureType::Ed25519 | SignatureType::Solana | SignatureType::InjectedAptos => 32,
+            SignatureType::Ethereum => 65,
+            SignatureType::TypedEthereum => 42,
+            SignatureType::MultiAptos => ed25519::MULTI_OWNER,
+        }
+    }
+}
+
 /// Checks `signature` by `owner` over `message`. The error says why not.
-pub fn verify(kind: SignatureType, owner: &[u8], message: &[u8], signature: &[u8]) -> Result<(), &'static str> {
-    let _ = (kind, owner, message, signature);
-    todo!("protocol helper")
-}
-
-/// A private key: Arweave RSA (JWK), Ed25519 or secp256k1. Cheap to clone.
-#[derive(Clone)]
-pub struct Wallet(());
-
-/// Why a key cannot be read.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("cannot read the wallet: {0}")]
-pub struct BadWallet(pub &'static str);
-
-impl Wallet {
-    /// Reads a wallet: a JWK of kty RSA (as Arweave wallets are), OKP/Ed25519 or EC/secp256k1.
-    pub fn from_jwk(json: &str) -> Result<Wallet, BadWallet> {
-        let _ = json;
-        todo!("protocol helper")
+///
+/// There is one valid reading of every signature: no second recovery byte, no high `s`, no empty set of signers.
+pub fn verify(
+    kind: SignatureType,
+    owner: &[u8],
+    message: &[u8],
+    signature: &[u8],
+) -> Result<(), &'static str> {
+    if owner.len() != kind.owner_len() {
+        return Err("the public key has the wrong length");
     }
-
-    /// The wallet as a JWK, private parts included.
-    pub fn to_jwk(&self) -> String {
-        todo!("protocol helper")
+    if signature.len() != kind.signature_len() {
+        return Err("the signature has the wrong length");
     }
-
-    /// A new Ed25519 key. Uses the operating system's randomness.
-    pub fn generate_ed25519() -> Wallet {
-        todo!("protocol helper")
-    }
-
-    /// A new secp256k1 key.
-    pub fn generate_secp256k1() -> Wallet {
-        todo!("protocol helper")
-    }
-
-    /// A new RSA-4096 key. Takes seconds.
-    pub fn generate_rsa() -> Wallet {
-        todo!("protocol helper")
-    }
-
-    /// The Ed25519 key of a 32-byte seed.
-    pub fn ed25519_from_seed(seed: [u8; 32]) -> Wallet {
-        let _ = seed;
-        todo!("protocol helper")
-    }
-
-    /// How items signed by it say so: Arweave, Ed25519 or Ethereum.
-    pub fn signature_type(&self) -> SignatureType {
-        todo!("protocol helper")
-    }
-
-    /// The public key as data items carry it.
-    pub fn owner(&self) -> &[u8] {
-        todo!("protocol helper")
-    }
-
-    /// SHA-256 of the owner.
-    pub fn address(&self) -> Address {
-        Address::of_owner(self.owner())
-    }
-
-    /// Signs `message` (for a data item: its deep hash).
-    pub fn sign(&self, message: &[u8]) -> Vec<u8> {
-        let _ = message;
-        todo!("protocol helper")
+    match kind {
+        SignatureType::Arweave => rsa::verify(owner, message, signature),
+        SignatureType::Ed25519 => ed25519::verify(owner, message, signature),
+        SignatureType::Ethereum => ethereum::verify(owner, message, signature),
+        SignatureType::Solana => ed25519::verify(owner, hex(message).as_bytes(), signature),
+        SignatureType::InjectedAptos => {
+            let text = format!("APTOS\nmessage: {}\nnonce: bundlr", hex(message));
+            ed25519::verify(owner, text.as_bytes(), signature)
+        }
+        SignatureType::MultiAptos => ed25519::verify_multi(owner, message, signature),
+        SignatureType::TypedEthereum => ethereum::verify_typed(owner, message, signature),
     }
 }
 
-impl std::fmt::Debug for Wallet {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Wallet({})", self.address())
-    }
+/// Lower-case hexadecimal.
+fn hex(bytes: &[u8]) -> String {
+    let digit = |nibble: u8| char::from_digit(nibble.into(), 16).expect("a nibble is a digit");
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
