@@ -19,13 +19,18 @@ pub mod assignment;
 pub mod schedule;
 pub mod outcome;
 pub mod json;
+pub mod location;
+pub mod checkpoint;
+pub mod hex;
 
 pub use ans104::DataItem;
 pub use assignment::Assignment;
+pub use checkpoint::Checkpoint;
 pub use crypto::{SignatureType, Wallet};
 pub use id::{Address, Id, MessageId, ModuleId, ProcessId};
 pub use item::{Draft, Item};
 pub use json::Json;
+pub use location::SchedulerLocation;
 pub use message::Message;
 pub use module::Module;
 pub use outcome::Outcome;

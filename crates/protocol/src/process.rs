@@ -13,6 +13,9 @@ pub struct Process {
     pub module: ModuleId,
     /// The wallet of its scheduler unit.
     pub scheduler: Address,
+    /// Wallets that may speak for other processes: its `Authority` tags, repeated or with commas. What is no
+    /// address is left out: the tag is the process's own affair.
+    pub authorities: Vec<Address>,
 }
 
 /// Why an item is no process.
@@ -50,6 +53,12 @@ impl TryFrom<&Item> for Process {
             id: item.id.into(),
             module: ModuleId(id_of(tag::MODULE)?),
             scheduler: Address(id_of(tag::SCHEDULER)?),
+            authorities: item
+                .tags
+                .all(tag::AUTHORITY)
+                .flat_map(|value| value.split(','))
+                .filter_map(|address| address.trim().parse().ok())
+                .collect(),
         })
     }
 }

@@ -132,6 +132,16 @@ names! {
     URL = "Url";
     /// Lifetime of a scheduler location, ms.
     TIME_TO_LIVE = "Time-To-Live";
+    /// Hexadecimal digest of the memory in a checkpoint.
+    SHA_256 = "SHA-256";
+    /// `gzip` in a checkpoint.
+    CONTENT_ENCODING = "Content-Encoding";
+    /// What the operator of a compute unit calls it.
+    UNIT_IDENTIFIER = "Unit-Identifier";
+    /// Ordinate of a checkpoint's evaluation.
+    ORDINATE = "Ordinate";
+    /// Assignment of a checkpoint's evaluation.
+    ASSIGNMENT = "Assignment";
     /// MIME type of the data.
     CONTENT_TYPE = "Content-Type";
     /// `binary` for a bundle.

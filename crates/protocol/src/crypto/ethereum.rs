@@ -6,6 +6,8 @@ use secp256k1::ecdsa::{RecoverableSignature, RecoveryId};
 use secp256k1::{All, Message, PublicKey, Secp256k1, SecretKey};
 use sha3::{Digest as _, Keccak256};
 
+use crate::hex::from_hex;
+
 /// Tables of the library; making them takes longer than a signature.
 pub(super) static CURVE: LazyLock<Secp256k1<All>> = LazyLock::new(Secp256k1::new);
 
@@ -19,7 +21,8 @@ pub(super) fn verify(owner: &[u8], message: &[u8], signature: &[u8]) -> Result<(
 
 /// `owner` is the text of an Ethereum address, in any case.
 pub(super) fn verify_typed(owner: &[u8], message: &[u8], signature: &[u8]) -> Result<(), &'static str> {
-    let address = owner.strip_prefix(b"0x").and_then(address).ok_or("the owner is no Ethereum address")?;
+    let address = std::str::from_utf8(owner).ok().and_then(|owner| from_hex(owner.strip_prefix("0x")?));
+    let address: [u8; 20] = address.ok_or("the owner is no Ethereum address")?;
     let signer = recover(typed(message, &address), signature)?;
     let hash = keccak(&[&signer.serialize_uncompressed()[1..]]);
     (hash[12..] == address).then_some(()).ok_or(WRONG_KEY)
@@ -79,17 +82,4 @@ fn keccak(parts: &[&[u8]]) -> [u8; 32] {
         hash.update(part);
     }
     hash.finalize().into()
-}
-
-/// 20 bytes from 40 hexadecimal digits.
-fn address(text: &[u8]) -> Option<[u8; 20]> {
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let mut bytes = [0; 20];
-    if text.len() != 2 * bytes.len() {
-        return None;
-    }
-    for (byte, pair) in bytes.iter_mut().zip(text.chunks(2)) {
-        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
-    }
-    Some(bytes)
 }

@@ -5,6 +5,8 @@ mod ethereum;
 mod rsa;
 mod wallet;
 
+use crate::hex::to_hex;
+
 pub use wallet::{BadWallet, Wallet};
 
 /// How a data item is signed. Numbers as in ANS-104.
@@ -82,18 +84,12 @@ pub fn verify(
         SignatureType::Arweave => rsa::verify(owner, message, signature),
         SignatureType::Ed25519 => ed25519::verify(owner, message, signature),
         SignatureType::Ethereum => ethereum::verify(owner, message, signature),
-        SignatureType::Solana => ed25519::verify(owner, hex(message).as_bytes(), signature),
+        SignatureType::Solana => ed25519::verify(owner, to_hex(message).as_bytes(), signature),
         SignatureType::InjectedAptos => {
-            let text = format!("APTOS\nmessage: {}\nnonce: bundlr", hex(message));
+            let text = format!("APTOS\nmessage: {}\nnonce: bundlr", to_hex(message));
             ed25519::verify(owner, text.as_bytes(), signature)
         }
         SignatureType::MultiAptos => ed25519::verify_multi(owner, message, signature),
         SignatureType::TypedEthereum => ethereum::verify_typed(owner, message, signature),
     }
-}
-
-/// Lower-case hexadecimal.
-fn hex(bytes: &[u8]) -> String {
-    let digit = |nibble: u8| char::from_digit(nibble.into(), 16).expect("a nibble is a digit");
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
