@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use bytes::Bytes;
 use protocol::{
-    Address, Assignment, DataItem, Draft, Epoch, HashChain, Height, Id, Item, Outcome, ProcessId, Slot, Timestamp,
-    Wallet,
+    Address, Assignment, DataItem, Draft, Epoch, HashChain, Height, Id, Item, Outcome, ProcessId, Slot,
+    Timestamp, Wallet,
 };
 
 use crate::{
@@ -85,7 +85,7 @@ impl FakeWeave {
 
     /// Adds an item without looking at its signature, in no block yet.
     pub fn put(&self, item: Item) {
-        self.insert(Found { item: Arc::new(item), base_layer: false, block: None });
+        self.insert(Found { item: Arc::new(item), base_layer: false, block: None, cursor: String::new() });
     }
 
     /// Adds a base-layer transaction that is `confirmations` blocks deep; the height grows if need be.
@@ -96,7 +96,7 @@ impl FakeWeave {
             state.height
         };
         let block = (confirmations > 0).then(|| block_at(height - confirmations));
-        self.insert(Found { item: Arc::new(item), base_layer: true, block });
+        self.insert(Found { item: Arc::new(item), base_layer: true, block, cursor: String::new() });
     }
 
     /// Makes an address known as a wallet.
@@ -174,7 +174,12 @@ impl Weave for FakeWeave {
             }
         }
         item.verify().map_err(|error| Error::invalid(error.to_string()))?;
-        self.insert(Found { item: Arc::new(item.item().clone()), base_layer: false, block: None });
+        self.insert(Found {
+            item: Arc::new(item.item().clone()),
+            base_layer: false,
+            block: None,
+            cursor: String::new(),
+        });
         Ok(())
     }
 
@@ -201,6 +206,7 @@ impl Weave for FakeWeave {
         }
         found.retain(|found| matches(&query, &found.item));
         for found in &mut found {
+            found.cursor = found.item.id.to_string();
             found.item = Arc::new(Item { data: Bytes::new(), ..(*found.item).clone() });
         }
         Ok(Page::cut(found, query.limit))
@@ -260,7 +266,13 @@ impl FakeScheduler {
         lock(&self.state).schedules.get(&process).cloned().unwrap_or_default()
     }
 
-    fn append(&self, process: ProcessId, id: Id, item: Option<Arc<Item>>, exclude: &[String]) -> Result<Scheduled> {
+    fn append(
+        &self,
+        process: ProcessId,
+        id: Id,
+        item: Option<Arc<Item>>,
+        exclude: &[String],
+    ) -> Result<Scheduled> {
         let mut state = lock(&self.state);
         if !state.failing.is_empty() {
             return Err(state.failing.remove(0));
@@ -285,7 +297,8 @@ impl FakeScheduler {
         let tags = Assignment::tags(process, Epoch(0), slot, chain, height, now, message, exclude);
         let draft = Draft { anchor: Some(chain.0), tags, ..Draft::default() };
         let signed = DataItem::sign(&self.wallet, draft).map_err(|error| Error::internal(&error))?;
-        let assignment = Assignment::try_from(signed.item().clone()).map_err(|error| Error::internal(&error))?;
+        let assignment =
+            Assignment::try_from(signed.item().clone()).map_err(|error| Error::internal(&error))?;
         let scheduled = Scheduled { message: item, assignment: Arc::new(assignment) };
         let place = slot.0 as usize;
         state.schedules.entry(process).or_default().push(scheduled.clone());
@@ -325,7 +338,12 @@ impl Scheduler for FakeScheduler {
         by_assignment.cloned().ok_or_else(|| Error::not_found(format!("{id} has no slot here")))
     }
 
-    async fn schedule_page(&self, process: ProcessId, range: SlotRange, limit: usize) -> Result<Page<Scheduled>> {
+    async fn schedule_page(
+        &self,
+        process: ProcessId,
+        range: SlotRange,
+        limit: usize,
+    ) -> Result<Page<Scheduled>> {
         let state = lock(&self.state);
         let entries = state.schedules.get(&process).ok_or_else(|| unknown(process))?;
         let within = |entry: &&Scheduled| match range {
@@ -385,7 +403,9 @@ struct ComputeState {
 
 impl FakeCompute {
     /// A compute that answers with what `script` says, where nothing was put.
-    pub fn new(script: impl Fn(ProcessId, Id) -> Result<Outcome> + Send + Sync + 'static) -> Arc<FakeCompute> {
+    pub fn new(
+        script: impl Fn(ProcessId, Id) -> Result<Outcome> + Send + Sync + 'static,
+    ) -> Arc<FakeCompute> {
         let address = Address::of_owner(b"fake compute");
         Arc::new(FakeCompute { script: Box::new(script), address, state: Mutex::default() })
     }

@@ -16,7 +16,9 @@ mod page;
 mod scheduler;
 mod weave;
 
-pub use arweave::Arweave;
+pub use arweave::{
+    Arweave, Block, BlockAt, BlockHash, BlockHead, Chunk, Entry, NewChunk, NodeInfo, Posted, UploadReceipt,
+};
 pub use clock::Clock;
 pub use compute::{Compute, Cursor, DryRun, Evaluated, OutcomeQuery, StateAt};
 pub use error::{Error, Kind, Result};

@@ -24,7 +24,12 @@ pub trait Scheduler: Send + Sync {
     async fn find(&self, process: Option<ProcessId>, id: Id) -> Result<Scheduled>;
 
     /// A part of a schedule, ascending.
-    async fn schedule_page(&self, process: ProcessId, range: SlotRange, limit: usize) -> Result<Page<Scheduled>>;
+    async fn schedule_page(
+        &self,
+        process: ProcessId,
+        range: SlotRange,
+        limit: usize,
+    ) -> Result<Page<Scheduled>>;
 
     /// The newest entry of a schedule; slot 0 if there is no message yet.
     async fn latest(&self, process: ProcessId) -> Result<Scheduled>;

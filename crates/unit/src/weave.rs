@@ -41,6 +41,8 @@ pub struct Found {
     pub base_layer: bool,
     /// The block that has it; `None` while it waits for one.
     pub block: Option<BlockRef>,
+    /// Where it stands among all, for [`Query::after`]. Empty where it did not come from a query.
+    pub cursor: String,
 }
 
 /// Which items. Lists are alternatives within and all must hold between; an empty list asks nothing.
@@ -54,6 +56,12 @@ pub struct Query {
     pub recipients: Vec<Id>,
     /// Every one of these.
     pub tags: Vec<TagFilter>,
+    /// In one of these bundles.
+    pub bundles: Vec<Id>,
+    /// In a block of at least this height.
+    pub block_min: Option<Height>,
+    /// In a block of at most this height.
+    pub block_max: Option<Height>,
     /// After the item with this cursor, as an earlier page gave it.
     pub after: Option<String>,
     /// By height.
@@ -102,4 +110,3 @@ pub struct BlockRef {
     /// Its time, in whole seconds, as ms.
     pub timestamp: Timestamp,
 }
-

@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 /// The public exponent of every Arweave key.
 const EXPONENT: [u8; 3] = [1, 0, 1];
 /// How long our own salts are: what WebCrypto's wallets use.
-const SALT: i32 = 32;
+pub(super) const SALT: i32 = 32;
 
 /// Checks `signature` by the key of modulus `n` over `message`.
 pub(super) fn verify(n: &[u8], message: &[u8], signature: &[u8]) -> Result<(), &'static str> {
@@ -120,8 +120,8 @@ impl Key {
         }
     }
 
-    /// Signs with a salt of 32 bytes.
-    pub(super) fn sign(&self, message: &[u8]) -> Vec<u8> {
+    /// Signs with a salt of so many bytes.
+    pub(super) fn sign(&self, message: &[u8], salt: i32) -> Vec<u8> {
         let digest = Sha256::digest(message);
         // SAFETY: the key is alive; AWS-LC writes at most `signature.len()` bytes into `signature`.
         unsafe {
@@ -136,7 +136,7 @@ impl Key {
                 digest.len(),
                 aws::EVP_sha256(),
                 ptr::null(),
-                SALT,
+                salt,
             );
             assert_eq!(signed, 1, "a checked private key signs");
             signature.truncate(len);

@@ -176,9 +176,19 @@ impl Wallet {
     /// RSA is salted, and takes milliseconds.
     pub fn sign(&self, message: &[u8]) -> Vec<u8> {
         match &self.0.key {
-            Key::Rsa(key) => key.sign(message),
+            Key::Rsa(key) => key.sign(message, rsa::SALT),
             Key::Ed25519 { pair, .. } => pair.sign(message).as_ref().to_vec(),
             Key::Secp256k1(key) => ethereum::sign(key, message),
+        }
+    }
+}
+
+impl Wallet {
+    /// Signs `message` so that the signature is always the same: RSA without a salt, as bundlers' receipts are.
+    pub fn sign_unsalted(&self, message: &[u8]) -> Vec<u8> {
+        match &self.0.key {
+            Key::Rsa(key) => key.sign(message, 0),
+            _ => self.sign(message),
         }
     }
 }
