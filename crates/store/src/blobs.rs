@@ -216,7 +216,7 @@ fn make_folders(root: &Path, folder: &Path) -> io::Result<()> {
     let parent = folder.parent().expect("the walk ends at the root");
     make_folders(root, parent)?;
     match fs::create_dir(folder) {
-        Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
         _ => sync_folder(parent),
     }
 }

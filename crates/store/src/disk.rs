@@ -1,0 +1,234 @@
+//! The store on one disk: a segment log, its committer, and an index in memory.
+
+use std::fs::{self, File, TryLockError};
+use std::ops::Bound;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::thread::JoinHandle;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::committer::{Committer, Queue};
+use crate::files::{Files, System};
+use crate::index::{Index, Recent};
+use crate::segment::Place;
+use crate::{Appended, Batch, Error, Order, Space, Store, check, open};
+
+/// The bounds of a [`DiskStore`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Options {
+    /// Bytes after which a segment is sealed and the next one begun. Opening reads all of the last segment and only
+    /// the footers of the others; larger segments mean fewer open files and a slower start. At most 2 GiB.
+    pub segment_bytes: u64,
+    /// Bytes of the largest batch that is accepted. At most 1 GiB.
+    pub batch_bytes_max: usize,
+    /// Bytes of batches that may wait for the disk. Beyond, [`append`](Store::append) waits for room.
+    pub queue_bytes_max: usize,
+    /// How many batches may wait for the disk, likewise.
+    pub queue_batches_max: usize,
+    /// Bytes after which a write takes no further batch. One batch may be larger. Bounds how long a small batch waits
+    /// behind others' large ones.
+    pub write_bytes_max: usize,
+    /// Bytes of the log's end that are kept in memory, for reads of what was just written.
+    pub recent_bytes_max: usize,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            segment_bytes: 128 << 20,
+            batch_bytes_max: 64 << 20,
+            queue_bytes_max: 64 << 20,
+            queue_batches_max: 16_384,
+            write_bytes_max: 8 << 20,
+            recent_bytes_max: 32 << 20,
+        }
+    }
+}
+
+/// Keys and values on a disk.
+///
+/// Batches are appended to a log by one thread, which writes all that wait in one go and syncs once. A batch is
+/// acknowledged, and visible, when it is synced. What was acknowledged is there after a crash; what was not may be.
+///
+/// When a write or sync fails the store refuses everything from then on: after a failed sync nobody knows what is on
+/// the disk, and a second sync may claim success for what the first one lost. Restart the node.
+///
+/// When the queue is full, `append` blocks its thread until the committer took what waits: at most as long as the
+/// write under way. Nothing is refused for being busy, so a batch is never missing before a later one.
+#[derive(Debug)]
+pub struct DiskStore {
+    shared: Arc<Shared>,
+    options: Options,
+    /// Gone only while it is dropped.
+    committer: Option<JoinHandle<()>>,
+    /// Held, not read: the lock ends when it is closed, even by a kill.
+    _lock: File,
+}
+
+impl DiskStore {
+    /// Opens the store in a folder, or makes one. Reads the footers of the log's sealed segments and all of its last
+    /// one; blocks for that long.
+    pub fn open(folder: impl AsRef<Path>, options: Options) -> Result<DiskStore, Error> {
+        DiskStore::open_on(Arc::new(System), folder.as_ref(), options)
+    }
+
+    pub(crate) fn open_on(
+        files: Arc<dyn Files>,
+        folder: &Path,
+        mut options: Options,
+    ) -> Result<DiskStore, Error> {
+        // Offsets in a segment are 32 bits, and a segment may be over by one write and its footer.
+        options.segment_bytes = options.segment_bytes.min(2 << 30);
+        options.batch_bytes_max = options.batch_bytes_max.min(1 << 30);
+        options.write_bytes_max = options.write_bytes_max.min(options.batch_bytes_max);
+
+        fs::create_dir_all(folder).map_err(|error| Error::io("make", folder, &error))?;
+        let lock = lock(folder)?;
+        let opened = open::open(&*files, folder)?;
+        let shared = Arc::new(Shared {
+            queue: Queue::new(options.queue_bytes_max, options.queue_batches_max),
+            view: RwLock::new(View {
+                index: opened.index,
+                recent: Recent::new(options.recent_bytes_max),
+                segments: Arc::new(opened.segments),
+            }),
+        });
+        let committer = Committer {
+            files,
+            folder: folder.to_owned(),
+            shared: Arc::clone(&shared),
+            options: options.clone(),
+            last: opened.last,
+        };
+        let committer = std::thread::Builder::new()
+            .name("store".to_owned())
+            .spawn(move || committer.run())
+            .map_err(|error| Error::io("start the committer of", folder, &error))?;
+        Ok(DiskStore { shared, options, committer: Some(committer), _lock: lock })
+    }
+
+    /// How many keys there are.
+    pub fn len(&self) -> usize {
+        self.shared.view().index.len()
+    }
+
+    /// Whether there is no key.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl Store for DiskStore {
+    fn append(&self, batch: Batch) -> Appended {
+        match check(&batch, self.options.batch_bytes_max) {
+            Ok(size) => self.shared.queue.push(batch, size),
+            Err(error) => Appended::refused(error),
+        }
+    }
+
+    fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, Error> {
+        let (place, segments) = {
+            let view = self.shared.view();
+            let Some(place) = view.index.get(space, key) else {
+                return Ok(None);
+            };
+            if let Some(value) = view.recent.get(place) {
+                return Ok(Some(value));
+            }
+            (place, Arc::clone(&view.segments))
+        };
+        read(&segments, place).map(Some)
+    }
+
+    fn scan(
+        &self,
+        space: Space,
+        range: (Bound<&[u8]>, Bound<&[u8]>),
+        order: Order,
+        limit: usize,
+    ) -> Result<Vec<(Bytes, Bytes)>, Error> {
+        let (found, segments) = {
+            let view = self.shared.view();
+            let found = view.index.scan(space, range, order, limit);
+            let found: Vec<_> =
+                found.into_iter().map(|(key, place)| (key, place, view.recent.get(place))).collect();
+            (found, Arc::clone(&view.segments))
+        };
+        let value = |place, recent: Option<Bytes>| recent.map_or_else(|| read(&segments, place), Ok);
+        found.into_iter().map(|(key, place, recent)| Ok((key, value(place, recent)?))).collect()
+    }
+}
+
+impl Drop for DiskStore {
+    /// Waits until everything that was appended is on the disk.
+    fn drop(&mut self) {
+        self.shared.queue.close();
+        if let Some(committer) = self.committer.take() {
+            // If it panicked, it said so itself, and everyone who waited was told.
+            let _ = committer.join();
+        }
+    }
+}
+
+/// What readers, writers and the committer share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub queue: Queue,
+    view: RwLock<View>,
+}
+
+/// What is durable, as readers see it.
+#[derive(Debug)]
+pub(crate) struct View {
+    pub index: Index,
+    pub recent: Recent,
+    /// By number, from 1.
+    pub segments: Arc<Vec<Segment>>,
+}
+
+/// One file of the log.
+#[derive(Debug, Clone)]
+pub(crate) struct Segment {
+    pub path: PathBuf,
+    pub file: Arc<File>,
+}
+
+impl Shared {
+    fn view(&self) -> RwLockReadGuard<'_, View> {
+        self.view.read().expect("nothing panics while it holds this lock")
+    }
+
+    pub fn view_mut(&self) -> RwLockWriteGuard<'_, View> {
+        self.view.write().expect("nothing panics while it holds this lock")
+    }
+}
+
+fn read(segments: &[Segment], place: Place) -> Result<Bytes, Error> {
+    let segment = &segments[place.segment as usize - 1];
+    let mut value = vec![0; place.length as usize];
+    let read = segment.file.read_exact_at(&mut value, place.offset.into());
+    read.map_err(|error| Error::io("read", &segment.path, &error))?;
+    if crc32c::crc32c(&value) != place.crc {
+        return Err(Error::Damaged {
+            path: segment.path.display().to_string(),
+            at: place.offset.into(),
+            why: "the value is not what was written".to_owned(),
+        });
+    }
+    Ok(Bytes::from(value))
+}
+
+fn lock(folder: &Path) -> Result<File, Error> {
+    let path = folder.join("lock");
+    let file = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = file.map_err(|error| Error::io("open", &path, &error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Error::InUse { path: folder.display().to_string() }),
+        Err(TryLockError::Error(error)) => Err(Error::io("lock", &path, &error)),
+    }
+}

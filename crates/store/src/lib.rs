@@ -4,7 +4,15 @@
 //! key's value stands; it can be thrown away and is then rebuilt. Nothing here knows what the values mean.
 
 mod blobs;
+mod committer;
+mod disk;
+mod files;
+mod index;
 mod memory;
+mod open;
+mod segment;
+#[cfg(feature = "suite")]
+pub mod suite;
 
 use std::ops::Bound;
 use std::path::Path;
@@ -14,9 +22,16 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 
 pub use blobs::{BLOB_NAME_MAX, Blobs, DiskBlobs, MemoryBlobs};
+pub use disk::{DiskStore, Options};
 pub use memory::MemoryStore;
 
-/// A set of keys that belong together, by name: `su.entry`. At most 64 bytes.
+/// The longest key, in bytes.
+pub const KEY_BYTES_MAX: usize = 1024;
+
+/// The longest name of a space, in bytes.
+pub const SPACE_BYTES_MAX: usize = 64;
+
+/// A set of keys that belong together, by name: `su.entry`. At most [`SPACE_BYTES_MAX`] bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Space(pub &'static str);
 
@@ -62,6 +77,9 @@ pub trait Store: Send + Sync {
     /// Takes a batch into the queue at once, in the order of the calls; what is returned resolves when the batch
     /// is durable and visible to reads. It need not be polled for the batch to be written. Batches become
     /// durable in order: a batch that is durable means that all before it are.
+    ///
+    /// A batch over a bound is refused with [`Error::TooLarge`] and nothing of it is kept. A full queue refuses
+    /// nothing: it makes this call wait until the write under way is done.
     fn append(&self, batch: Batch) -> Appended;
 
     /// The value of a key.
@@ -85,6 +103,13 @@ impl Appended {
     pub(crate) fn pending() -> (futures_channel::oneshot::Sender<Result<(), Error>>, Appended) {
         let (tell, told) = futures_channel::oneshot::channel();
         (tell, Appended(told))
+    }
+
+    /// One that failed at once.
+    pub(crate) fn refused(error: Error) -> Appended {
+        let (tell, appended) = Appended::pending();
+        let _ = tell.send(Err(error));
+        appended
     }
 
     /// Blocks this thread until the batch is durable. Not for async code.
@@ -124,6 +149,16 @@ pub enum Error {
         /// What is wrong there.
         why: String,
     },
+    /// The log was written by another version of this program.
+    #[error("{path} is a log of version {found}; this program knows version {known}")]
+    Version {
+        /// The segment.
+        path: String,
+        /// Its version.
+        found: u32,
+        /// Ours.
+        known: u32,
+    },
     /// Another process has it open.
     #[error("{path} is in use by another process")]
     InUse {
@@ -155,6 +190,20 @@ impl Error {
     pub(crate) fn io(what: &'static str, path: &Path, error: &std::io::Error) -> Error {
         Error::Io { what, path: path.display().to_string(), why: error.to_string() }
     }
+}
+
+/// The size of a batch in the log, if it is one that a store accepts.
+fn check(batch: &Batch, batch_bytes_max: usize) -> Result<usize, Error> {
+    let bound = |what, size, max| {
+        if size > max { Err(Error::TooLarge { what, size, max }) } else { Ok(()) }
+    };
+    for (space, key, _) in &batch.changes {
+        bound("the name of a space", space.0.len(), SPACE_BYTES_MAX)?;
+        bound("a key", key.len(), KEY_BYTES_MAX)?;
+    }
+    let size = segment::record_len(batch);
+    bound("a batch", size, batch_bytes_max)?;
+    Ok(size)
 }
 
 /// Whether no key lies in the range. `BTreeMap::range` panics on ranges that end before they start; here they are

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard};
 use bytes::Bytes;
 use futures_channel::oneshot;
 
-use crate::{Appended, Batch, Error, Order, Space, Store, is_empty_range};
+use crate::{Appended, Batch, Error, Options, Order, Space, Store, check, is_empty_range};
 
 /// Keys and values in memory.
 ///
@@ -93,6 +93,9 @@ impl MemoryStore {
 
 impl Store for MemoryStore {
     fn append(&self, batch: Batch) -> Appended {
+        if let Err(error) = check(&batch, Options::default().batch_bytes_max) {
+            return Appended::refused(error);
+        }
         let (tell, appended) = Appended::pending();
         let mut state = self.state();
         if state.crashed {
