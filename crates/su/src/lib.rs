@@ -1,1 +1,261 @@
-//! Being written.
+//! The scheduler unit: gives every message of a process its slot, and settles it on the weave.
+//!
+//! The walk of a message: [`receive`] says what it is, [`ledger`] has it wait for its turn in its process's line,
+//! [`assign`] decides what its assignment says, the ledger signs it, writes it down and shows it, [`settle`] carries
+//! both to the weave. [`read`] is everybody's view of what is durable.
+//!
+//! What it promises: no assignment is seen before it is durable, so no two visible ones share a slot. Slots have no
+//! gaps, timestamps strictly increase, each hash chain covers all before it. The same item has one slot in a process,
+//! whoever sends it, however often, before and after a crash; so has a pushed message that several messengers push.
+//!
+//! It implements the scheduler of `ao.TN.1` with AOP-6: the process itself has slot 0.
+//!
+//! # Deviations from the reference scheduler
+//!
+//! - What is sent again is answered with its first assignment, not refused; a process that is sent again does not
+//!   use up a slot.
+//! - A process is accepted only by the scheduler that it names.
+//! - A message is found only in the schedule of the process that was asked for.
+//! - A fresh process has a latest entry: its slot 0.
+//! - Base-layer assignments and `Exclude` work.
+//! - An assignment's anchor is its hash chain rather than random bytes.
+
+mod assign;
+mod entry;
+mod error;
+mod height;
+mod ledger;
+mod location;
+mod lru;
+mod options;
+mod read;
+mod receive;
+mod settle;
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use protocol::{Address, DataItem, Id, Item, ProcessId, tag};
+use store::Store;
+use tokio::task::JoinSet;
+use unit::{AssignRequest, Clock, Page, ProcessRecord, Query, Scheduled, Scheduler, SlotRange, Tip, Weave};
+
+use crate::entry::Entry;
+use crate::height::{Heights, ask};
+use crate::ledger::{Ledger, Wish, lock};
+use crate::receive::Admitted;
+use crate::settle::Settler;
+
+pub use error::Error;
+pub use options::Options;
+
+/// What a scheduler unit needs from outside.
+pub struct Ports {
+    /// Keeps the schedules.
+    pub store: Arc<dyn Store>,
+    /// Where entries are settled, and what can be assigned is found.
+    pub weave: Arc<dyn Weave>,
+    /// Tells the time of assignments.
+    pub clock: Arc<dyn Clock>,
+    /// Signs assignments. Processes name its address as their `Scheduler`.
+    pub wallet: protocol::Wallet,
+}
+
+/// A scheduler of this node.
+///
+/// Dropped without [`stop`](SchedulerUnit::stop) it is as if it had crashed: nothing that was shown is lost.
+pub struct SchedulerUnit {
+    ledger: Arc<Ledger>,
+    weave: Arc<dyn Weave>,
+    /// Settlement and the weave's height. They end with the unit.
+    tasks: Mutex<JoinSet<()>>,
+}
+
+impl SchedulerUnit {
+    /// Opens the schedules that the store has, and goes on with their settlement.
+    pub async fn open(ports: Ports, options: Options) -> Result<Arc<SchedulerUnit>, Error> {
+        let Ports { store, weave, clock, wallet } = ports;
+        let heights = Arc::new(Heights::new(weave.clone(), options.weave_timeout_ms));
+        let interval = Duration::from_millis(options.height_interval_ms.max(1));
+        let unsettled = settle::count(&*store)?;
+        let ledger = Arc::new(Ledger::new(store, wallet, clock, heights.clone(), options));
+        ledger.unsettled.store(unsettled, Ordering::Relaxed);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(heights.run(interval));
+        tasks.spawn(Settler { ledger: ledger.clone(), weave: weave.clone() }.run());
+        Ok(Arc::new(SchedulerUnit { ledger, weave, tasks: Mutex::new(tasks) }))
+    }
+
+    /// Says on the weave that this scheduler is at `url`, unless the newest word there says so already. True if it
+    /// was said anew.
+    pub async fn announce(&self, url: &str, ttl: Duration) -> Result<bool, Error> {
+        let Ledger { wallet, address, clock, options, .. } = &*self.ledger;
+        let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
+        let newest = ask(options.weave_timeout_ms, self.weave.query(location::query(*address))).await?;
+        if newest.items.first().is_some_and(|found| location::says(&found.item.tags, url, ttl_ms)) {
+            return Ok(false);
+        }
+        let location = location::location(wallet, url, ttl_ms, clock.now())?;
+        ask(options.weave_timeout_ms, self.weave.upload(location)).await?;
+        Ok(true)
+    }
+
+    /// How many entries are durable here and not yet on the weave.
+    pub fn unsettled(&self) -> u64 {
+        self.ledger.unsettled.load(Ordering::Relaxed)
+    }
+
+    /// Accepts nothing more, and waits, within its bound, until what is under way is durable. What is not on the
+    /// weave by then goes there after the next start.
+    pub async fn stop(&self) {
+        let bound = Duration::from_millis(self.ledger.options.stop_ms);
+        if tokio::time::timeout(bound, self.ledger.drain()).await.is_err() {
+            tracing::warn!(bound = ?bound, "assignments are still on their way to the disk");
+        }
+        lock(&self.tasks).abort_all();
+    }
+
+    /// Bytes are hashed in place up to here, on other threads beyond.
+    const VERIFY_IN_PLACE: usize = 256 << 10;
+
+    async fn verify(&self, item: &DataItem) -> Result<(), Error> {
+        if item.bytes().len() <= Self::VERIFY_IN_PLACE {
+            return Ok(item.verify()?);
+        }
+        let item = item.clone();
+        let verified = tokio::task::spawn_blocking(move || item.verify()).await;
+        Ok(verified.map_err(|_| Error::Stopping)??)
+    }
+
+    async fn schedule_item(&self, item: DataItem) -> Result<Arc<Entry>, Error> {
+        receive::check_size(&item, self.ledger.options.item_bytes_max)?;
+        self.verify(&item).await?;
+        let process = match receive::admit(&item, self.ledger.address)? {
+            Admitted::Message { process } => process,
+            Admitted::Process { process, on_boot } => {
+                // What was accepted once is not judged again: what it boots from may be gone by now.
+                if let Some(first) = self.ledger.find_in(process, item.id)? {
+                    return Ok(first);
+                }
+                if let Some(on_boot) = on_boot {
+                    self.check_on_boot(process, on_boot).await?;
+                }
+                process
+            }
+        };
+        let message = item.id;
+        let read = Some(item.shared());
+        let wish = Wish { process, message, delivered: Some(item), item: read, exclude: Vec::new() };
+        self.ledger.place(wish).await
+    }
+
+    async fn check_on_boot(&self, process: ProcessId, value: String) -> Result<(), Error> {
+        let Ok(id) = value.parse::<Id>() else { return Err(Error::OnBoot { process, value }) };
+        if self.ledger.find_delivered(id)?.is_some() {
+            return Ok(());
+        }
+        match self.on_weave(id).await? {
+            Some(_) => Ok(()),
+            None => Err(Error::OnBoot { process, value }),
+        }
+    }
+
+    async fn assign_existing(&self, request: AssignRequest) -> Result<Arc<Entry>, Error> {
+        let AssignRequest { process, message, base_layer, exclude } = request;
+        receive::check_exclude(message, &exclude, self.ledger.options.exclude_max)?;
+        let boot = self.ledger.boot(process)?;
+        if let Some(first) = self.ledger.find_in(process, message)? {
+            return Ok(first);
+        }
+        let item = if base_layer {
+            self.check_base_layer(process, &boot, message).await?;
+            // Nothing on the base layer was pushed, so it needs no looking at.
+            None
+        } else if let Some(entry) = self.ledger.find_delivered(message)? {
+            entry.message.as_ref().map(DataItem::shared)
+        } else {
+            let found = self.on_weave(message).await?;
+            Some(found.ok_or(Error::NothingToAssign { id: message, process })?)
+        };
+        self.ledger.place(Wish { process, message, delivered: None, item, exclude }).await
+    }
+
+    /// An item or transaction as the weave has it, if it has it.
+    async fn on_weave(&self, id: Id) -> Result<Option<Arc<Item>>, Error> {
+        match ask(self.ledger.options.weave_timeout_ms, self.weave.get(id)).await {
+            Ok(found) => Ok(Some(found.item)),
+            Err(Error::Weave(error)) if error.kind == unit::Kind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A base-layer transaction is assigned only when it is so deep that it will stay.
+    async fn check_base_layer(&self, process: ProcessId, boot: &Entry, id: Id) -> Result<(), Error> {
+        let options = &self.ledger.options;
+        let query = Query { ids: vec![id], limit: 1, ..Query::default() };
+        let found = ask(options.weave_timeout_ms, self.weave.query(query)).await?;
+        let found = found.items.first().ok_or(Error::NothingToAssign { id, process })?;
+        if !found.base_layer {
+            return Err(Error::NotBaseLayer { id, process });
+        }
+        let asked_for =
+            boot.message.as_ref().and_then(|item| item.tags.first(tag::SETTLEMENT_DEPTH)?.parse().ok());
+        let needed = asked_for.unwrap_or(options.settlement_depth);
+        let deep = ask(options.weave_timeout_ms, self.weave.confirmations(id)).await?;
+        match deep.unwrap_or(0) {
+            confirmations if confirmations < needed => {
+                Err(Error::NotSettled { id, process, confirmations, needed })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[async_trait]
+impl Scheduler for SchedulerUnit {
+    async fn schedule(&self, item: DataItem) -> unit::Result<Scheduled> {
+        Ok(self.schedule_item(item).await?.scheduled.clone())
+    }
+
+    async fn assign(&self, request: AssignRequest) -> unit::Result<Scheduled> {
+        Ok(self.assign_existing(request).await?.scheduled.clone())
+    }
+
+    async fn find(&self, process: Option<ProcessId>, id: Id) -> unit::Result<Scheduled> {
+        let found = match process {
+            Some(process) => self.ledger.find_in(process, id)?.ok_or(Error::NotScheduled { id, process }),
+            None => self.ledger.find_anywhere(id)?.ok_or(Error::NotScheduledAnywhere { id }),
+        };
+        Ok(found?.scheduled.clone())
+    }
+
+    async fn schedule_page(
+        &self,
+        process: ProcessId,
+        range: SlotRange,
+        limit: usize,
+    ) -> unit::Result<Page<Scheduled>> {
+        Ok(self.ledger.page(process, range, limit).await?)
+    }
+
+    async fn latest(&self, process: ProcessId) -> unit::Result<Scheduled> {
+        let newest = self.ledger.newest(process)?.ok_or(Error::UnknownProcess { process })?;
+        Ok(newest.scheduled.clone())
+    }
+
+    async fn process(&self, process: ProcessId) -> unit::Result<ProcessRecord> {
+        let Scheduled { message, assignment } = self.ledger.boot(process)?.scheduled.clone();
+        let item = message.ok_or(Error::UnknownProcess { process })?;
+        Ok(ProcessRecord { item, timestamp: assignment.timestamp, block_height: assignment.block_height })
+    }
+
+    async fn now(&self) -> unit::Result<Tip> {
+        Ok(Tip { timestamp: self.ledger.clock.now(), height: self.ledger.heights.get().await? })
+    }
+
+    async fn address(&self) -> unit::Result<Address> {
+        Ok(self.ledger.address)
+    }
+}

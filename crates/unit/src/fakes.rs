@@ -329,12 +329,13 @@ impl Scheduler for FakeScheduler {
 
     async fn find(&self, process: Option<ProcessId>, id: Id) -> Result<Scheduled> {
         let state = lock(&self.state);
-        let places = state.by_message.get(&id).map(Vec::as_slice).unwrap_or_default();
-        let preferred = places.iter().find(|(assigned, _)| Some(*assigned) == process);
-        if let Some((process, place)) = preferred.or(places.first()) {
+        let asked = |other: ProcessId| process.is_none_or(|process| process == other);
+        let places = state.by_message.get(&id).into_iter().flatten();
+        if let Some((process, place)) = places.into_iter().find(|(process, _)| asked(*process)) {
             return Ok(state.schedules[process][*place].clone());
         }
-        let by_assignment = state.schedules.values().flatten().find(|entry| entry.assignment.id() == id);
+        let mut entries = state.schedules.values().flatten();
+        let by_assignment = entries.find(|entry| entry.assignment.id() == id && asked(entry.assignment.process));
         by_assignment.cloned().ok_or_else(|| Error::not_found(format!("{id} has no slot here")))
     }
 

@@ -19,11 +19,12 @@ pub trait Scheduler: Send + Sync {
     /// Assigns a message or transaction that is on the weave (or in this scheduler's log) to a process.
     async fn assign(&self, request: AssignRequest) -> Result<Scheduled>;
 
-    /// What a message id or an assignment id has in that process's schedule. The process's own id finds slot 0.
-    /// Without a process: the oldest assignment of the message.
+    /// What a message id or an assignment id has in that process's schedule, and no other's. The process's own id
+    /// finds slot 0. Without a process: the oldest assignment of the message.
     async fn find(&self, process: Option<ProcessId>, id: Id) -> Result<Scheduled>;
 
-    /// A part of a schedule, ascending.
+    /// A part of a schedule, ascending. A scheduler may give fewer than `limit`, never none where there is one, and
+    /// `has_next` is exact. A limit of 0 is invalid.
     async fn schedule_page(
         &self,
         process: ProcessId,

@@ -33,7 +33,7 @@ struct Inner {
     bytes: Bytes,
     /// Where in `bytes` the raw tag bytes are: they are hashed as they came.
     tag_bytes: Range<usize>,
-    item: Item,
+    item: Arc<Item>,
     verified: AtomicBool,
 }
 
@@ -64,6 +64,16 @@ pub enum Error {
 impl DataItem {
     /// Reads one data item that fills `bytes`. Does not check the signature: see [`DataItem::verify`].
     pub fn parse(bytes: Bytes) -> Result<DataItem, Error> {
+        DataItem::read(bytes, false)
+    }
+
+    /// Reads an item whose signature was verified before these bytes were written down. Counts as verified, so only
+    /// bytes from one's own store belong here.
+    pub fn parse_trusted(bytes: Bytes) -> Result<DataItem, Error> {
+        DataItem::read(bytes, true)
+    }
+
+    fn read(bytes: Bytes, verified: bool) -> Result<DataItem, Error> {
         let layout = Layout::read(&bytes)?;
         let tags = tags::decode(&bytes[layout.tags.clone()])?;
         if tags.0.len() as u64 != layout.tag_count {
@@ -73,7 +83,7 @@ impl DataItem {
             });
         }
         let id = Id::of_signature(&bytes[layout.signature.clone()]);
-        Ok(DataItem::assemble(bytes, layout, id, tags, false))
+        Ok(DataItem::assemble(bytes, layout, id, tags, verified))
     }
 
     /// Checks the signature against the owner, over the bytes that came in. Remembered.
@@ -114,7 +124,7 @@ impl DataItem {
     }
 
     fn assemble(bytes: Bytes, layout: Layout, id: Id, tags: Tags, verified: bool) -> DataItem {
-        let item = Item {
+        let item = Arc::new(Item {
             id,
             signature_type: layout.kind,
             signature: bytes.slice(layout.signature),
@@ -123,7 +133,7 @@ impl DataItem {
             anchor: bytes.slice(layout.anchor),
             tags,
             data: bytes.slice(layout.data),
-        };
+        });
         let verified = AtomicBool::new(verified);
         DataItem { inner: Arc::new(Inner { bytes, tag_bytes: layout.tags, item, verified }) }
     }
@@ -136,6 +146,11 @@ impl DataItem {
     /// What it says.
     pub fn item(&self) -> &Item {
         &self.inner.item
+    }
+
+    /// What it says, to keep without its bytes' frame and without a copy.
+    pub fn shared(&self) -> Arc<Item> {
+        self.inner.item.clone()
     }
 
     /// What was signed: the deep hash of everything but the signature.

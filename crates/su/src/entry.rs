@@ -1,0 +1,156 @@
+//! How a schedule lies in the store: the spaces, their keys, and an entry's bytes.
+//!
+//! Keys are fixed-width and big-endian, so a scan is in the order of slots and of time.
+
+use std::sync::Arc;
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+use protocol::{Assignment, DataItem, Id, ProcessId, Slot, Timestamp};
+use store::{Batch, Space};
+use unit::Scheduled;
+
+use crate::Error;
+
+/// (process, slot) → the entry.
+pub(crate) const ENTRY: Space = Space("su.entry");
+/// (process, timestamp) → slot.
+pub(crate) const TIME: Space = Space("su.time");
+/// (message, process) → slot, timestamp.
+pub(crate) const MESSAGE: Space = Space("su.message");
+/// Assignment → process, slot.
+pub(crate) const ASSIGNMENT: Space = Space("su.assignment");
+/// (process, what duplicates of a pushed message have in common) → slot.
+pub(crate) const DUPLICATE: Space = Space("su.duplicate");
+/// (process, slot) → nothing: on its way to the weave.
+pub(crate) const UNSETTLED: Space = Space("su.unsettled");
+
+/// A scheduled message in both its forms: the bytes that were signed, and what they say.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    /// The message or process, where it was delivered here.
+    pub(crate) message: Option<DataItem>,
+    /// The signed assignment.
+    pub(crate) assignment: DataItem,
+    /// What the contract gives out.
+    pub(crate) scheduled: Scheduled,
+}
+
+/// First byte of an entry; another layout gets another.
+const VERSION: u8 = 1;
+
+impl Entry {
+    pub(crate) fn new(message: Option<DataItem>, signed: DataItem, assignment: Assignment) -> Entry {
+        let scheduled =
+            Scheduled { message: message.as_ref().map(DataItem::shared), assignment: Arc::new(assignment) };
+        Entry { message, assignment: signed, scheduled }
+    }
+
+    pub(crate) fn process(&self) -> ProcessId {
+        self.scheduled.assignment.process
+    }
+
+    pub(crate) fn slot(&self) -> Slot {
+        self.scheduled.assignment.slot
+    }
+
+    /// Everything that becomes durable with this entry, at once.
+    pub(crate) fn batch(&self, duplicate: Option<Id>) -> Batch {
+        let Assignment { process, slot, timestamp, .. } = *self.scheduled.assignment;
+        let message = self.scheduled.message_id();
+        let place = pair(process.0, slot.0);
+        let mut batch = Batch::new();
+        batch.put(ENTRY, place.clone(), self.encode());
+        batch.put(TIME, pair(process.0, timestamp.0), number(slot.0));
+        batch.put(
+            MESSAGE,
+            message_key(message, process),
+            [slot.0.to_be_bytes(), timestamp.0.to_be_bytes()].concat(),
+        );
+        batch.put(ASSIGNMENT, Bytes::copy_from_slice(&self.assignment.id.0), place.clone());
+        if let Some(duplicate) = duplicate {
+            batch.put(DUPLICATE, duplicate_key(process, duplicate), number(slot.0));
+        }
+        batch.put(UNSETTLED, place, Bytes::new());
+        batch
+    }
+
+    /// Roughly what it takes in memory.
+    pub(crate) fn size(&self) -> usize {
+        const OVERHEAD: usize = 2048;
+        OVERHEAD + self.message.as_ref().map_or(0, |item| item.bytes().len()) + self.assignment.bytes().len()
+    }
+
+    /// Version, length of the message (absent: 0), message, assignment.
+    fn encode(&self) -> Bytes {
+        let message = self.message.as_ref().map_or(&[][..], |item| item.bytes());
+        let assignment = self.assignment.bytes();
+        let mut bytes = BytesMut::with_capacity(5 + message.len() + assignment.len());
+        bytes.put_u8(VERSION);
+        bytes.put_u32(u32::try_from(message.len()).expect("items are bounded well below 4 GiB"));
+        bytes.put_slice(message);
+        bytes.put_slice(assignment);
+        bytes.freeze()
+    }
+
+    /// The entry of `process` at `slot`, as the store has it. Shares `bytes`.
+    pub(crate) fn decode(process: ProcessId, slot: Slot, bytes: &Bytes) -> Result<Entry, Error> {
+        let broken = |why: String| Error::Entry { process, slot, why };
+        if bytes.len() < 5 || bytes[0] != VERSION {
+            return Err(broken("it is not in a layout that this version knows".into()));
+        }
+        let len = u32::from_be_bytes([bytes[1], bytes[2], bytes[3], bytes[4]]) as usize;
+        if bytes.len() - 5 < len {
+            return Err(broken("it is cut short".into()));
+        }
+        // Signatures were checked, or made here, before the bytes were written.
+        let read = |bytes| DataItem::parse_trusted(bytes).map_err(|error| broken(error.to_string()));
+        let message = if len == 0 { None } else { Some(read(bytes.slice(5..5 + len))?) };
+        let signed = read(bytes.slice(5 + len..))?;
+        let assignment =
+            Assignment::try_from(signed.item().clone()).map_err(|error| broken(error.to_string()))?;
+        Ok(Entry::new(message, signed, assignment))
+    }
+}
+
+/// The key of an id and a number: (process, slot), (process, timestamp).
+pub(crate) fn pair(id: Id, n: u64) -> Bytes {
+    let mut key = BytesMut::with_capacity(40);
+    key.put_slice(&id.0);
+    key.put_u64(n);
+    key.freeze()
+}
+
+/// The two parts of such a key.
+pub(crate) fn split_pair(key: &[u8]) -> Option<(Id, u64)> {
+    let (id, n) = key.split_at_checked(32)?;
+    Some((Id::from_slice(id)?, read_number(n)?))
+}
+
+/// The key of a message in a process's schedule.
+pub(crate) fn message_key(message: Id, process: ProcessId) -> Bytes {
+    Bytes::from([message.0, process.0.0].concat())
+}
+
+/// The key of a pushed message that another messenger may push as well.
+pub(crate) fn duplicate_key(process: ProcessId, duplicate: Id) -> Bytes {
+    Bytes::from([process.0.0, duplicate.0].concat())
+}
+
+/// What a (message, process) key has: the process; and its value: slot and timestamp.
+pub(crate) fn read_place(key: &[u8], value: &[u8]) -> Option<(ProcessId, Slot, Timestamp)> {
+    let process = Id::from_slice(key.get(32..)?)?.into();
+    Some((process, Slot(read_number(value.get(..8)?)?), Timestamp(read_number(value.get(8..)?)?)))
+}
+
+/// A slot from the start of a value.
+pub(crate) fn read_slot(value: &[u8]) -> Option<Slot> {
+    value.get(..8).and_then(read_number).map(Slot)
+}
+
+fn number(n: u64) -> Bytes {
+    Bytes::copy_from_slice(&n.to_be_bytes())
+}
+
+fn read_number(bytes: &[u8]) -> Option<u64> {
+    bytes.try_into().ok().map(u64::from_be_bytes)
+}

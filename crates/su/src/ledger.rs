@@ -1,0 +1,315 @@
+//! The schedules: one line for each process, in which every message waits for its turn, gets its slot, and is shown
+//! when that is durable.
+//!
+//! A line is held only while an assignment is made and handed to the store, not while the disk works: the next
+//! assignment needs the id of the one before, not its durability, and the store makes batches durable in order. So
+//! one flush covers all that came in meanwhile, of all processes.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use futures::FutureExt as _;
+use futures::future::Shared;
+use protocol::{Address, DataItem, Draft, Id, Item, ProcessId, SignatureType, Wallet, message, tag};
+use store::{Appended, Store};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tracing::error;
+use unit::Clock;
+
+use crate::assign::{Head, assign};
+use crate::entry::{DUPLICATE, Entry, MESSAGE, duplicate_key, message_key, read_slot};
+use crate::height::Heights;
+use crate::lru::Lru;
+use crate::{Error, Options};
+
+/// What wants a slot.
+pub(crate) struct Wish {
+    /// In whose schedule.
+    pub(crate) process: ProcessId,
+    /// What gets the slot; the process's own id starts the schedule.
+    pub(crate) message: Id,
+    /// Its bytes, where they were delivered with the wish.
+    pub(crate) delivered: Option<DataItem>,
+    /// What it says, to recognise it when another messenger pushes it.
+    pub(crate) item: Option<Arc<Item>>,
+    /// Fields that the assignment leaves out.
+    pub(crate) exclude: Vec<String>,
+}
+
+/// The schedules of all processes of one scheduler.
+pub(crate) struct Ledger {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) wallet: Wallet,
+    pub(crate) address: Address,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) heights: Arc<Heights>,
+    pub(crate) options: Options,
+    /// Entries that were shown lately.
+    pub(crate) recent: Mutex<Lru<(ProcessId, protocol::Slot), Arc<Entry>>>,
+    /// Entries that are durable here and not yet on the weave.
+    pub(crate) unsettled: AtomicU64,
+    /// Told when there is something to settle.
+    pub(crate) settle: Notify,
+    lines: Mutex<Lru<ProcessId, Arc<Line>>>,
+    in_flight: Arc<Semaphore>,
+    signers: Semaphore,
+    poisoned: AtomicBool,
+}
+
+/// The end of one schedule, where it grows.
+#[derive(Default)]
+struct Line {
+    /// First come, first served: tokio's lock is fair.
+    end: tokio::sync::Mutex<End>,
+    /// How many hold the lock or wait for it.
+    waiting: AtomicUsize,
+    /// Assigned, and on their way to the disk. Only whoever holds the end adds.
+    in_flight: Mutex<OnTheirWay>,
+}
+
+/// What the next assignment must know.
+#[derive(Default)]
+struct End {
+    loaded: bool,
+    /// None before slot 0.
+    head: Option<Head>,
+    /// Who may push for other processes here; read when the first pushed message comes.
+    authorities: Option<Vec<Address>>,
+}
+
+#[derive(Default)]
+struct OnTheirWay {
+    by_message: BTreeMap<Id, InFlight>,
+    /// The message that goes first among those with the same key.
+    by_duplicate: BTreeMap<Id, Id>,
+}
+
+#[derive(Clone)]
+struct InFlight {
+    entry: Arc<Entry>,
+    durable: Shared<Appended>,
+}
+
+impl Ledger {
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        wallet: Wallet,
+        clock: Arc<dyn Clock>,
+        heights: Arc<Heights>,
+        options: Options,
+    ) -> Ledger {
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        let signers = if options.signers == 0 { cores() } else { options.signers };
+        Ledger {
+            store,
+            address: wallet.address(),
+            wallet,
+            clock,
+            heights,
+            recent: Mutex::new(Lru::new(options.recent_bytes_max)),
+            unsettled: AtomicU64::new(0),
+            settle: Notify::new(),
+            lines: Mutex::new(Lru::new(options.lines_max)),
+            in_flight: Arc::new(Semaphore::new(options.in_flight_max)),
+            signers: Semaphore::new(signers),
+            poisoned: AtomicBool::new(false),
+            options,
+        }
+    }
+
+    /// Gives `wish` its slot, or finds the one that it has. Answers when that is durable.
+    pub(crate) async fn place(self: &Arc<Self>, wish: Wish) -> Result<Arc<Entry>, Error> {
+        let process = wish.process;
+        let height = self.heights.get().await?;
+        let line = self.line(process);
+        let turn = Turn::take(&line, process, self.options.waiting_max)?;
+        let mut end = line.end.lock().await;
+        if self.poisoned.load(Ordering::Acquire) {
+            return Err(Error::Poisoned);
+        }
+        self.load(process, &mut end)?;
+        if end.head.is_none() && wish.message != process.into() {
+            return Err(Error::UnknownProcess { process });
+        }
+        let duplicate = self.duplicate_of(&wish, &line, &mut end)?;
+        if let Some(first) = line.find(wish.message, duplicate) {
+            drop((end, turn));
+            first.durable.await.map_err(|_| Error::Poisoned)?;
+            return Ok(first.entry);
+        }
+        if let Some(first) = self.find_first(&wish, duplicate)? {
+            return Ok(first);
+        }
+
+        // From here on it gets a new slot. Whoever gives up while it is signed leaves the line as it was.
+        let permit = self.in_flight.clone().acquire_owned().await.map_err(|_| Error::Stopping)?;
+        let plan = assign(process, end.head.as_ref(), wish.message, wish.exclude, self.clock.now(), height);
+        let signed = self.sign(plan.draft()).await?;
+        let head = plan.head(&signed);
+        let assignment = plan.signed(signed.item().clone());
+        let entry = Arc::new(Entry::new(wish.delivered, signed, assignment));
+
+        // And from here on nothing waits until the batch is in the store's queue and the line knows it.
+        let durable = self.store.append(entry.batch(duplicate)).shared();
+        end.head = Some(head);
+        line.put(wish.message, duplicate, InFlight { entry: entry.clone(), durable: durable.clone() });
+        drop((end, turn));
+        let shown = tokio::spawn(self.clone().show(line, duplicate, entry, durable, permit));
+        shown.await.map_err(|_| Error::Stopping)?
+    }
+
+    /// Waits until nothing is on its way to the disk; nothing new is accepted meanwhile and afterwards.
+    pub(crate) async fn drain(&self) {
+        let all = u32::try_from(self.options.in_flight_max).unwrap_or(u32::MAX);
+        let drained = self.in_flight.acquire_many(all).await.is_ok();
+        if drained {
+            self.in_flight.close();
+        }
+    }
+
+    /// Makes an entry visible once it is durable. Its own task: a client that hangs up does not stop it.
+    async fn show(
+        self: Arc<Self>,
+        line: Arc<Line>,
+        duplicate: Option<Id>,
+        entry: Arc<Entry>,
+        durable: Shared<Appended>,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<Arc<Entry>, Error> {
+        if let Err(why) = durable.await {
+            // The line in memory is ahead of the disk now. Only a restart brings them together again.
+            if !self.poisoned.swap(true, Ordering::AcqRel) {
+                error!(error = %unit::Error::internal(&why), "could not write assignments; nothing more is scheduled");
+            }
+            return Err(Error::Poisoned);
+        }
+        let place = (entry.process(), entry.slot());
+        self.unsettled.fetch_add(1, Ordering::Relaxed);
+        lock(&self.recent).put(place, entry.clone(), entry.size(), |_| true);
+        line.remove(entry.scheduled.message_id(), duplicate);
+        self.settle.notify_one();
+        drop(permit);
+        Ok(entry)
+    }
+
+    fn line(&self, process: ProcessId) -> Arc<Line> {
+        let mut lines = lock(&self.lines);
+        if let Some(line) = lines.get(&process) {
+            return line.clone();
+        }
+        let line = Arc::new(Line::default());
+        // Whoever uses a line has it, what is in flight included, so one that nobody has is the same when it is
+        // read again from the store.
+        lines.put(process, line.clone(), 1, |line| Arc::strong_count(line) == 1);
+        line
+    }
+
+    /// Reads the end of a schedule from the store, the first time. Nothing can be in flight then.
+    fn load(&self, process: ProcessId, end: &mut End) -> Result<(), Error> {
+        if !end.loaded {
+            end.head = self.newest(process)?.map(|entry| Head::from(&*entry.scheduled.assignment));
+            end.loaded = true;
+        }
+        Ok(())
+    }
+
+    /// What a pushed message has in common with itself when another messenger pushes it.
+    fn duplicate_of(&self, wish: &Wish, line: &Line, end: &mut End) -> Result<Option<Id>, Error> {
+        let process = wish.process;
+        let Some(item) = wish.item.as_deref().filter(|item| message::Message(item).is_pushed()) else {
+            return Ok(None);
+        };
+        if wish.message == process.into() {
+            return Ok(None);
+        }
+        if end.authorities.is_none() {
+            // Slot 0 may itself be on its way to the disk: then the line has it.
+            let boot = match line.find(process.into(), None) {
+                Some(boot) => boot.entry,
+                None => self.entry(process, protocol::Slot(0))?.ok_or(Error::UnknownProcess { process })?,
+            };
+            end.authorities = Some(boot.message.as_ref().map_or_else(Vec::new, |boot| authorities(boot)));
+        }
+        let authorities = end.authorities.as_deref().unwrap_or_default();
+        Ok(Some(message::duplicate_key(item, authorities)))
+    }
+
+    /// The slot that the message, or a duplicate of it, has already and durably.
+    fn find_first(&self, wish: &Wish, duplicate: Option<Id>) -> Result<Option<Arc<Entry>>, Error> {
+        let mut place = self.store.get(MESSAGE, &message_key(wish.message, wish.process))?;
+        if let (None, Some(duplicate)) = (&place, duplicate) {
+            place = self.store.get(DUPLICATE, &duplicate_key(wish.process, duplicate))?;
+        }
+        match place.as_deref().and_then(read_slot) {
+            Some(slot) => self.entry(wish.process, slot),
+            None => Ok(None),
+        }
+    }
+
+    async fn sign(&self, draft: Draft) -> Result<DataItem, Error> {
+        let failed = |error: &dyn std::fmt::Display| Error::Sign { why: error.to_string() };
+        if self.wallet.signature_type() != SignatureType::Arweave {
+            return DataItem::sign(&self.wallet, draft).map_err(|error| failed(&error));
+        }
+        // RSA takes milliseconds: not on a thread that serves others, and not on more threads than cores.
+        let _signer = self.signers.acquire().await.map_err(|_| Error::Stopping)?;
+        let wallet = self.wallet.clone();
+        let signed = tokio::task::spawn_blocking(move || DataItem::sign(&wallet, draft)).await;
+        signed.map_err(|error| failed(&error))?.map_err(|error| failed(&error))
+    }
+}
+
+impl Line {
+    /// What is in flight under that message id, or for the same pushed message.
+    fn find(&self, message: Id, duplicate: Option<Id>) -> Option<InFlight> {
+        let in_flight = lock(&self.in_flight);
+        let first = duplicate.and_then(|duplicate| in_flight.by_duplicate.get(&duplicate));
+        in_flight.by_message.get(first.unwrap_or(&message)).cloned()
+    }
+
+    fn put(&self, message: Id, duplicate: Option<Id>, entry: InFlight) {
+        let mut in_flight = lock(&self.in_flight);
+        in_flight.by_message.insert(message, entry);
+        if let Some(duplicate) = duplicate {
+            in_flight.by_duplicate.insert(duplicate, message);
+        }
+    }
+
+    fn remove(&self, message: Id, duplicate: Option<Id>) {
+        let mut in_flight = lock(&self.in_flight);
+        in_flight.by_message.remove(&message);
+        if let Some(duplicate) = duplicate {
+            in_flight.by_duplicate.remove(&duplicate);
+        }
+    }
+}
+
+/// A place among those who wait for a line. Given back when dropped.
+struct Turn<'a>(&'a AtomicUsize);
+
+impl Turn<'_> {
+    fn take(line: &Line, process: ProcessId, max: usize) -> Result<Turn<'_>, Error> {
+        let waiting = line.waiting.fetch_add(1, Ordering::Relaxed);
+        let turn = Turn(&line.waiting);
+        if waiting >= max { Err(Error::Busy { process, waiting }) } else { Ok(turn) }
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The wallets that a process believes when they speak for other processes: its `Authority` tags, each one address
+/// or several with commas between.
+fn authorities(process: &Item) -> Vec<Address> {
+    let named = process.tags.all(tag::AUTHORITY).flat_map(|value| value.split(','));
+    named.filter_map(|address| address.trim().parse().ok()).collect()
+}
+
+/// Nothing panics while it holds one of these locks.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

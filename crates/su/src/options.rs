@@ -1,0 +1,71 @@
+//! What an operator may choose.
+
+use serde::{Deserialize, Serialize};
+
+/// Bounds and paces of a scheduler unit. None of them changes what an assignment says, only whether, when and how
+/// fast there is one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Options {
+    /// Largest item that is accepted, bytes. Clients of ao know 10 MiB.
+    pub item_bytes_max: usize,
+    /// Requests that may wait for their turn in one process's schedule; more are told to come back.
+    pub waiting_max: usize,
+    /// Assignments that may be on their way to the disk at once, over all processes.
+    pub in_flight_max: usize,
+    /// Processes whose newest assignment is kept in memory; the others are read again when a message comes.
+    pub lines_max: usize,
+    /// Newest entries that are kept in memory for whoever asks next, bytes.
+    pub recent_bytes_max: usize,
+    /// Largest page of a schedule, entries. A longer one is cut and says that there is more.
+    pub page_max: usize,
+    /// Largest page of a schedule, bytes; at least one entry is given.
+    pub page_bytes_max: usize,
+    /// `exclude` fields that one assignment may name.
+    pub exclude_max: usize,
+    /// Confirmations that a base-layer assignment needs where the process has no `Settlement-Depth`.
+    pub settlement_depth: u64,
+    /// Threads that sign with RSA at once; 0 is one for each core. Other keys sign in place.
+    pub signers: usize,
+    /// How often the weave is asked for its height, ms.
+    pub height_interval_ms: u64,
+    /// How long one question to the weave may take, ms.
+    pub weave_timeout_ms: u64,
+    /// Entries that are settled between two writes of what is settled.
+    pub settle_window: usize,
+    /// Entries that are uploaded at once.
+    pub settle_concurrency: usize,
+    /// Pause between two rounds of settlement, ms: several messages then share one write.
+    pub settle_interval_ms: u64,
+    /// First pause after a failed upload, ms; it doubles.
+    pub settle_retry_ms: u64,
+    /// Longest pause after failed uploads, ms.
+    pub settle_retry_max_ms: u64,
+    /// How long `stop` waits for what is under way, ms.
+    pub stop_ms: u64,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            item_bytes_max: 10 << 20,
+            waiting_max: 16_384,
+            in_flight_max: 16_384,
+            lines_max: 16_384,
+            recent_bytes_max: 64 << 20,
+            page_max: 1000,
+            page_bytes_max: 64 << 20,
+            exclude_max: 16,
+            settlement_depth: 20,
+            signers: 0,
+            height_interval_ms: 1000,
+            weave_timeout_ms: 10_000,
+            settle_window: 256,
+            settle_concurrency: 32,
+            settle_interval_ms: 20,
+            settle_retry_ms: 1000,
+            settle_retry_max_ms: 32_000,
+            stop_ms: 10_000,
+        }
+    }
+}

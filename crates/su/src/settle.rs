@@ -1,0 +1,156 @@
+//! What is scheduled goes to the weave: the message, then its assignment, in their own time.
+//!
+//! An entry waits in the store from the moment it is durable until the weave has taken both its items, so a crash
+//! forgets nothing. What is sent twice is the same bytes, and the weave takes them once. Nothing here makes a
+//! message wait for its slot.
+
+use std::ops::Bound;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::{StreamExt as _, stream};
+use protocol::{ProcessId, Slot};
+use store::{Appended, Batch, Order, Store};
+use tracing::{debug, error, warn};
+use unit::Weave;
+
+use crate::Error;
+use crate::entry::{UNSETTLED, split_pair};
+use crate::height::ask;
+use crate::ledger::Ledger;
+
+/// Carries entries to the weave.
+pub(crate) struct Settler {
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) weave: Arc<dyn Weave>,
+}
+
+/// What one round over all waiting entries came to.
+#[derive(Debug, Default)]
+struct Round {
+    settled: u64,
+    failed: u64,
+    /// The newest failure.
+    why: Option<Error>,
+    /// A whole window failed and might not have: the weave is away, and the rest was left alone.
+    away: bool,
+}
+
+impl Settler {
+    /// Settles until the store fails.
+    pub(crate) async fn run(self) {
+        let options = &self.ledger.options;
+        let (first, longest) = (options.settle_retry_ms.max(1), options.settle_retry_max_ms.max(1));
+        let mut pause = first;
+        loop {
+            let round = match self.round().await {
+                Ok(round) => round,
+                Err(why) => {
+                    let why = unit::Error::from(why);
+                    error!(error = %why, "cannot read or write what waits for the weave; it goes on after a restart");
+                    return;
+                }
+            };
+            let Some(why) = round.why else {
+                pause = first;
+                self.ledger.settle.notified().await;
+                tokio::time::sleep(Duration::from_millis(options.settle_interval_ms)).await;
+                continue;
+            };
+            let (settled, waiting) = (round.settled, self.ledger.unsettled.load(Ordering::Relaxed));
+            warn!(error = %why, settled, waiting, "could not settle everything, will try again");
+            if round.settled > 0 {
+                pause = first;
+            }
+            // New entries do not wait for those that failed, unless the weave is away altogether.
+            tokio::time::sleep(Duration::from_millis(first)).await;
+            let rest = Duration::from_millis(pause.saturating_sub(first));
+            match round.away {
+                true => tokio::time::sleep(rest).await,
+                false => drop(tokio::time::timeout(rest, self.ledger.settle.notified()).await),
+            }
+            pause = (pause * 2).min(longest);
+        }
+    }
+
+    /// Tries every waiting entry once, in the order of the schedules.
+    async fn round(&self) -> Result<Round, Error> {
+        let options = &self.ledger.options;
+        let mut round = Round::default();
+        let mut cleared: Option<Appended> = None;
+        let mut from = Bound::Unbounded;
+        loop {
+            let window = waiting_after(&*self.ledger.store, &from, options.settle_window)?;
+            let Some(last) = window.last() else { break };
+            from = Bound::Excluded(last.clone());
+
+            let attempts = window.into_iter().map(|key| async {
+                let outcome = self.settle(&key).await;
+                (key, outcome)
+            });
+            let mut attempts = stream::iter(attempts).buffer_unordered(options.settle_concurrency.max(1));
+            let (mut batch, mut settled, mut hopeless) = (Batch::new(), 0, 0);
+            while let Some((key, outcome)) = attempts.next().await {
+                match outcome {
+                    Ok(()) => {
+                        settled += 1;
+                        batch.delete(UNSETTLED, key);
+                    }
+                    Err(why) => {
+                        round.failed += 1;
+                        hopeless += u64::from(!unit::Error::from(why.clone()).kind.is_transient());
+                        round.why = Some(why);
+                    }
+                }
+            }
+            round.settled += settled;
+            self.ledger.unsettled.fetch_sub(settled, Ordering::Relaxed);
+            if settled > 0 {
+                cleared = Some(self.ledger.store.append(batch));
+            } else if hopeless == 0 {
+                round.away = true;
+                break;
+            }
+        }
+        // The next round must not see again what this one settled. Batches become durable in order.
+        if let Some(cleared) = cleared {
+            cleared.await?;
+        }
+        debug!(settled = round.settled, failed = round.failed, "settled");
+        Ok(round)
+    }
+
+    async fn settle(&self, key: &[u8]) -> Result<(), Error> {
+        let place = split_pair(key).map(|(process, slot)| (ProcessId(process), Slot(slot)));
+        let Some((process, slot)) = place else { return Ok(()) };
+        let Some(entry) = self.ledger.entry(process, slot)? else { return Ok(()) };
+        let ms = self.ledger.options.weave_timeout_ms;
+        if let Some(message) = &entry.message {
+            ask(ms, self.weave.upload(message.clone())).await?;
+        }
+        ask(ms, self.weave.upload(entry.assignment.clone())).await
+    }
+}
+
+/// How many entries wait, counted in the store.
+pub(crate) fn count(store: &dyn Store) -> Result<u64, Error> {
+    const PAGE: usize = 4096;
+    let mut from = Bound::Unbounded;
+    let mut count = 0;
+    loop {
+        let page = waiting_after(store, &from, PAGE)?;
+        count += page.len() as u64;
+        match page.last() {
+            Some(last) if page.len() == PAGE => from = Bound::Excluded(last.clone()),
+            _ => return Ok(count),
+        }
+    }
+}
+
+fn waiting_after(store: &dyn Store, from: &Bound<Bytes>, limit: usize) -> Result<Vec<Bytes>, Error> {
+    let range = (from.as_ref().map(|key| &**key), Bound::Unbounded);
+    let found = store.scan(UNSETTLED, range, Order::Ascending, limit.max(1))?;
+    Ok(found.into_iter().map(|(key, _)| key).collect())
+}
