@@ -335,7 +335,8 @@ impl Scheduler for FakeScheduler {
             return Ok(state.schedules[process][*place].clone());
         }
         let mut entries = state.schedules.values().flatten();
-        let by_assignment = entries.find(|entry| entry.assignment.id() == id && asked(entry.assignment.process));
+        let by_assignment =
+            entries.find(|entry| entry.assignment.id() == id && asked(entry.assignment.process));
         by_assignment.cloned().ok_or_else(|| Error::not_found(format!("{id} has no slot here")))
     }
 
