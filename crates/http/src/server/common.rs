@@ -1,0 +1,88 @@
+//! What every unit's server answers, and what wraps every route.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use futures::future::BoxFuture;
+use protocol::Address;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::cors::{Any as AnyOf, CorsLayer};
+use unit::Error;
+
+use super::{Context, Failure, json, text};
+use crate::wire::info::{Readiness, UnitInfo};
+
+/// How a unit says its address.
+pub(super) type AddressOf = Arc<dyn Fn() -> BoxFuture<'static, Result<Address, Error>> + Send + Sync>;
+
+/// Adds what units have in common to a unit's routes: `/info`, health, metrics.
+pub(super) fn unit_routes(
+    routes: Router,
+    name: &'static str,
+    address: AddressOf,
+    context: &Context,
+) -> Router {
+    let network = context.network.clone();
+    let info = move || async move {
+        let address = address().await?;
+        let network = network.as_deref().cloned();
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        Ok::<_, Failure>(json(StatusCode::OK, &UnitInfo { unit: name.to_owned(), address, version, network }))
+    };
+    finish(routes.route("/info", get(info)), context)
+}
+
+/// Health, metrics, CORS, JSON for what is not there and for a handler that panics.
+pub(crate) fn finish(routes: Router, context: &Context) -> Router {
+    let checks = context.checks.clone();
+    let ready = move || async move {
+        let checks = checks.map(|checks| checks()).unwrap_or_default();
+        let ready = checks.iter().all(|check| check.ok);
+        let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        json(status, &Readiness { ready, checks })
+    };
+    let metrics = context.metrics.clone();
+    let metrics = move || async move {
+        let written = metrics.map(|metrics| metrics()).unwrap_or_default();
+        let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+        ([(header::CONTENT_TYPE, kind)], written)
+    };
+    let cors = CorsLayer::new()
+        .allow_origin(AnyOf)
+        .allow_methods(AnyOf)
+        .allow_headers(AnyOf)
+        .expose_headers(AnyOf)
+        .max_age(Duration::from_millis(context.options.preflight_ms));
+    routes
+        .route("/health", get(|| async { StatusCode::OK }))
+        .route("/healthz", get(|| async { text(StatusCode::OK, "ok") }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .fallback(no_route)
+        .method_not_allowed_fallback(no_method)
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(cors)
+}
+
+async fn no_route(method: Method, uri: Uri) -> Failure {
+    Failure::from(Error::not_found(format!("there is no {method} {}", uri.path())))
+}
+
+async fn no_method(method: Method, uri: Uri) -> Failure {
+    let error = Error::invalid(format!("{} does not take {method}", uri.path()));
+    Failure::with_status(StatusCode::METHOD_NOT_ALLOWED, error)
+}
+
+/// A bug of ours. It must not look like an answer, and must not end the node.
+fn panicked(payload: Box<dyn Any + Send>) -> Response {
+    let what = payload.downcast_ref::<String>().map(String::as_str);
+    let what = what.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("no message");
+    let error = Error::new(unit::Kind::Internal, format!("a handler panicked: {what}"))
+        .with_hint("this is a bug of the node; please report it");
+    Failure::from(error).into_response()
+}

@@ -1,0 +1,72 @@
+//! Servers: a unit's contract, carried over HTTP.
+
+pub mod su;
+pub mod mu;
+pub mod cu;
+mod common;
+mod reply;
+mod request;
+mod serve;
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use unit::Clock;
+
+use crate::wire::info::{Check, Network};
+
+pub use reply::Failure;
+pub use request::Params;
+pub use serve::{Serving, serve};
+
+#[expect(unused_imports, reason = "for the weave's routes, which come next")]
+pub(crate) use common::finish;
+pub(crate) use reply::{json, text};
+pub(crate) use request::read_body;
+
+/// What a server takes in and gives out at most.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Options {
+    /// Bytes of a request's body: 10 MiB, as the reference units accept.
+    pub body_bytes_max: usize,
+    /// Bytes of a larger body that are read and thrown away, so that its sender hears why it was refused.
+    pub refused_bytes_max: usize,
+    /// Entries of a page, whatever a client asks for: what the reference compute unit asks a scheduler for.
+    pub page_max: usize,
+    /// Milliseconds that a browser may remember what it may do: one day.
+    pub preflight_ms: u64,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            body_bytes_max: 10 << 20,
+            refused_bytes_max: 64 << 20,
+            page_max: 1000,
+            preflight_ms: 24 * 60 * 60 * 1000,
+        }
+    }
+}
+
+/// What servers of one node have in common.
+#[derive(Clone)]
+pub struct Context {
+    /// Bounds.
+    pub options: Options,
+    /// Tells the time, where a unit's root says it.
+    pub clock: Arc<dyn Clock>,
+    /// The network, for `GET /info`.
+    pub network: Option<Arc<Network>>,
+    /// The text of `GET /metrics`.
+    pub metrics: Option<Arc<dyn Fn() -> String + Send + Sync>>,
+    /// What `GET /readyz` looks at; no checks means ready.
+    pub checks: Option<Arc<dyn Fn() -> Vec<Check> + Send + Sync>>,
+}
+
+impl Context {
+    /// A context of defaults and nothing to tell.
+    pub fn new(clock: Arc<dyn Clock>) -> Context {
+        Context { options: Options::default(), clock, network: None, metrics: None, checks: None }
+    }
+}
