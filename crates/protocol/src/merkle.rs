@@ -53,6 +53,38 @@ pub struct Proven {
     pub range: Range<u64>,
 }
 
+impl Proven {
+    /// Whether it lies where nodes want the chunks of `size` bytes: it is full and begins at a multiple of 256 KiB, or
+    /// it is one of the last two, which begin at such a multiple and have less than 512 KiB together.
+    pub fn is_strict(&self, size: u64) -> bool {
+        let Range { start, end } = self.range;
+        let base = start - start % CHUNK_MAX;
+        if start == base && end - start == CHUNK_MAX {
+            return true;
+        }
+        let last = end == size;
+        let second_last = start == base && size - end <= CHUNK_MAX;
+        size - base < 2 * CHUNK_MAX && (last || second_last)
+    }
+}
+
+/// Why a chunk is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BadChunk {
+    /// The proof is malformed, or of something else.
+    #[error("the proof does not lead from the data root to the chunk at that offset")]
+    Proof,
+    /// The bytes are not those that the proof is about.
+    #[error("the chunk is not the one that the proof is about")]
+    Bytes,
+    /// Keeping it would cost more than it is worth.
+    #[error("the proof is larger than the chunk, which is not the last")]
+    Costly,
+    /// Nodes would not find it again.
+    #[error("the chunk does not lie where nodes want chunks: every 256 KiB, except the last two")]
+    Place,
+}
+
 /// How clients cut `size` bytes into chunks: all of the largest size, the last two balanced. When nothing is left
 /// for the last, it is there all the same, with no bytes: it counts in the root.
 pub fn cut(size: u64) -> Vec<Range<u64>> {
@@ -68,9 +100,9 @@ pub fn cut(size: u64) -> Vec<Range<u64>> {
     chunks
 }
 
-/// How a node cuts data that came within a transaction: all of the largest size, and what is left.
+/// How a node cuts data that came within a transaction: all of the largest size, and what is left, be it nothing.
 pub fn cut_evenly(size: u64) -> Vec<Range<u64>> {
-    (0..size.div_ceil(CHUNK_MAX)).map(|i| i * CHUNK_MAX..((i + 1) * CHUNK_MAX).min(size)).collect()
+    (0..=size / CHUNK_MAX).map(|i| i * CHUNK_MAX..((i + 1) * CHUNK_MAX).min(size)).collect()
 }
 
 /// The leaves of `data`, cut into `chunks`.
@@ -155,7 +187,29 @@ pub fn prove(root: &Hash, size: u64, offset: u64, proof: &[u8]) -> Option<Proven
     }
     let end = number(end)?.checked_add(walk.base)?.clamp(walk.left, walk.right);
     let range = walk.left..end;
-    (range.contains(&offset) && end - walk.left <= CHUNK_MAX).then_some(Proven { hash, range })
+    (range.contains(&offset) && walk.right - walk.left <= CHUNK_MAX).then_some(Proven { hash, range })
+}
+
+/// Checks a chunk that somebody uploads: its proof, its bytes, its place, and that keeping the proof is worth it.
+pub fn check_chunk(
+    root: &Hash,
+    size: u64,
+    offset: u64,
+    proof: &[u8],
+    chunk: &[u8],
+) -> Result<Proven, BadChunk> {
+    let proven = prove(root, size, offset, proof).ok_or(BadChunk::Proof)?;
+    let Range { start, end } = proven.range;
+    if chunk.len() as u64 != end - start || proven.hash[..] != Sha256::digest(chunk)[..] {
+        return Err(BadChunk::Bytes);
+    }
+    if proof.len() > chunk.len() && end != size {
+        return Err(BadChunk::Costly);
+    }
+    if !proven.is_strict(size) {
+        return Err(BadChunk::Place);
+    }
+    Ok(proven)
 }
 
 /// Where the walk down a proof is.

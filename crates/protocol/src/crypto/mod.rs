@@ -4,6 +4,7 @@ mod ed25519;
 mod ethereum;
 mod rsa;
 mod wallet;
+pub(crate) mod weave;
 
 use crate::hex::to_hex;
 

@@ -6,6 +6,7 @@ use aws_lc_rs::rand;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use secp256k1::{PublicKey, SecretKey};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use super::{SignatureType, ethereum, rsa};
 use crate::id::{Address, base64url, from_base64url};
@@ -181,14 +182,21 @@ impl Wallet {
             Key::Secp256k1(key) => ethereum::sign(key, message),
         }
     }
-}
 
-impl Wallet {
     /// Signs `message` so that the signature is always the same: RSA without a salt, as bundlers' receipts are.
     pub fn sign_unsalted(&self, message: &[u8]) -> Vec<u8> {
         match &self.0.key {
             Key::Rsa(key) => key.sign(message, 0),
             _ => self.sign(message),
+        }
+    }
+
+    /// Signs what a transaction signs, if the base layer knows this kind of key.
+    pub(crate) fn sign_for_weave(&self, message: &[u8]) -> Option<Vec<u8>> {
+        match &self.0.key {
+            Key::Rsa(key) => Some(key.sign(message, rsa::SALT)),
+            Key::Ed25519 { .. } => None,
+            Key::Secp256k1(key) => Some(ethereum::sign_digest(key, Sha256::digest(message).into()).to_vec()),
         }
     }
 }
