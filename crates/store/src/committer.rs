@@ -123,6 +123,11 @@ impl Queue {
         self.room.notify_all();
     }
 
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        self.lock().entries.len()
+    }
+
     fn is_full(&self, waiting: &Waiting, size: usize) -> bool {
         let fits = waiting.bytes + size <= self.bytes_max && waiting.entries.len() < self.batches_max;
         !fits && !waiting.entries.is_empty()
@@ -196,6 +201,7 @@ impl Committer {
             view.index.apply(Change { space: space.0, key, place });
         }
         view.recent.push(number, offset, write);
+        view.length = self.last.length;
         Ok(())
     }
 
@@ -208,6 +214,7 @@ impl Committer {
         let mut view = self.shared.view_mut();
         let segment = Segment { path: self.last.path.clone(), file: Arc::clone(&self.last.file) };
         Arc::make_mut(&mut view.segments).push(segment);
+        view.length = self.last.length;
         Ok(())
     }
 

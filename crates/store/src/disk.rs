@@ -95,6 +95,7 @@ impl DiskStore {
                 index: opened.index,
                 recent: Recent::new(options.recent_bytes_max),
                 segments: Arc::new(opened.segments),
+                length: opened.last.length,
             }),
         });
         let committer = Committer {
@@ -109,6 +110,16 @@ impl DiskStore {
             .spawn(move || committer.run())
             .map_err(|error| Error::io("start the committer of", folder, &error))?;
         Ok(DiskStore { shared, options, committer: Some(committer), _lock: lock })
+    }
+
+    /// Reads the whole log and compares every byte with its checksums, and every footer with what it sums up. Opening
+    /// does that only for the last segment; a read does it for its value.
+    pub fn verify(&self) -> Result<(), Error> {
+        let (segments, length) = {
+            let view = self.shared.view();
+            (Arc::clone(&view.segments), view.length)
+        };
+        open::verify(&segments, length)
     }
 
     /// How many keys there are.
@@ -188,6 +199,8 @@ pub(crate) struct View {
     pub recent: Recent,
     /// By number, from 1.
     pub segments: Arc<Vec<Segment>>,
+    /// How many bytes of the last segment are durable.
+    pub length: u32,
 }
 
 /// One file of the log.
@@ -230,5 +243,195 @@ fn lock(folder: &Path) -> Result<File, Error> {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(Error::InUse { path: folder.display().to_string() }),
         Err(TryLockError::Error(error)) => Err(Error::io("lock", &path, &error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::{Condvar, Mutex};
+
+    use super::*;
+
+    const SPACE: Space = Space("test");
+
+    /// A file system that can be held and broken.
+    #[derive(Default)]
+    struct Faulty {
+        writes: AtomicUsize,
+        syncs: AtomicUsize,
+        /// Which write, counted from now as 1, fails; 0 for none. Likewise for syncs.
+        fail_write: AtomicUsize,
+        fail_sync: AtomicUsize,
+        held: Mutex<bool>,
+        released: Condvar,
+    }
+
+    impl Faulty {
+        fn hold(&self) {
+            *self.held.lock().unwrap() = true;
+        }
+
+        fn release(&self) {
+            *self.held.lock().unwrap() = false;
+            self.released.notify_all();
+        }
+
+        fn fails(&self, countdown: &AtomicUsize) -> bool {
+            let before = countdown.load(Ordering::SeqCst);
+            countdown.store(before.saturating_sub(1), Ordering::SeqCst);
+            before == 1
+        }
+    }
+
+    impl Files for Faulty {
+        fn write(&self, file: &File, bytes: &[u8], at: u64) -> io::Result<()> {
+            self.writes.fetch_add(1, Ordering::SeqCst);
+            if self.fails(&self.fail_write) {
+                // As a full disk does: some of it is there.
+                System.write(file, &bytes[..bytes.len() / 2], at)?;
+                return Err(io::Error::from(io::ErrorKind::StorageFull));
+            }
+            System.write(file, bytes, at)
+        }
+
+        fn sync(&self, file: &File) -> io::Result<()> {
+            let mut held = self.held.lock().unwrap();
+            while *held {
+                held = self.released.wait(held).unwrap();
+            }
+            self.syncs.fetch_add(1, Ordering::SeqCst);
+            if self.fails(&self.fail_sync) {
+                return Err(io::Error::other("the disk is gone"));
+            }
+            System.sync(file)
+        }
+
+        fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+            System.sync_folder(folder)
+        }
+    }
+
+    fn open(folder: &Path, options: Options) -> (Arc<Faulty>, DiskStore) {
+        let files = Arc::new(Faulty::default());
+        let store = DiskStore::open_on(Arc::clone(&files) as Arc<dyn Files>, folder, options).unwrap();
+        (files, store)
+    }
+
+    fn put(store: &DiskStore, key: u32) -> Appended {
+        let mut batch = Batch::new();
+        batch.put(SPACE, key.to_be_bytes().to_vec(), vec![7; 100]);
+        store.append(batch)
+    }
+
+    fn count(store: &DiskStore) -> usize {
+        store.scan(SPACE, (Bound::Unbounded, Bound::Unbounded), Order::Ascending, usize::MAX).unwrap().len()
+    }
+
+    fn fails_for_good(break_it: impl Fn(&Faulty)) {
+        let folder = tempfile::tempdir().unwrap();
+        let (files, store) = open(folder.path(), Options::default());
+        put(&store, 0).wait().unwrap();
+        break_it(&files);
+        assert!(matches!(put(&store, 1).wait(), Err(Error::Io { .. })));
+        let (writes, syncs) = (files.writes.load(Ordering::SeqCst), files.syncs.load(Ordering::SeqCst));
+        assert!(matches!(put(&store, 2).wait(), Err(Error::Poisoned)));
+        assert_eq!(count(&store), 1, "what is durable can be read, what failed cannot");
+        drop(store);
+        let after = (files.writes.load(Ordering::SeqCst), files.syncs.load(Ordering::SeqCst));
+        assert_eq!(after, (writes, syncs), "nothing is tried again");
+        let (_, store) = open(folder.path(), Options::default());
+        assert!((1..=2).contains(&count(&store)), "what failed may be there or not");
+        put(&store, 3).wait().unwrap();
+    }
+
+    #[test]
+    fn a_store_whose_sync_failed_accepts_nothing_more() {
+        fails_for_good(|files| files.fail_sync.store(1, Ordering::SeqCst));
+    }
+
+    #[test]
+    fn a_store_whose_write_failed_accepts_nothing_more() {
+        fails_for_good(|files| files.fail_write.store(1, Ordering::SeqCst));
+    }
+
+    #[test]
+    fn those_behind_a_failed_write_are_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let (files, store) = open(folder.path(), Options { write_bytes_max: 1, ..Options::default() });
+        files.hold();
+        files.fail_sync.store(1, Ordering::SeqCst);
+        let told: Vec<Appended> = (0..50).map(|key| put(&store, key)).collect();
+        files.release();
+        let mut told = told.into_iter().map(Appended::wait);
+        assert!(matches!(told.next(), Some(Err(Error::Io { .. }))));
+        assert!(told.all(|told| matches!(told, Err(Error::Poisoned))));
+    }
+
+    #[test]
+    fn what_waits_is_written_together() {
+        let folder = tempfile::tempdir().unwrap();
+        let (files, store) = open(folder.path(), Options::default());
+        let syncs = files.syncs.load(Ordering::SeqCst);
+        files.hold();
+        let told: Vec<Appended> = (0..1000).map(|key| put(&store, key)).collect();
+        files.release();
+        told.into_iter().for_each(|told| told.wait().unwrap());
+        // The committer may have begun with any of them before the rest came.
+        assert!(files.syncs.load(Ordering::SeqCst) - syncs <= 2);
+        assert_eq!(count(&store), 1000);
+    }
+
+    #[test]
+    fn nothing_is_visible_before_it_is_durable() {
+        let folder = tempfile::tempdir().unwrap();
+        let (files, store) = open(folder.path(), Options::default());
+        files.hold();
+        let writes = files.writes.load(Ordering::SeqCst);
+        let told = put(&store, 0);
+        while files.writes.load(Ordering::SeqCst) == writes {
+            std::thread::yield_now();
+        }
+        assert_eq!(count(&store), 0);
+        files.release();
+        told.wait().unwrap();
+        assert_eq!(count(&store), 1);
+    }
+
+    #[test]
+    fn a_full_queue_makes_appends_wait() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = Options { queue_batches_max: 3, ..Options::default() };
+        let (files, store) = open(folder.path(), options);
+        files.hold();
+        std::thread::scope(|scope| {
+            let writers: Vec<_> = (0..4_u32)
+                .map(|writer| {
+                    let store = &store;
+                    scope.spawn(move || (0..50).for_each(|n| drop(put(store, writer * 50 + n))))
+                })
+                .collect();
+            while store.shared.queue.len() < 3 {
+                std::thread::yield_now();
+            }
+            files.release();
+            while writers.iter().any(|writer| !writer.is_finished()) {
+                assert!(store.shared.queue.len() <= 3);
+            }
+        });
+        drop(store);
+        let (_, store) = open(folder.path(), Options::default());
+        assert_eq!(count(&store), 200, "those who did not wait for it are written too");
+    }
+
+    #[test]
+    fn a_folder_has_one_store_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let (_, store) = open(folder.path(), Options::default());
+        let second = DiskStore::open(folder.path(), Options::default());
+        assert!(matches!(second, Err(Error::InUse { .. })), "{second:?}");
+        drop(store);
+        DiskStore::open(folder.path(), Options::default()).unwrap();
     }
 }

@@ -50,6 +50,25 @@ pub(crate) fn open(files: &dyn Files, folder: &Path) -> Result<Opened, Error> {
     Ok(Opened { index, segments, last })
 }
 
+/// Reads every byte of the log. `length` bytes of the last segment count.
+pub(crate) fn verify(segments: &[Segment], length_of_last: u32) -> Result<(), Error> {
+    for (number, segment) in (1..).zip(segments) {
+        let is_last = number as usize == segments.len();
+        let length = if is_last { length_of_last as usize } else { length(segment)? };
+        let bytes = read(segment, 0, length)?;
+        let mut footer = Vec::new();
+        let end = segment::replay(number, &bytes, |change| segment::push_change(&mut footer, &change))
+            .map_err(|bad| refuse(segment, bad))?;
+        let expected = if is_last { End::Open(length) } else { End::Sealed };
+        let sums_up = is_last || bytes[..length - TRAILER_LEN].ends_with(&footer);
+        if end != expected || !sums_up {
+            let at = if let End::Open(at) = end { at } else { length };
+            return Err(refuse(segment, Bad::Damaged { at, why: "it does not end as it was written" }));
+        }
+    }
+    Ok(())
+}
+
 /// How many segments there are. They are numbered from 1 without gaps.
 fn count(folder: &Path) -> Result<u32, Error> {
     let refused = |error: io::Error| Error::io("list", folder, &error);
