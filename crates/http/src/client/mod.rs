@@ -1,1 +1,13 @@
-//! Clients.
+//! Clients: a unit's contract, fulfilled by a server somewhere else.
+
+mod su;
+mod mu;
+mod cu;
+mod routing;
+mod transport;
+
+pub use cu::Compute;
+pub use mu::Messenger;
+pub use routing::RoutingScheduler;
+pub use su::Scheduler;
+pub use transport::{Options, Transport};

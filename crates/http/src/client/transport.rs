@@ -1,0 +1,145 @@
+//! Requests and what becomes of them.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::header::{self, HeaderMap};
+use reqwest::{Method, StatusCode};
+use serde::{Deserialize, Serialize};
+use unit::{Error, Kind, Result};
+
+use crate::wire::error::{Refusal, kind};
+
+/// How long and how much a client waits and reads.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Options {
+    /// Milliseconds until a connection must stand.
+    pub connect_ms: u64,
+    /// Milliseconds between two pieces of an answer, the first included. An evaluation may take minutes.
+    pub read_ms: u64,
+    /// Bytes of an answer: a page of a schedule, or the memory of a process.
+    pub answer_bytes_max: usize,
+    /// Redirects that are followed, a write's body sent again.
+    pub redirects_max: usize,
+    /// Idle connections that are kept to one server.
+    pub idle_max: usize,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            connect_ms: 5_000,
+            read_ms: 300_000,
+            answer_bytes_max: 1 << 30,
+            redirects_max: 5,
+            idle_max: 32,
+        }
+    }
+}
+
+/// Sends requests and keeps connections. Cheap to clone; clones share connections.
+#[derive(Debug, Clone)]
+pub struct Transport {
+    client: reqwest::Client,
+    options: Options,
+}
+
+/// What a server answered, all of it.
+pub(crate) struct Answer {
+    pub headers: HeaderMap,
+    pub body: Bytes,
+    /// Who said it, for errors.
+    pub from: String,
+}
+
+impl Transport {
+    /// A transport. Fails where the system's TLS roots cannot be read.
+    pub fn new(options: Options) -> Result<Transport> {
+        let client = reqwest::Client::builder()
+            .connect_timeout(Duration::from_millis(options.connect_ms))
+            .read_timeout(Duration::from_millis(options.read_ms))
+            .pool_max_idle_per_host(options.idle_max)
+            .redirect(reqwest::redirect::Policy::limited(options.redirects_max))
+            .tcp_nodelay(true)
+            // A node speaks to whom it is told to, whatever the environment says.
+            .no_proxy()
+            .user_agent(concat!("pirn/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| Error::internal(&error))?;
+        Ok(Transport { client, options })
+    }
+
+    /// Asks for something.
+    pub(crate) async fn get(&self, url: &str) -> Result<Answer> {
+        self.send(Method::GET, url, HeaderMap::new(), Bytes::new()).await
+    }
+
+    /// Sends `body`, and again to wherever a redirect points.
+    pub(crate) async fn send(&self, method: Method, url: &str, headers: HeaderMap, body: Bytes) -> Result<Answer> {
+        let mut request = self.client.request(method, url).headers(headers);
+        if !body.is_empty() {
+            request = request.body(body);
+        }
+        let mut response = request.send().await.map_err(|error| unreachable(url, &error))?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let announced = response.content_length().unwrap_or(0).min(1 << 20) as usize;
+        let mut body = Vec::with_capacity(announced);
+        while let Some(chunk) = response.chunk().await.map_err(|error| unreachable(url, &error))? {
+            if body.len() + chunk.len() > self.options.answer_bytes_max {
+                let max = self.options.answer_bytes_max;
+                return Err(Error::unavailable(format!("{url} answered with more than {max} bytes")));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        if !status.is_success() {
+            return Err(refusal(url, status, &headers, &body));
+        }
+        Ok(Answer { headers, body: body.into(), from: url.to_owned() })
+    }
+}
+
+impl Answer {
+    /// Reads the answer as JSON.
+    pub fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T> {
+        serde_json::from_slice(&self.body).map_err(|error| {
+            let start: String = String::from_utf8_lossy(&self.body).chars().take(80).collect();
+            Error::unavailable(format!("{} answered with something else than expected: {error}: {start:?}", self.from))
+        })
+    }
+
+    /// A header that is a number.
+    pub fn number(&self, name: &str) -> Result<u64> {
+        let value = self.headers.get(name).and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
+        value.ok_or_else(|| Error::unavailable(format!("{} answered without the header {name}", self.from)))
+    }
+}
+
+fn unreachable(url: &str, error: &reqwest::Error) -> Error {
+    let mut causes = Vec::new();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        causes.push(cause.to_string());
+        source = cause.source();
+    }
+    // The innermost cause is the one that says something.
+    let why = causes.pop().unwrap_or_else(|| error.to_string());
+    let base = reqwest::Url::parse(url).map(|url| url.origin().ascii_serialization());
+    Error::unavailable(format!("could not reach {}: {why}", base.as_deref().unwrap_or(url)))
+}
+
+fn refusal(url: &str, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Error {
+    let seconds = headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+    let kind: Kind = kind(status.as_u16(), seconds.map(Duration::from_secs));
+    if let Ok(refusal) = serde_json::from_slice::<Refusal>(body) {
+        return refusal.into_error(kind);
+    }
+    let start: String = String::from_utf8_lossy(body).trim().chars().take(200).collect();
+    let said = if start.is_empty() { String::new() } else { format!(": {start}") };
+    Error::new(kind, format!("{url} answered {}{said}", status.as_u16()))
+}
+
+/// A base URL without the slash at its end.
+pub(crate) fn base(url: &str) -> String {
+    url.trim_end_matches('/').to_owned()
+}
