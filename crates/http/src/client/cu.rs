@@ -40,7 +40,8 @@ impl Compute {
         for (name, cursor) in [("from", query.from), ("to", query.to)] {
             if let Some(cursor) = cursor {
                 // The alphabet of base64 has three characters that a query gives another meaning.
-                let escaped = encode_cursor(&cursor).replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
+                let escaped =
+                    encode_cursor(&cursor).replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
                 path.push_str(&format!("&{name}={escaped}"));
             }
         }
@@ -66,7 +67,8 @@ impl unit::Compute for Compute {
     async fn dry_run(&self, process: ProcessId, message: DryRun, at: Option<Id>) -> Result<Outcome> {
         let at = at.map(|at| format!("&to={at}")).unwrap_or_default();
         let url = format!("{}/dry-run?process-id={process}{at}&full", self.url);
-        let body = serde_json::to_vec(&DryRunShape::from(&message)).map_err(|error| Error::internal(&error))?;
+        let body =
+            serde_json::to_vec(&DryRunShape::from(&message)).map_err(|error| Error::internal(&error))?;
         let headers = HeaderMap::from_iter([
             (CONTENT_TYPE, HeaderValue::from_static("application/json")),
             (ACCEPT, HeaderValue::from_static("application/json")),

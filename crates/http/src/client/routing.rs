@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use protocol::{Address, DataItem, Id, Process, ProcessId, Timestamp, tag};
 use unit::{
-    AssignRequest, Clock, Error, Kind, Page, ProcessRecord, Query, Result, Scheduled, SlotRange, Sort, Tip, Weave,
+    AssignRequest, Clock, Error, Kind, Page, ProcessRecord, Query, Result, Scheduled, SlotRange, Sort, Tip,
+    Weave,
 };
 
 use super::{Scheduler, Transport};
@@ -59,7 +60,8 @@ impl RoutingScheduler {
         if remembered.len() >= REMEMBERED_MAX {
             remembered.clear();
         }
-        remembered.insert(process, (Timestamp(now.0 + time_to_live.min(TIME_TO_LIVE_MAX)), scheduler.clone()));
+        remembered
+            .insert(process, (Timestamp(now.0 + time_to_live.min(TIME_TO_LIVE_MAX)), scheduler.clone()));
         Ok(Some(scheduler))
     }
 
@@ -136,7 +138,12 @@ impl unit::Scheduler for RoutingScheduler {
         }
     }
 
-    async fn schedule_page(&self, process: ProcessId, range: SlotRange, limit: usize) -> Result<Page<Scheduled>> {
+    async fn schedule_page(
+        &self,
+        process: ProcessId,
+        range: SlotRange,
+        limit: usize,
+    ) -> Result<Page<Scheduled>> {
         route!(self, process, schedule_page(process, range, limit))
     }
 

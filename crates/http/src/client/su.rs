@@ -37,11 +37,16 @@ impl Scheduler {
     }
 
     /// A write's answer. A unit of ours says the whole assignment, as preferred; others are asked for it.
-    async fn written(&self, answer: Answer, message: Option<DataItem>, process: ProcessId) -> Result<Scheduled> {
+    async fn written(
+        &self,
+        answer: Answer,
+        message: Option<DataItem>,
+        process: ProcessId,
+    ) -> Result<Scheduled> {
         let written: Written<'_> = answer.json()?;
         match written.assignment {
             Some(assignment) => Ok(Scheduled {
-                message: message.map(|item| Arc::new(item.item().clone())),
+                message: message.map(|item| item.shared()),
                 assignment: Arc::new(assignment.read()?),
             }),
             None => unit::Scheduler::find(self, Some(process), written.id).await,
@@ -99,7 +104,12 @@ impl unit::Scheduler for Scheduler {
         first.ok_or_else(|| unit::Error::not_found(format!("the schedule of {id} is empty at {}", self.url)))
     }
 
-    async fn schedule_page(&self, process: ProcessId, range: SlotRange, limit: usize) -> Result<Page<Scheduled>> {
+    async fn schedule_page(
+        &self,
+        process: ProcessId,
+        range: SlotRange,
+        limit: usize,
+    ) -> Result<Page<Scheduled>> {
         let mut query = format!("{process}?process-id={process}&show-anchor&limit={limit}");
         let mut say = |name: &str, value: Option<u64>| {
             if let Some(value) = value {

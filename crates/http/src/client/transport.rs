@@ -76,7 +76,13 @@ impl Transport {
     }
 
     /// Sends `body`, and again to wherever a redirect points.
-    pub(crate) async fn send(&self, method: Method, url: &str, headers: HeaderMap, body: Bytes) -> Result<Answer> {
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        url: &str,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Answer> {
         let mut request = self.client.request(method, url).headers(headers);
         if !body.is_empty() {
             request = request.body(body);
@@ -104,13 +110,17 @@ impl Answer {
     pub fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T> {
         serde_json::from_slice(&self.body).map_err(|error| {
             let start: String = String::from_utf8_lossy(&self.body).chars().take(80).collect();
-            Error::unavailable(format!("{} answered with something else than expected: {error}: {start:?}", self.from))
+            Error::unavailable(format!(
+                "{} answered with something else than expected: {error}: {start:?}",
+                self.from
+            ))
         })
     }
 
     /// A header that is a number.
     pub fn number(&self, name: &str) -> Result<u64> {
-        let value = self.headers.get(name).and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
+        let value =
+            self.headers.get(name).and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
         value.ok_or_else(|| Error::unavailable(format!("{} answered without the header {name}", self.from)))
     }
 }
