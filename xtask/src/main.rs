@@ -1,2 +1,29 @@
-//! The `pirn` binary.
-fn main() {}
+//! `cargo xtask`: the repository's chores.
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+cargo xtask test    everything that must pass before a change lands
+cargo xtask tidy    only what a reader would trip over: floors, file sizes, dead links";
+
+fn main() -> anyhow::Result<ExitCode> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let passed = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["test"] => xtask::test::run()?,
+        ["tidy"] => tidy()?,
+        _ => {
+            eprintln!("{HELP}");
+            return Ok(ExitCode::from(2));
+        }
+    };
+    Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn tidy() -> anyhow::Result<bool> {
+    let mut problems = xtask::floors::problems(&xtask::floors::packages()?);
+    problems.extend(xtask::tidy::problems(&xtask::tidy::Tree::read(xtask::root())?));
+    for problem in &problems {
+        println!("{problem}");
+    }
+    Ok(problems.is_empty())
+}

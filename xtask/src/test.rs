@@ -1,0 +1,239 @@
+//! `cargo xtask test`: everything that must pass before a change lands, in one command.
+//!
+//! A step that cannot run has failed. The last line says how many tests passed and failed, alone.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::Context;
+use cargo_metadata::MetadataCommand;
+
+use crate::node::Node;
+
+/// Runs every step; true if all passed.
+pub fn run() -> anyhow::Result<bool> {
+    let root = crate::root();
+    let target = target_folder()?;
+    let mut tally = Tally::default();
+
+    tally.step("format", cargo(&["fmt", "--all", "--check"]));
+    tally.step("lint", cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]));
+    tally.tests("test", cargo(&["test", "--workspace", "--no-fail-fast"]), Counter::Libtest);
+    tally.step("build", cargo(&["build", "--package", "pirn-cli", "--bin", "pirn"]));
+
+    heading("Node.js");
+    match Node::find_or_install(&target.join("tools/node")) {
+        Ok(node) => {
+            println!("{}", node.version()?);
+            conformance(&mut tally, &node, &root.join("testing/conformance"), &target.join("debug/pirn"))?;
+        }
+        Err(error) => tally.fail(&format!("{error:#}")),
+    }
+
+    heading("summary");
+    tally.failures.iter().for_each(|failure| println!("failed: {failure}"));
+    println!("{} passed, {} failed", tally.passed, tally.failed);
+    Ok(tally.failed == 0)
+}
+
+/// Real clients and recorded answers against the binary: every folder with a `package.json`.
+fn conformance(tally: &mut Tally, node: &Node, folder: &Path, pirn: &Path) -> anyhow::Result<()> {
+    let mut suites = Vec::new();
+    for entry in fs::read_dir(folder).context("could not list the conformance suites")? {
+        let suite = entry?.path();
+        if let Ok(package) = fs::read_to_string(suite.join("package.json")) {
+            let package: serde_json::Value = serde_json::from_str(&package)
+                .with_context(|| format!("{} is no package", suite.display()))?;
+            suites.push((suite, package));
+        }
+    }
+    suites.sort_by(|(left, _), (right, _)| left.cmp(right));
+
+    // All first: a suite may use what another folder installs.
+    for (suite, _) in suites.iter().filter(|(_, package)| package.get("dependencies").is_some()) {
+        let mut install = node.command("npm");
+        install.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(suite);
+        tally.step(&format!("install {}", name(suite)), install);
+    }
+    for (suite, _) in suites.iter().filter(|(_, package)| package["scripts"]["test"].is_string()) {
+        let mut test = node.command("node");
+        test.args(["--test", "--test-reporter=spec"]).current_dir(suite).env("PIRN_BIN", pirn);
+        tally.tests(&format!("conformance {}", name(suite)), test, Counter::Node);
+    }
+    Ok(())
+}
+
+/// How a test runner says how many tests passed and failed.
+#[derive(Debug, Clone, Copy)]
+enum Counter {
+    Libtest,
+    Node,
+}
+
+/// What passed and what failed so far.
+#[derive(Debug, Default)]
+struct Tally {
+    passed: u64,
+    failed: u64,
+    /// One line each.
+    failures: Vec<String>,
+}
+
+impl Tally {
+    /// Runs a command that passes or fails as a whole.
+    fn step(&mut self, name: &str, mut command: Command) {
+        heading(name);
+        match command.status() {
+            Ok(status) if status.success() => self.passed += 1,
+            Ok(status) => self.fail(&format!("{name}: {status}")),
+            Err(error) => self.fail(&format!("{name}: {error}")),
+        }
+    }
+
+    /// Runs a command that says how many tests passed and failed.
+    fn tests(&mut self, name: &str, command: Command, counter: Counter) {
+        heading(name);
+        let mut counts = Counts::default();
+        let success = match stream(command, |line| counts.read(counter, line)) {
+            Ok(success) => success,
+            Err(error) => return self.fail(&format!("{name}: {error:#}")),
+        };
+        self.passed += counts.passed;
+        self.failed += counts.failed;
+        if counts.failed > 0 {
+            self.failures.push(format!("{name}: {} of {}", counts.failed, counts.failed + counts.passed));
+        } else if !success {
+            self.fail(&format!("{name}: it ended early"));
+        } else if counts.passed == 0 {
+            self.fail(&format!("{name}: no test ran"));
+        }
+    }
+
+    fn fail(&mut self, failure: &str) {
+        self.failed += 1;
+        self.failures.push(failure.to_owned());
+    }
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Counts {
+    passed: u64,
+    failed: u64,
+}
+
+impl Counts {
+    fn read(&mut self, counter: Counter, line: &str) {
+        let number = |words: &str| words.split_whitespace().next().and_then(|word| word.parse::<u64>().ok());
+        match counter {
+            // One line for each test binary: `test result: ok. 3 passed; 0 failed; ...`
+            Counter::Libtest => {
+                let Some((_, counts)) =
+                    line.strip_prefix("test result: ").and_then(|rest| rest.split_once(". "))
+                else {
+                    return;
+                };
+                let mut counts = counts.split("; ").map(number);
+                self.passed += counts.next().flatten().unwrap_or(0);
+                self.failed += counts.next().flatten().unwrap_or(0);
+            }
+            // Once, at the end, after all that the tests themselves print: `ℹ pass 3`, `ℹ fail 0`. A test that was
+            // cancelled has not passed.
+            Counter::Node => {
+                let Some((what, count)) = line.strip_prefix("ℹ ").and_then(|rest| rest.split_once(' '))
+                else {
+                    return;
+                };
+                match (what, number(count)) {
+                    ("pass", Some(count)) => self.passed = count,
+                    ("fail", Some(count)) => self.failed = count,
+                    ("cancelled", Some(count)) => self.failed += count,
+                    _ => {}
+                }
+            }
+        }
+    }
+}
+
+/// Runs a command; shows and hands over each line it prints. True if it succeeded.
+fn stream(mut command: Command, mut line: impl FnMut(&str)) -> anyhow::Result<bool> {
+    let mut child = command.stdout(Stdio::piped()).spawn()?;
+    let stdout = child.stdout.take().expect("it was piped");
+    for printed in BufReader::new(stdout).split(b'\n') {
+        let printed = printed?;
+        let printed = String::from_utf8_lossy(&printed);
+        println!("{printed}");
+        line(&printed);
+    }
+    Ok(child.wait()?.success())
+}
+
+fn heading(name: &str) {
+    println!("\n── {name} {}", "─".repeat(60_usize.saturating_sub(name.len())));
+}
+
+fn name(suite: &Path) -> String {
+    suite.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+fn cargo(arguments: &[&str]) -> Command {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.args(arguments).current_dir(crate::root());
+    command
+}
+
+fn target_folder() -> anyhow::Result<PathBuf> {
+    let mut command = MetadataCommand::new();
+    command.manifest_path(crate::root().join("Cargo.toml")).no_deps();
+    Ok(command.exec().context("could not ask cargo where it builds")?.target_directory.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(counter: Counter, output: &str, passed: u64, failed: u64) {
+        let mut counts = Counts::default();
+        output.lines().for_each(|line| counts.read(counter, line));
+        assert_eq!(counts, Counts { passed, failed });
+    }
+
+    #[test]
+    fn every_test_binary_counts() {
+        check(
+            Counter::Libtest,
+            "running 3 tests\n\
+             test a ... ok\n\
+             test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.1s\n\
+             test result: FAILED. 10 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out\n",
+            13,
+            2,
+        );
+    }
+
+    #[test]
+    fn the_last_word_of_a_node_run_counts() {
+        check(Counter::Node, "ℹ pass 99\nℹ tests 6\nℹ pass 3\nℹ fail 1\nℹ cancelled 2\nℹ skipped 0\n", 3, 3);
+    }
+
+    #[test]
+    fn a_command_that_fails_or_says_nothing_has_failed() {
+        let run = |script: &str| {
+            let mut tally = Tally::default();
+            let mut command = Command::new("sh");
+            command.args(["-c", script]);
+            tally.tests("it", command, Counter::Libtest);
+            (tally.passed, tally.failed)
+        };
+        assert_eq!(run("echo 'test result: ok. 3 passed; 0 failed'"), (3, 0));
+        assert_eq!(run("echo 'test result: ok. 3 passed; 0 failed'; exit 1"), (3, 1));
+        assert_eq!(run("echo 'test result: FAILED. 3 passed; 2 failed'; exit 1"), (3, 2));
+        assert_eq!(run("true"), (0, 1));
+        let mut tally = Tally::default();
+        tally.step("it", Command::new("no such program"));
+        assert_eq!((tally.passed, tally.failed), (0, 1));
+    }
+}
