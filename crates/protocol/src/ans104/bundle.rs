@@ -32,10 +32,7 @@ pub fn parse_bundle(bytes: Bytes) -> Result<Vec<DataItem>, Error> {
 /// Reads one item of a bundle, for whom one bad item must not hide the others.
 pub fn parse_entry(bundle: &Bytes, entry: Entry) -> Result<DataItem, Error> {
     let start = entry.range.start;
-    let item = DataItem::parse(bundle.slice(entry.range)).map_err(|error| match error {
-        Error::Malformed { what, at } => Error::Malformed { what, at: start + at },
-        other => other,
-    })?;
+    let item = DataItem::parse(bundle.slice(entry.range)).map_err(|error| error.further(start))?;
     if item.id != entry.id {
         return Err(Error::Malformed { what: "an item has another id than the bundle says", at: start });
     }

@@ -61,6 +61,16 @@ pub enum Error {
     Draft(&'static str),
 }
 
+impl Error {
+    /// The same, where the bytes were a part that begins at `by`.
+    fn further(self, by: usize) -> Error {
+        match self {
+            Error::Malformed { what, at } => Error::Malformed { what, at: by + at },
+            other => other,
+        }
+    }
+}
+
 impl DataItem {
     /// Reads one data item that fills `bytes`. Does not check the signature: see [`DataItem::verify`].
     pub fn parse(bytes: Bytes) -> Result<DataItem, Error> {
@@ -75,7 +85,8 @@ impl DataItem {
 
     fn read(bytes: Bytes, verified: bool) -> Result<DataItem, Error> {
         let layout = Layout::read(&bytes)?;
-        let tags = tags::decode(&bytes[layout.tags.clone()])?;
+        let tags =
+            tags::decode(&bytes[layout.tags.clone()]).map_err(|error| error.further(layout.tags.start))?;
         if tags.0.len() as u64 != layout.tag_count {
             return Err(Error::Malformed {
                 what: "the tags are not as many as it says",
