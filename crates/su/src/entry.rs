@@ -13,8 +13,6 @@ use crate::Error;
 
 /// (process, slot) → the entry.
 pub(crate) const ENTRY: Space = Space("su.entry");
-/// (process, timestamp) → slot.
-pub(crate) const TIME: Space = Space("su.time");
 /// (message, process) → slot, timestamp.
 pub(crate) const MESSAGE: Space = Space("su.message");
 /// Assignment → process, slot.
@@ -37,6 +35,8 @@ pub(crate) struct Entry {
 
 /// First byte of an entry; another layout gets another.
 const VERSION: u8 = 1;
+/// Bytes before the items.
+const HEADER: usize = 13;
 
 impl Entry {
     pub(crate) fn new(message: Option<DataItem>, signed: DataItem, assignment: Assignment) -> Entry {
@@ -60,7 +60,6 @@ impl Entry {
         let place = pair(process.0, slot.0);
         let mut batch = Batch::new();
         batch.put(ENTRY, place.clone(), self.encode());
-        batch.put(TIME, pair(process.0, timestamp.0), number(slot.0));
         batch.put(
             MESSAGE,
             message_key(message, process),
@@ -80,12 +79,13 @@ impl Entry {
         OVERHEAD + self.message.as_ref().map_or(0, |item| item.bytes().len()) + self.assignment.bytes().len()
     }
 
-    /// Version, length of the message (absent: 0), message, assignment.
+    /// Version, timestamp, length of the message (absent: 0), message, assignment.
     fn encode(&self) -> Bytes {
         let message = self.message.as_ref().map_or(&[][..], |item| item.bytes());
         let assignment = self.assignment.bytes();
-        let mut bytes = BytesMut::with_capacity(5 + message.len() + assignment.len());
+        let mut bytes = BytesMut::with_capacity(HEADER + message.len() + assignment.len());
         bytes.put_u8(VERSION);
+        bytes.put_u64(self.scheduled.assignment.timestamp.0);
         bytes.put_u32(u32::try_from(message.len()).expect("items are bounded well below 4 GiB"));
         bytes.put_slice(message);
         bytes.put_slice(assignment);
@@ -95,24 +95,30 @@ impl Entry {
     /// The entry of `process` at `slot`, as the store has it. Shares `bytes`.
     pub(crate) fn decode(process: ProcessId, slot: Slot, bytes: &Bytes) -> Result<Entry, Error> {
         let broken = |why: String| Error::Entry { process, slot, why };
-        if bytes.len() < 5 || bytes[0] != VERSION {
+        if bytes.len() < HEADER || bytes[0] != VERSION {
             return Err(broken("it is not in a layout that this version knows".into()));
         }
-        let len = u32::from_be_bytes([bytes[1], bytes[2], bytes[3], bytes[4]]) as usize;
-        if bytes.len() - 5 < len {
+        let len = u32::from_be_bytes([bytes[9], bytes[10], bytes[11], bytes[12]]) as usize;
+        let items = bytes.slice(HEADER..);
+        if items.len() < len {
             return Err(broken("it is cut short".into()));
         }
         // Signatures were checked, or made here, before the bytes were written.
         let read = |bytes| DataItem::parse_trusted(bytes).map_err(|error| broken(error.to_string()));
-        let message = if len == 0 { None } else { Some(read(bytes.slice(5..5 + len))?) };
-        let signed = read(bytes.slice(5 + len..))?;
+        let message = if len == 0 { None } else { Some(read(items.slice(..len))?) };
+        let signed = read(items.slice(len..))?;
         let assignment =
             Assignment::try_from(signed.item().clone()).map_err(|error| broken(error.to_string()))?;
         Ok(Entry::new(message, signed, assignment))
     }
+
+    /// Only the timestamp of an entry, without reading its items.
+    pub(crate) fn peek_timestamp(bytes: &[u8]) -> Option<Timestamp> {
+        bytes.get(1..9).and_then(read_number).map(Timestamp)
+    }
 }
 
-/// The key of an id and a number: (process, slot), (process, timestamp).
+/// The key of a process's slot.
 pub(crate) fn pair(id: Id, n: u64) -> Bytes {
     let mut key = BytesMut::with_capacity(40);
     key.put_slice(&id.0);

@@ -50,7 +50,7 @@ impl Default for Options {
         Options {
             item_bytes_max: 10 << 20,
             waiting_max: 16_384,
-            in_flight_max: 16_384,
+            in_flight_max: 8192,
             lines_max: 16_384,
             recent_bytes_max: 64 << 20,
             page_max: 1000,

@@ -9,9 +9,7 @@ use store::Order;
 use unit::{Page, Scheduled, SlotRange};
 
 use crate::Error;
-use crate::entry::{
-    ASSIGNMENT, ENTRY, Entry, MESSAGE, TIME, message_key, pair, read_place, read_slot, split_pair,
-};
+use crate::entry::{ASSIGNMENT, ENTRY, Entry, MESSAGE, message_key, pair, read_place, read_slot, split_pair};
 use crate::ledger::{Ledger, lock};
 
 /// Entries that are read from the store at once. Small, so that a long page does not keep a thread for long.
@@ -88,7 +86,6 @@ impl Ledger {
         if limit == 0 {
             return Err(Error::EmptyPage);
         }
-        self.boot(process)?;
         let Some((first, last)) = self.slots(process, range)? else {
             return Ok(Page { items: Vec::new(), has_next: false });
         };
@@ -138,26 +135,52 @@ impl Ledger {
 
     /// The first and the last slot of a range, both there; `None` if the range has none.
     fn slots(&self, process: ProcessId, range: SlotRange) -> Result<Option<(Slot, Slot)>, Error> {
-        let (space, after, to) = match range {
-            SlotRange::Slots { after, to } => (ENTRY, after.map(|slot| slot.0), to.map(|slot| slot.0)),
-            SlotRange::Time { after, to } => (TIME, after.map(|at| at.0), to.map(|at| at.0)),
+        let newest = self.newest(process)?.ok_or(Error::UnknownProcess { process })?.slot();
+        // Half-open: from the first slot to the one after the last.
+        let (first, end) = match range {
+            SlotRange::Slots { after, to } => (
+                after.map_or(0, |after| after.0.saturating_add(1)),
+                to.map_or(newest.0, |to| to.0.min(newest.0)) + 1,
+            ),
+            SlotRange::Time { after, to } => (
+                after.map_or(Ok(0), |after| self.first_after(process, newest, after))?,
+                to.map_or(Ok(newest.0 + 1), |to| self.first_after(process, newest, to))?,
+            ),
         };
-        let from = match after {
-            Some(u64::MAX) => return Ok(None),
-            Some(after) => after + 1,
-            None => 0,
+        Ok((first < end).then(|| (Slot(first), Slot(end - 1))))
+    }
+
+    /// The first slot later than `time`; one after `newest` if there is none. Timestamps rise with the slots, so
+    /// this halves its way there, from the end: compute units ask for what is new.
+    fn first_after(&self, process: ProcessId, newest: Slot, time: Timestamp) -> Result<u64, Error> {
+        let is_after = |slot: u64| self.timestamp(process, Slot(slot)).map(|at| at > time);
+        let mut end = newest.0 + 1;
+        let mut step = 1;
+        let mut first = loop {
+            let Some(slot) = end.checked_sub(step) else { break 0 };
+            if !is_after(slot)? {
+                break slot + 1;
+            }
+            end = slot;
+            step *= 2;
         };
-        let to = to.unwrap_or(u64::MAX);
-        let range = (&*pair(process.0, from), &*pair(process.0, to));
-        let end = |order| {
-            let found = self.store.scan(space, inclusive(range), order, 1)?;
-            let slot = found.first().and_then(|(key, value)| match space {
-                ENTRY => split_pair(key).map(|(_, slot)| Slot(slot)),
-                _ => read_slot(value),
-            });
-            Ok::<_, Error>(slot)
-        };
-        Ok(end(Order::Ascending)?.zip(end(Order::Descending)?).filter(|(first, last)| first <= last))
+        while first < end {
+            let middle = first + (end - first) / 2;
+            match is_after(middle)? {
+                true => end = middle,
+                false => first = middle + 1,
+            }
+        }
+        Ok(first)
+    }
+
+    fn timestamp(&self, process: ProcessId, slot: Slot) -> Result<Timestamp, Error> {
+        if let Some(entry) = lock(&self.recent).get(&(process, slot)) {
+            return Ok(entry.scheduled.assignment.timestamp);
+        }
+        let bytes = self.store.get(ENTRY, &pair(process.0, slot.0))?;
+        let timestamp = bytes.as_deref().and_then(Entry::peek_timestamp);
+        timestamp.ok_or_else(|| Error::Entry { process, slot, why: "it is not there".into() })
     }
 
     fn place_of_assignment(&self, id: Id) -> Result<Option<(ProcessId, Slot)>, Error> {

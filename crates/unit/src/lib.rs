@@ -14,6 +14,8 @@ pub mod fakes;
 mod messenger;
 mod page;
 mod scheduler;
+#[cfg(feature = "suite")]
+pub mod suite;
 mod weave;
 
 pub use arweave::{
