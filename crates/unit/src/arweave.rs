@@ -143,6 +143,11 @@ impl fmt::Debug for BlockHash {
 }
 
 impl BlockHash {
+    /// A hash from exactly 48 bytes, or `None`.
+    pub fn of(bytes: &[u8]) -> Option<BlockHash> {
+        bytes.try_into().ok().map(BlockHash)
+    }
+
     /// Reads 64 base64url characters, or `None`.
     pub fn parse(text: &str) -> Option<BlockHash> {
         protocol::id::from_base64url(text)?.try_into().ok().map(BlockHash)

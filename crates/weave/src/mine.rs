@@ -1,0 +1,193 @@
+//! Mining: what waits goes into a block. Nobody computes for it; the block is merely made, and made once.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use protocol::merkle::{self, Leaf};
+use protocol::{Address, Height, Id, Transaction};
+use store::Batch;
+use tokio::time::{MissedTickBehavior, interval, sleep};
+use tracing::{debug, warn};
+use unit::BlockHead;
+
+use crate::bundle::{Cargo, Load, bundle};
+use crate::chain::{self, Contents, Mined};
+use crate::codec::Writer;
+use crate::core::{ANCHOR_DEPTH, Core, aside};
+use crate::keys::{END, OFFSET, WALLET};
+use crate::record::{Account, Head, What};
+use crate::{Error, Mining};
+
+/// Makes blocks for as long as the node runs, as the options say.
+pub(crate) async fn run(core: Arc<Core>) {
+    match core.options.mining {
+        Mining::Manual => {}
+        Mining::Interval(ms) => {
+            let mut ticks = interval(Duration::from_millis(ms.max(1)));
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            ticks.tick().await;
+            loop {
+                ticks.tick().await;
+                mine_and_report(&core).await;
+            }
+        }
+        Mining::Auto => loop {
+            if !core.has_work() {
+                core.work.notified().await;
+            }
+            sleep(Duration::from_millis(core.options.auto_delay_ms)).await;
+            if core.has_work() {
+                mine_and_report(&core).await;
+            }
+        },
+    }
+}
+
+async fn mine_and_report(core: &Arc<Core>) {
+    if let Err(error) = mine(core, 1).await {
+        warn!(%error, "could not make a block, will try again");
+        sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// Makes so many blocks, one after the other.
+pub(crate) async fn mine(core: &Arc<Core>, blocks: u64) -> Result<BlockHead, Error> {
+    let _mining = core.mining.lock().await;
+    for _ in 0..blocks {
+        // What is taken in must be readable.
+        let (after, to) = {
+            let state = core.state();
+            (state.mined, state.next - 1)
+        };
+        core.barrier().await?;
+        let (batch, mined) = aside(core, move |core| build(core, after, to)).await?;
+        core.store.append(batch).await?;
+        let mut state = core.state();
+        let head = mined.block.head;
+        state.mined = mined.last_number;
+        state.tip = head;
+        state.recent.push_back(head.hash);
+        if state.recent.len() > ANCHOR_DEPTH {
+            state.recent.pop_front();
+        }
+        mined.block.transactions.iter().for_each(|id| state.pending.remove(*id));
+        debug!(height = %head.height, transactions = mined.block.transactions.len(), "made a block");
+    }
+    Ok(core.state().tip)
+}
+
+/// Puts the next block together: what came in after one number, up to another.
+fn build(core: &Core, after: u64, to: u64) -> Result<(Batch, Mined), Error> {
+    let tip = core.state().tip;
+    let previous = core.block(tip.height)?.ok_or(Error::Damaged("the newest block"))?;
+    let mut batch = Batch::new();
+    let (mut heads, last_number) = gather(core, after, to, &mut batch)?;
+    heads.sort_by_key(|head| head.place);
+    let mut contents = Contents {
+        weave_size: previous.block.weave_size,
+        reward_pool: previous.block.reward_pool,
+        last_number,
+        ..Contents::default()
+    };
+    let mut accounts = Accounts { core, changed: BTreeMap::new() };
+    let mut leaves = Vec::new();
+    let mut with_data = Vec::new();
+    for head in &heads {
+        let What::Transaction(tx) = &head.what else { continue };
+        contents.transactions.push(tx.id);
+        contents.reward_pool = contents.reward_pool.saturating_add(tx.reward);
+        accounts.apply(tx)?;
+        if let Some(root) = head.root().filter(|root| root.size > 0) {
+            contents.block_size += root.size;
+            contents.weave_size += root.size;
+            leaves.push(Leaf { hash: root.root, end: contents.block_size });
+            with_data.push((tx.id, contents.weave_size));
+        }
+    }
+    let tree = merkle::tree(&leaves);
+    contents.tx_root = (!leaves.is_empty()).then_some(tree.root);
+    for ((id, end), tx_path) in with_data.into_iter().zip(tree.proofs) {
+        batch.put(OFFSET, end.to_be_bytes().to_vec(), id.as_bytes().to_vec());
+        batch.put(END, id.as_bytes().to_vec(), Writer::default().u64(end).raw(&tx_path).finish());
+    }
+    accounts.put(&mut batch);
+    let mined = chain::seal(Some(&tip), Height(tip.height.0 + 1), core.clock.now(), contents);
+    mined.put(&mut batch);
+    Ok((batch, mined))
+}
+
+/// The transactions of the next block: those that wait, and bundles of the items that wait.
+fn gather(core: &Core, after: u64, to: u64, batch: &mut Batch) -> Result<(Vec<Head>, u64), Error> {
+    let options = &core.options;
+    let mut heads = Vec::new();
+    let mut load = Load::default();
+    let mut last_number = after;
+    let mut count = 0;
+    core.each_pending(after, to, |place, line| {
+        let Some(size) = line.item_size else {
+            heads.push(core.head(line.id)?.ok_or(Error::Damaged("a transaction"))?);
+            last_number = place.number;
+            count += 1;
+            return Ok(count < options.block_entries_max);
+        };
+        let is_full =
+            load.items.len() >= options.bundle_items_max || load.bytes + size > options.bundle_bytes_max;
+        if is_full && !load.items.is_empty() {
+            heads.push(bundle(core, &std::mem::take(&mut load), batch)?);
+        }
+        load.items.push(Cargo { place, id: line.id, size });
+        load.bytes += size;
+        last_number = place.number;
+        count += 1;
+        Ok(count < options.block_entries_max)
+    })?;
+    if !load.items.is_empty() {
+        heads.push(bundle(core, &load, batch)?);
+    }
+    Ok((heads, last_number))
+}
+
+/// Wallets that a block changes.
+struct Accounts<'a> {
+    core: &'a Core,
+    changed: BTreeMap<Address, Account>,
+}
+
+impl Accounts<'_> {
+    fn apply(&mut self, tx: &Transaction) -> Result<(), Error> {
+        let sender = self.of(tx.address())?;
+        // Whoever was let in could pay; only the weave's own wallet may run dry, and then pays what it has.
+        sender.balance = sender.balance.saturating_sub(tx.quantity + tx.reward);
+        sender.last_tx = Some(tx.id);
+        if let Some(target) = Id::from_slice(&tx.target).filter(|_| tx.quantity > 0) {
+            let receiver = self.of(Address(target))?;
+            receiver.balance = receiver.balance.saturating_add(tx.quantity);
+        }
+        Ok(())
+    }
+
+    fn of(&mut self, address: Address) -> Result<&mut Account, Error> {
+        if !self.changed.contains_key(&address) {
+            self.changed.insert(address, self.core.account(address)?);
+        }
+        Ok(self.changed.get_mut(&address).expect("inserted above"))
+    }
+
+    fn put(self, batch: &mut Batch) {
+        for (address, account) in self.changed {
+            batch.put(WALLET, address.0.as_bytes().to_vec(), account.write());
+        }
+    }
+}
+
+/// Gives a wallet winston out of nothing; what it has then.
+pub(crate) async fn mint(core: &Core, address: Address, winston: u128) -> Result<u128, Error> {
+    let _mining = core.mining.lock().await;
+    let mut account = core.account(address)?;
+    account.balance = account.balance.saturating_add(winston);
+    let mut batch = Batch::new();
+    batch.put(WALLET, address.0.as_bytes().to_vec(), account.write());
+    core.store.append(batch).await?;
+    Ok(account.balance)
+}
