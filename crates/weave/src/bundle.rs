@@ -48,7 +48,7 @@ pub(crate) fn bundle(core: &Core, load: &Load, batch: &mut Batch) -> Result<Head
         ..Transaction::default()
     };
     // Without a salt, the same items in the same place give the same transaction.
-    let tx = tx.sign_unsalted(&core.wallet);
+    let tx = tx.sign_unsalted(&core.wallet).expect("our key is an RSA key");
     let data = RootKey { root: tree.root, size };
     for (leaf, proof) in leaves.iter().zip(tree.proofs) {
         batch.put(PROOF, data.chunk(leaf.end).to_vec(), proof);

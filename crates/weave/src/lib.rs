@@ -9,9 +9,7 @@
 //!
 //! # Deviations from Arweave
 //! * No proof of work or access, no peers, no endowment: fees add up in `reward_pool`.
-//! * Data that comes within a transaction may be cut into chunks as clients do; a node wants it cut evenly.
 //! * The price is linear and constant.
-//! * Only RSA wallets sign transactions; items may be signed by all seven kinds of keys.
 
 mod options;
 mod error;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use protocol::{Address, Id, Transaction, merkle};
-use sha2::{Digest as _, Sha256};
+use protocol::merkle::{self, BadChunk};
+use protocol::{Address, Id, Transaction};
 use store::{Batch, Order};
 use tracing::debug;
 use unit::{BlockHash, Kind, NewChunk, Posted};
@@ -165,34 +165,18 @@ fn users(core: &Core, data: RootKey) -> Result<Vec<Id>, Error> {
 
 /// Checks what a node checks of a chunk; where it ends.
 fn check(chunk: &NewChunk) -> unit::Result<u64> {
-    let (len, proof_len) = (chunk.data.len() as u64, chunk.data_path.len());
-    if len > merkle::CHUNK_MAX {
+    if chunk.data.len() as u64 > merkle::CHUNK_MAX {
         return Err(refused("chunk_too_big", "a chunk has at most 262144 bytes"));
     }
-    if proof_len > merkle::CHUNK_MAX as usize {
+    if chunk.data_path.len() as u64 > merkle::CHUNK_MAX {
         return Err(refused("data_path_too_big", "a proof has at most 262144 bytes"));
     }
-    let proven = merkle::prove(&chunk.data_root, chunk.data_size, chunk.offset, &chunk.data_path);
-    let Some(proven) = proven else {
-        return Err(refused(
-            "invalid_proof",
-            "data_path does not lead from data_root to a chunk with that offset",
-        ));
-    };
-    let range = proven.range;
-    if range.end - range.start != len || proven.hash != <[u8; 32]>::from(Sha256::digest(&chunk.data)) {
-        return Err(refused("invalid_proof", "the chunk is not the one that data_path proves"));
+    let NewChunk { data_root, data_size, data_path, offset, data } = chunk;
+    match merkle::check_chunk(data_root, *data_size, *offset, data_path, data) {
+        Ok(proven) => Ok(proven.range.end),
+        Err(bad @ BadChunk::Costly) => Err(refused("chunk_proof_ratio_not_attractive", &bad.to_string())),
+        Err(bad) => Err(refused("invalid_proof", &bad.to_string())),
     }
-    let is_last = range.end == chunk.data_size;
-    let is_cut_well = range.start % merkle::CHUNK_MAX == 0
-        && (len == merkle::CHUNK_MAX || chunk.data_size - range.start < 2 * merkle::CHUNK_MAX);
-    if !is_last && !is_cut_well {
-        return Err(refused("invalid_proof", "chunks have 262144 bytes each, except for the last two"));
-    }
-    if !is_last && proof_len as u64 > len {
-        return Err(refused("chunk_proof_ratio_not_attractive", "the proof is larger than the chunk"));
-    }
-    Ok(range.end)
 }
 
 fn refused(word: &str, hint: &str) -> unit::Error {
