@@ -1,0 +1,39 @@
+//! `pirn eval`
+
+use clap::Args;
+use protocol::{ProcessId, Tag, tag};
+use unit::Compute as _;
+
+use super::send::send;
+use super::{Shown, check, output_of, text_of};
+use crate::error::Result;
+use crate::network::{Signer, Where};
+use crate::ui::Ui;
+
+/// Evaluate code in a process that you own, and print what it returns
+#[derive(Debug, Args)]
+pub struct Eval {
+    /// The process.
+    process: ProcessId,
+    /// The code: text, @FILE, or - for stdin.
+    code: String,
+    #[command(flatten)]
+    signer: Signer,
+    #[command(flatten)]
+    at: Where,
+}
+
+impl Eval {
+    /// Sends an Eval message and waits for its outcome. Exits with 1 if the code fails.
+    pub async fn run(self, ui: Ui) -> Result {
+        let clients = self.at.clients()?;
+        let tags = [Tag::new(tag::ACTION, "Eval")];
+        let message =
+            send(&clients, &self.signer.wallet()?, self.process, &tags, &text_of(&self.code)?).await?;
+        let outcome = clients.cu.result(self.process, message.0).await?;
+        if outcome.error.is_none() || ui.json {
+            ui.answer(output_of(&outcome), &Shown::of(&outcome));
+        }
+        check(&outcome)
+    }
+}

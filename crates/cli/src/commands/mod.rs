@@ -1,0 +1,139 @@
+//! One file per command; its doc comments are its help.
+
+pub mod accounts;
+pub mod dry;
+pub mod env;
+pub mod eval;
+pub mod fund;
+pub mod log;
+pub mod module;
+pub mod result;
+pub mod send;
+pub mod spawn;
+pub mod trace;
+pub mod wallet;
+
+use std::io::Read as _;
+
+use protocol::{Outcome, Tag, Tags, Wallet};
+use serde::Serialize;
+
+use crate::error::{Context as _, Failure, Result};
+
+/// Reads `NAME=VALUE`.
+pub fn parse_tag(text: &str) -> Result<Tag, String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok(Tag::new(name, value)),
+        _ => Err("expected NAME=VALUE".to_owned()),
+    }
+}
+
+/// Text as given, `-` from stdin, or `@FILE` from a file.
+pub fn text_of(given: &str) -> Result<String> {
+    if given == "-" {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text).context("could not read stdin")?;
+        return Ok(text);
+    }
+    match given.strip_prefix('@') {
+        Some(path) => std::fs::read_to_string(path).context(format!("could not read {path}")),
+        None => Ok(given.to_owned()),
+    }
+}
+
+/// 32 random bytes: what is sent twice on purpose is two messages.
+pub fn anchor() -> [u8; 32] {
+    // A fresh key's address is as random as anything, and needs no source of randomness of our own.
+    Wallet::generate_ed25519().address().0.0
+}
+
+/// The tags that make an item an ao item of that type, after the user's own, as aoconnect puts them.
+pub fn ao_tags(own: &[Tag], kind: &str) -> Tags {
+    let mut tags = Tags(own.to_vec());
+    tags.push(protocol::tag::DATA_PROTOCOL, protocol::tag::AO);
+    tags.push(protocol::tag::VARIANT, protocol::tag::AO_TN_1);
+    tags.push(protocol::tag::TYPE, kind);
+    tags
+}
+
+/// An outcome as programs get it: the fields of the wire, and what the wire leaves out.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Shown<'a> {
+    messages: &'a [protocol::Json],
+    assignments: &'a [protocol::Json],
+    spawns: &'a [protocol::Json],
+    output: &'a protocol::Json,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: &'a Option<protocol::Json>,
+    gas_used: u64,
+}
+
+impl<'a> Shown<'a> {
+    /// What `outcome` says.
+    pub fn of(outcome: &'a Outcome) -> Shown<'a> {
+        Shown {
+            messages: &outcome.messages,
+            assignments: &outcome.assignments,
+            spawns: &outcome.spawns,
+            output: &outcome.output,
+            error: &outcome.error,
+            gas_used: outcome.gas_used,
+        }
+    }
+}
+
+/// What a person wants to see of an outcome: what the process printed or returned, without colours.
+pub fn output_of(outcome: &Outcome) -> String {
+    #[derive(serde::Deserialize)]
+    struct Output {
+        data: Option<serde_json::Value>,
+    }
+    let text = |value: serde_json::Value| match value {
+        serde_json::Value::String(text) => text,
+        other => other.to_string(),
+    };
+    let data = outcome.output.to::<Output>().ok().and_then(|output| output.data);
+    let shown = match data {
+        // aos before 2.0 wraps it once more.
+        Some(serde_json::Value::Object(mut inner)) => match inner.remove("output") {
+            Some(output) => text(output),
+            None => serde_json::Value::Object(inner).to_string(),
+        },
+        Some(other) => text(other),
+        None => outcome.output.to::<serde_json::Value>().map(text).unwrap_or_default(),
+    };
+    crate::ui::plain(&shown)
+}
+
+/// The failure of an outcome, if it is one.
+pub fn check(outcome: &Outcome) -> Result {
+    let Some(error) = &outcome.error else { return Ok(()) };
+    let text = error.to::<String>().unwrap_or_else(|_| error.get().to_owned());
+    Err(Failure::new(format!("the process failed: {}", crate::ui::plain(text.trim())))
+        .hint("its state is as it was before"))
+}
+
+/// One line per thing that an outcome sends.
+pub fn outbox_of(outcome: &Outcome) -> Vec<String> {
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Sent {
+        target: Option<String>,
+        #[serde(default)]
+        tags: Vec<serde_json::Value>,
+    }
+    let action = |tags: &[serde_json::Value]| {
+        let tag = tags.iter().find(|tag| tag["name"] == "Action")?;
+        tag["value"].as_str().map(str::to_owned)
+    };
+    let mut lines = Vec::new();
+    for message in &outcome.messages {
+        let Ok(sent) = message.to::<Sent>() else { continue };
+        let (action, target) = (action(&sent.tags).unwrap_or_default(), sent.target.unwrap_or_default());
+        lines.push(format!("sends    {action} to {target}"));
+    }
+    lines.extend(outcome.spawns.iter().map(|_| "spawns   a process".to_owned()));
+    lines.extend(outcome.assignments.iter().map(|assignment| format!("assigns  {}", assignment.get())));
+    lines
+}

@@ -1,0 +1,101 @@
+//! The only writer: stdout is the answer and nothing else; stderr is everything else.
+
+use std::fmt::Display;
+use std::io::{IsTerminal as _, Write as _};
+
+use serde::Serialize;
+
+use crate::error::Failure;
+
+/// How a person, or a program, wants to be told.
+#[derive(Debug, Clone, Copy)]
+pub struct Ui {
+    /// One JSON object as the answer instead of text.
+    pub json: bool,
+}
+
+impl Ui {
+    /// The answer of a command: `text` for people, `value` for programs.
+    pub fn answer(&self, text: impl Display, value: &impl Serialize) {
+        let mut out = std::io::stdout().lock();
+        // Nobody listens any more, which is no failure of ours.
+        let _ = match self.json {
+            true => writeln!(out, "{}", serde_json::to_string(value).expect("answers are JSON")),
+            false => writeln!(out, "{text}"),
+        };
+        let _ = out.flush();
+    }
+
+    /// Something on the side, for people.
+    pub fn note(&self, text: impl Display) {
+        if !self.json {
+            let _ = writeln!(std::io::stderr().lock(), "{text}");
+        }
+    }
+
+    /// What went wrong, its causes, and what to do.
+    pub fn failed(&self, failure: &Failure) {
+        let mut err = std::io::stderr().lock();
+        let (red, dim, off) = match colourful() {
+            true => ("\u{1b}[1;31m", "\u{1b}[36m", "\u{1b}[0m"),
+            false => ("", "", ""),
+        };
+        let _ = writeln!(err, "{red}error:{off} {}", failure.what);
+        for hint in &failure.hints {
+            let _ = writeln!(err, "{dim}hint:{off} {hint}");
+        }
+    }
+}
+
+/// Whether stderr is a terminal that may be coloured. `NO_COLOR` is honoured.
+#[expect(clippy::disallowed_methods, reason = "NO_COLOR is a convention of the terminal")]
+fn colourful() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Columns of text, as wide as their widest cell; the last is not padded.
+pub fn table(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width =
+        |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+    let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
+    let line = |row: &Vec<String>| {
+        let cells = row.iter().zip(&widths).enumerate().map(|(i, (cell, width))| match i + 1 == row.len() {
+            true => cell.clone(),
+            false => format!("{cell:<width$}"),
+        });
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// Text without terminal colours: processes colour what they print.
+pub fn plain(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text.chars();
+    while let Some(c) = rest.next() {
+        if c != '\u{1b}' {
+            out.push(c);
+            continue;
+        }
+        // An escape sequence ends with a letter.
+        for c in rest.by_ref() {
+            if c.is_ascii_alphabetic() {
+                break;
+            }
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_line_up_and_colours_go() {
+        let rows = [["a", "bb", "c"], ["aaa", "b", ""]].map(|row| row.map(str::to_owned).to_vec());
+        assert_eq!(table(&rows), "a    bb  c\naaa  b");
+        assert_eq!(plain("\u{1b}[1;31mred\u{1b}[0m text"), "red text");
+    }
+}
