@@ -1,1 +1,228 @@
-//! Being written.
+//! The compute unit: evaluates the schedules of processes into states and outcomes.
+//!
+//! What a process is, is a function of its schedule: the [`Scheduler`] says what happened in which order, a
+//! [`Runtime`] says what that does, and everything kept here, outcomes and checkpoints, is a cache of that. It
+//! implements [`Compute`], as the units of `ao.TN.1` answer it.
+//!
+//! To be read in this order: [`input`] (what a guest sees) and [`cron`] (when crons are due), which are pure;
+//! `evaluate` (one machine along its schedule), `replay` (who waits for which process), `dry_run`, `checkpoint`,
+//! `results`.
+//!
+//! # Deviations
+//!
+//! From the incumbent's compute unit, each with a test of that name in `tests/compute/defects.rs`: outcomes are kept by
+//! process and message; nothing caches dry runs; errors are stored and listed, and pages are full; an unknown message
+//! or process is refused at once; memory limits are enforced by the runtime; an endless loop holds up its process
+//! only. Hash chains are checked for every process.
+
+pub mod cron;
+pub mod input;
+
+mod checkpoint;
+mod dry_run;
+mod evaluate;
+mod journal;
+mod options;
+mod replay;
+mod results;
+mod subject;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use protocol::{Address, Id, Outcome, ProcessId, Timestamp, tag};
+use runtime::Runtime;
+use store::{Blobs, Store};
+use tokio::sync::Semaphore;
+use unit::{
+    Clock, Compute, DryRun, Error, Evaluated, OutcomeQuery, Page, Result, Scheduled, Scheduler, Sort,
+    StateAt, Tip, Weave,
+};
+
+use crate::checkpoint::Checkpoints;
+use crate::evaluate::Counted;
+use crate::journal::Journal;
+pub use crate::options::Options;
+use crate::replay::{Line, Shared, lock};
+use crate::results::{Results, Which};
+use crate::subject::Programs;
+
+/// What a compute unit needs from outside.
+#[derive(Clone)]
+pub struct Ports {
+    /// Keeps outcomes.
+    pub store: Arc<dyn Store>,
+    /// Keeps checkpoints.
+    pub blobs: Arc<dyn Blobs>,
+    /// Says what happened to a process.
+    pub scheduler: Arc<dyn Scheduler>,
+    /// Has modules, and messages that are assigned by their id.
+    pub weave: Arc<dyn Weave>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// This unit's wallet.
+    pub address: Address,
+    /// Run modules; the first that runs a format is taken.
+    pub runtimes: Vec<Arc<dyn Runtime>>,
+}
+
+/// Evaluates processes.
+pub struct ComputeUnit {
+    shared: Arc<Shared>,
+    /// Replays to past moments.
+    past: Semaphore,
+}
+
+/// What a compute unit has done since it was opened, and what it holds now.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Messages evaluated, duplicates included.
+    pub evaluated: u64,
+    /// Messages evaluated again after a restart or for a look at the past.
+    pub replayed: u64,
+    /// Cron messages evaluated.
+    pub ticks: u64,
+    /// Messages skipped because they repeat others.
+    pub duplicates: u64,
+    /// Machines in memory.
+    pub machines: u64,
+    /// Bytes that they hold.
+    pub machines_bytes: u64,
+    /// Slots that somebody waits for, over all processes.
+    pub slots_behind: u64,
+}
+
+impl ComputeUnit {
+    /// Opens a compute unit. Nothing is evaluated until somebody asks.
+    pub async fn open(ports: Ports, options: Options) -> Result<Arc<ComputeUnit>> {
+        let journal = Journal::new(Arc::clone(&ports.store), options.unwritten_max);
+        let shared = Shared {
+            results: Results::new(journal.clone()),
+            checkpoints: Checkpoints::new(Arc::clone(&ports.blobs), options.checkpoints_kept),
+            programs: Programs::new(Arc::clone(&ports.weave), ports.runtimes.clone(), options.modules_max),
+            gate: Arc::new(Semaphore::new(options.evaluations_max.max(1))),
+            counted: Counted::default(),
+            stopping: AtomicBool::new(false),
+            saves: AtomicU64::new(0),
+            uses: AtomicU64::new(0),
+            lines: Mutex::new(BTreeMap::new()),
+            journal,
+            ports,
+            options,
+        };
+        let past = Semaphore::new(shared.options.replays_max.max(1));
+        Ok(Arc::new(ComputeUnit { shared: Arc::new(shared), past }))
+    }
+
+    /// What it has done and holds.
+    pub fn counters(&self) -> Counters {
+        let Shared { counted, .. } = &*self.shared;
+        let (machines, machines_bytes) = self.shared.machines();
+        Counters {
+            evaluated: counted.evaluated.load(Ordering::Relaxed),
+            replayed: counted.replayed.load(Ordering::Relaxed),
+            ticks: counted.ticks.load(Ordering::Relaxed),
+            duplicates: counted.duplicates.load(Ordering::Relaxed),
+            machines: machines as u64,
+            machines_bytes,
+            slots_behind: lock(&self.shared.lines).values().map(|line| line.behind()).sum(),
+        }
+    }
+
+    /// Takes no more requests, lets every machine leave its checkpoint, and waits for that within a bound. What is
+    /// not written by then is evaluated again after the next start.
+    pub async fn stop(&self) {
+        let shared = &self.shared;
+        shared.stopping.store(true, Ordering::Relaxed);
+        let within = Duration::from_millis(shared.options.stop_within_ms);
+        let left = tokio::time::timeout(within, async {
+            loop {
+                let lines: Vec<Arc<Line>> = lock(&shared.lines).values().cloned().collect();
+                if lines.is_empty() && shared.saves.load(Ordering::Relaxed) == 0 {
+                    break;
+                }
+                for line in lines {
+                    line.leave(shared, true);
+                }
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+            shared.journal.durable().await
+        });
+        match left.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "not every outcome was written"),
+            Err(_) => tracing::warn!("not every machine left its checkpoint in time"),
+        }
+    }
+}
+
+impl Shared {
+    /// The slot of a message in the schedule of that process.
+    pub(crate) async fn find(&self, process: ProcessId, id: Id) -> Result<Scheduled> {
+        let found = self.patiently(|| self.ports.scheduler.find(Some(process), id)).await?;
+        if found.assignment.process != process {
+            return Err(Error::not_found(format!(
+                "message {id} has no slot in the schedule of process {process}"
+            )));
+        }
+        Ok(found)
+    }
+}
+
+#[async_trait]
+impl Compute for ComputeUnit {
+    async fn result(&self, process: ProcessId, message: Id) -> Result<Arc<Outcome>> {
+        let results = &self.shared.results;
+        if let Some(outcome) = results.of_message(process, message)? {
+            return Ok(outcome);
+        }
+        let entry = self.shared.find(process, message).await?;
+        let assignment = entry.assignment.id();
+        if let Some(outcome) = self.shared.evaluate(entry).await? {
+            return Ok(outcome);
+        }
+        // Somebody else had it evaluated in the meantime.
+        let outcome = results.of_message(process, assignment)?;
+        outcome.ok_or_else(|| {
+            Error::unavailable(format!("the outcome of {message} in process {process} is not there"))
+        })
+    }
+
+    async fn results(&self, process: ProcessId, query: OutcomeQuery) -> Result<Page<Evaluated>> {
+        let limit = query.limit.min(self.shared.options.results_max);
+        self.shared.results.page(process, &OutcomeQuery { limit, ..query }, Which::All)
+    }
+
+    async fn cron(&self, process: ProcessId, query: OutcomeQuery) -> Result<Page<Evaluated>> {
+        let scheduler = &self.shared.ports.scheduler;
+        let record = self.shared.patiently(|| scheduler.process(process)).await?;
+        if record.item.tags.first(tag::CRON_INTERVAL).is_none() {
+            return Ok(Page { items: Vec::new(), has_next: false });
+        }
+        // The time first: a message that gets its slot in between is later than that.
+        let now = self.shared.patiently(|| scheduler.now()).await?;
+        let latest = self.shared.patiently(|| scheduler.latest(process)).await?;
+        let until = now.timestamp.0.saturating_sub(self.shared.options.cron_lag_ms);
+        let until = Tip { timestamp: Timestamp(until), ..now };
+        let caught_up = self.shared.tick(process, latest.assignment.slot, until).await?;
+        let limit = query.limit.min(self.shared.options.results_max);
+        let query = OutcomeQuery { limit, sort: Sort::Ascending, ..query };
+        let page = self.shared.results.page(process, &query, Which::Cron)?;
+        Ok(Page { has_next: page.has_next || !caught_up, ..page })
+    }
+
+    async fn dry_run(&self, process: ProcessId, message: DryRun, at: Option<Id>) -> Result<Outcome> {
+        dry_run::dry_run(&self.shared, &self.past, process, message, at).await
+    }
+
+    async fn state(&self, process: ProcessId, to: Option<Timestamp>) -> Result<StateAt> {
+        dry_run::state(&self.shared, &self.past, process, to).await
+    }
+
+    async fn address(&self) -> Result<Address> {
+        Ok(self.shared.ports.address)
+    }
+}

@@ -1,0 +1,235 @@
+//! Evaluation: a machine, taken along its schedule message by message.
+//!
+//! All of this is synchronous and runs on threads that may block. What belongs to the schedule (which ticks lie
+//! between two entries, which message repeats another, whether an entry continues the chain) is decided here, in the
+//! same way whoever asks and wherever a machine started from.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use protocol::message::duplicate_key;
+use protocol::{Height, Item, Json, Message, Outcome, Slot, Timestamp};
+use runtime::{Input, Machine};
+use unit::{BlockRef, Error, Result, Scheduled};
+
+use crate::checkpoint::Position;
+use crate::cron::{Contradiction, Moment, Tick, Walk};
+use crate::input::{self, Delivery};
+use crate::results::{Results, empty_outcome};
+use crate::subject::{Subject, refused};
+
+/// A process in memory, and how far it is.
+pub(crate) struct Live {
+    pub(crate) subject: Arc<Subject>,
+    pub(crate) machine: Box<dyn Machine>,
+    /// `None` before slot 0.
+    pub(crate) position: Option<Position>,
+    /// The newest slot whose outcome is recorded; up to there outcomes are only repeated.
+    pub(crate) recorded: Option<Slot>,
+    /// Since the last checkpoint.
+    pub(crate) unsaved: Work,
+}
+
+/// What was evaluated.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Work {
+    pub(crate) messages: u64,
+    pub(crate) gas: u64,
+}
+
+/// An entry of a schedule with what it assigns.
+pub(crate) struct Entry {
+    pub(crate) scheduled: Scheduled,
+    pub(crate) item: Arc<Item>,
+    pub(crate) delivery: Delivery,
+}
+
+/// What an evaluation needs beside the machine.
+pub(crate) struct Bench<'a> {
+    pub(crate) results: &'a Results,
+    pub(crate) counted: &'a Counted,
+    /// Set when the unit stops.
+    pub(crate) stopping: &'a AtomicBool,
+}
+
+/// What happened so far.
+#[derive(Debug, Default)]
+pub(crate) struct Counted {
+    pub(crate) evaluated: AtomicU64,
+    pub(crate) replayed: AtomicU64,
+    pub(crate) ticks: AtomicU64,
+    pub(crate) duplicates: AtomicU64,
+}
+
+/// Why evaluation does not go on.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// It cannot.
+    Failed(Error),
+    /// Ticks were evaluated that the schedule contradicts.
+    Contradicted,
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Stop {
+        Stop::Failed(error)
+    }
+}
+
+impl From<Contradiction> for Stop {
+    fn from(_: Contradiction) -> Stop {
+        Stop::Contradicted
+    }
+}
+
+impl Live {
+    /// The slot that comes next.
+    pub(crate) fn next_slot(&self) -> Slot {
+        self.position.map_or(Slot(0), |position| position.slot.next())
+    }
+
+    /// Evaluates the next entry of the schedule, without the ticks before it.
+    pub(crate) fn step(&mut self, entry: &Entry, bench: &Bench<'_>) -> Result<Arc<Outcome>> {
+        let assignment = &*entry.scheduled.assignment;
+        self.check(entry)?;
+        let message = entry.item.id;
+        let content = (entry.delivery == Delivery::Delivered && Message(&entry.item).is_pushed())
+            .then(|| duplicate_key(&entry.item, &self.subject.authorities));
+        let process = self.subject.process;
+        let is_new = self.recorded.is_none_or(|recorded| assignment.slot > recorded);
+        let outcome = if bench.results.is_duplicate(process, assignment.slot, message, content)? {
+            bench.counted.duplicates.fetch_add(1, Ordering::Relaxed);
+            None
+        } else {
+            let input = input::scheduled(&entry.item, assignment, entry.delivery);
+            Some(self.handle(&input, bench)?)
+        };
+        if is_new {
+            bench.results.record(assignment, message, content, outcome.as_ref())?;
+            self.recorded = Some(assignment.slot);
+            bench.counted.evaluated.fetch_add(1, Ordering::Relaxed);
+        } else {
+            bench.counted.replayed.fetch_add(1, Ordering::Relaxed);
+        }
+        self.position = Some(Position::at(assignment));
+        Ok(Arc::new(outcome.unwrap_or_else(empty_outcome)))
+    }
+
+    /// Evaluates the ticks after the last entry and before `until`, at most `max` and a few. Calls `after` when the
+    /// machine stands between two of them. Whether there are no more.
+    pub(crate) fn tick_until(
+        &mut self,
+        until: Moment,
+        blocks: &[BlockRef],
+        max: u64,
+        bench: &Bench<'_>,
+        mut after: impl FnMut(&mut Live),
+    ) -> std::result::Result<bool, Stop> {
+        let Some(position) = self.position else { return Ok(true) };
+        let subject = Arc::clone(&self.subject);
+        if subject.crons.is_empty() {
+            return Ok(true);
+        }
+        let between = |block: &BlockRef| block.height > position.height && block.height.0 <= until.height;
+        let blocks: Vec<BlockRef> = blocks.iter().copied().filter(between).collect();
+        let (origin, left) = (subject.origin, position.moment());
+        let mut walk = Walk::resume(&subject.crons, origin, left, position.ticks, &blocks, until.timestamp)?;
+        let mut evaluated = 0;
+        while let Some((progress, ticks)) = walk.next_step() {
+            for tick in &ticks {
+                self.tick(position.slot, tick, bench)?;
+            }
+            evaluated += ticks.len() as u64;
+            let last = ticks.last().map_or(position.last, |tick| (tick.timestamp, tick.height));
+            self.position = Some(Position { ticks: Some(progress), last, ..position });
+            after(self);
+            if evaluated >= max {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn tick(&mut self, slot: Slot, tick: &Tick, bench: &Bench<'_>) -> Result<()> {
+        let input = input::cron(self.subject.process, &self.subject.owner, tick);
+        let outcome = self.handle(&input, bench)?;
+        bench.counted.ticks.fetch_add(1, Ordering::Relaxed);
+        // Before an entry that is recorded, its ticks are too.
+        if self.recorded.is_none_or(|recorded| slot >= recorded) {
+            bench.results.record_tick(self.subject.process, slot, tick, &outcome)?;
+        }
+        Ok(())
+    }
+
+    fn handle(&mut self, input: &Input, bench: &Bench<'_>) -> Result<Outcome> {
+        if bench.stopping.load(Ordering::Relaxed) {
+            return Err(stopping());
+        }
+        let outcome = self.machine.handle(input).map_err(|refusal| refused(&refusal))?;
+        self.unsaved.messages += 1;
+        self.unsaved.gas = self.unsaved.gas.saturating_add(outcome.gas);
+        Ok(settled(outcome))
+    }
+
+    /// Whether the entry is the one that continues this schedule, signed by its scheduler.
+    fn check(&self, entry: &Entry) -> Result<()> {
+        let assignment = &*entry.scheduled.assignment;
+        let process = self.subject.process;
+        if assignment.process != process || assignment.slot != self.next_slot() {
+            return Err(Error::refused(format!(
+                "the scheduler answered with slot {} of {} instead of slot {} of {process}",
+                assignment.slot,
+                assignment.process,
+                self.next_slot()
+            )));
+        }
+        let chain = match &self.position {
+            None => protocol::HashChain::start(process),
+            Some(position) => position.next_chain(),
+        };
+        if assignment.hash_chain != chain {
+            return Err(Error::refused(format!("HashChain invalid on message {}", entry.item.id)).with_hint(
+                format!("slot {} of {process} does not continue the slots before it", assignment.slot),
+            ));
+        }
+        if assignment.item.address() != self.subject.scheduler {
+            return Err(Error::refused(format!(
+                "slot {} of {process} is assigned by {}, which is not its Scheduler",
+                assignment.slot,
+                assignment.item.address()
+            )));
+        }
+        if assignment.message.is_some_and(|message| message != entry.item.id) {
+            return Err(Error::refused(format!(
+                "slot {} of {process} is assigned another message than the one delivered, {}",
+                assignment.slot, entry.item.id
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// Where a machine stands, for the inputs of dry runs and for `state`.
+pub(crate) fn last_of(position: Option<&Position>, subject: &Subject) -> (Timestamp, Height) {
+    let origin = (Timestamp(subject.origin.timestamp), Height(subject.origin.height));
+    position.map_or(origin, |position| position.last)
+}
+
+/// What an outcome says after all: a failure sends nothing and shows nothing but itself.
+pub(crate) fn settled(outcome: Outcome) -> Outcome {
+    match outcome.error {
+        None => outcome,
+        Some(_) => Outcome {
+            messages: Vec::new(),
+            assignments: Vec::new(),
+            spawns: Vec::new(),
+            output: Json::string(""),
+            ..outcome
+        },
+    }
+}
+
+/// The answer to whoever asks while the unit stops.
+pub(crate) fn stopping() -> Error {
+    Error::unavailable("this compute unit is stopping")
+}

@@ -1,0 +1,305 @@
+//! Outcomes, by where they stand in their process and by message.
+//!
+//! Every outcome is stored and listed, those with an error too, so pages are exact. A duplicate has no outcome of its
+//! own: it is remembered as one, answered with an empty outcome, and not listed.
+
+use std::ops::Bound;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use protocol::{Assignment, Id, Json, Outcome, ProcessId, Slot, Timestamp};
+use store::{Batch, Order, Space};
+use unit::{Cursor, Error, Evaluated, OutcomeQuery, Page, Result, Sort};
+
+use crate::cron::Tick;
+use crate::journal::Journal;
+
+/// Process, timestamp, ordinate, cron: an [outcome](encode).
+const OUTCOMES: Space = Space("cu.outcome");
+/// The keys of [`OUTCOMES`] that are of crons.
+const CRONS: Space = Space("cu.cron");
+/// Process, message or assignment id: a [`Standing`].
+const MESSAGES: Space = Space("cu.message");
+/// Process, duplicate key: the first slot that has it.
+const SEEN: Space = Space("cu.seen");
+/// Process: the newest slot that is recorded.
+const HEADS: Space = Space("cu.head");
+
+/// The outcomes of all processes.
+#[derive(Clone)]
+pub(crate) struct Results {
+    journal: Journal,
+}
+
+/// Which outcomes a page is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Which {
+    All,
+    Cron,
+}
+
+/// What a message id stands for in a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// It was evaluated.
+    Evaluated { timestamp: u64, slot: u64 },
+    /// It repeats an earlier message and was skipped.
+    Duplicate { slot: u64 },
+}
+
+/// The outcome of a message that was skipped.
+pub(crate) fn empty_outcome() -> Outcome {
+    Outcome {
+        messages: Vec::new(),
+        assignments: Vec::new(),
+        spawns: Vec::new(),
+        output: Json::string(""),
+        error: None,
+        gas_used: 0,
+        gas: 0,
+        gas_schedule: runtime::GAS_SCHEDULE,
+    }
+}
+
+impl Results {
+    pub(crate) fn new(journal: Journal) -> Results {
+        Results { journal }
+    }
+
+    /// What is recorded of a message of a process, by message or assignment id.
+    pub(crate) fn of_message(&self, process: ProcessId, id: Id) -> Result<Option<Arc<Outcome>>> {
+        let (timestamp, slot) = match self.standing(process, id)? {
+            None => return Ok(None),
+            Some(Standing::Duplicate { .. }) => return Ok(Some(Arc::new(empty_outcome()))),
+            Some(Standing::Evaluated { timestamp, slot }) => (timestamp, slot),
+        };
+        let key = key(process, timestamp, slot, None);
+        let stored = self.journal.get(OUTCOMES, &key)?;
+        Ok(stored.map(|value| decode(&value)).transpose()?.map(|(_, outcome)| Arc::new(outcome)))
+    }
+
+    /// A part of the recorded outcomes of a process.
+    pub(crate) fn page(
+        &self,
+        process: ProcessId,
+        query: &OutcomeQuery,
+        which: Which,
+    ) -> Result<Page<Evaluated>> {
+        // The order in which a cursor was taken beats the order that is asked for: clients page on with the cursor
+        // alone and expect to go on in the same direction.
+        let sort_of = |cursor: &Option<Cursor>| cursor.as_ref().and_then(|cursor| cursor.sort);
+        let sort = match which {
+            Which::Cron => Sort::Ascending,
+            Which::All => sort_of(&query.from).or(sort_of(&query.to)).unwrap_or(query.sort),
+        };
+        let lower = lower_bound(process, query.from.as_ref());
+        let upper = upper_bound(process, query.to.as_ref());
+        let range = (lower.as_ref().map(Vec::as_slice), upper.as_ref().map(Vec::as_slice));
+        let order = match sort {
+            Sort::Ascending => Order::Ascending,
+            Sort::Descending => Order::Descending,
+        };
+        let space = if which == Which::Cron { CRONS } else { OUTCOMES };
+        let found = self.journal.scan(space, range, order, query.limit.saturating_add(1))?;
+        let page = Page::cut(found, query.limit);
+        let items = page.items.into_iter().map(|(key, value)| {
+            let value = match which {
+                Which::All => value,
+                Which::Cron => {
+                    self.journal.get(OUTCOMES, &key)?.ok_or_else(|| damaged("the outcome of a cron"))?
+                }
+            };
+            let (message, outcome) = decode(&value)?;
+            Ok(Evaluated { cursor: cursor(&key, sort)?, message, outcome: Arc::new(outcome) })
+        });
+        Ok(Page { items: items.collect::<Result<_>>()?, has_next: page.has_next })
+    }
+
+    /// The newest slot whose outcome is recorded. Evaluating up to there again writes nothing.
+    pub(crate) fn head(&self, process: ProcessId) -> Result<Option<Slot>> {
+        let value = self.journal.get(HEADS, process.0.as_bytes())?;
+        value
+            .map(|value| read_u64(&value, 0).map(Slot).ok_or_else(|| damaged("the head of a process")))
+            .transpose()
+    }
+
+    /// Whether a message that has `slot` repeats one that has an earlier slot: by its content if it is pushed, else
+    /// by its id.
+    pub(crate) fn is_duplicate(
+        &self,
+        process: ProcessId,
+        slot: Slot,
+        message: Id,
+        content: Option<Id>,
+    ) -> Result<bool> {
+        let first = match content {
+            Some(content) => {
+                let seen = self.journal.get(SEEN, &joined(process, content.as_bytes()))?;
+                seen.and_then(|value| read_u64(&value, 0))
+            }
+            None => self.standing(process, message)?.map(|standing| match standing {
+                Standing::Evaluated { slot, .. } | Standing::Duplicate { slot } => slot,
+            }),
+        };
+        Ok(first.is_some_and(|first| first < slot.0))
+    }
+
+    /// Records the outcome of the message that has a slot; without an outcome, that it was a duplicate.
+    pub(crate) fn record(
+        &self,
+        assignment: &Assignment,
+        message: Id,
+        content: Option<Id>,
+        outcome: Option<&Outcome>,
+    ) -> Result<()> {
+        let process = assignment.process;
+        let (timestamp, slot) = (assignment.timestamp.0, assignment.slot.0);
+        let mut batch = Batch::new();
+        let standing = match outcome {
+            Some(outcome) => {
+                batch.put(OUTCOMES, key(process, timestamp, slot, None), encode(Some(message), outcome)?);
+                if let Some(content) = content {
+                    batch.put(SEEN, joined(process, content.as_bytes()), slot.to_be_bytes().to_vec());
+                }
+                Standing::Evaluated { timestamp, slot }
+            }
+            None => Standing::Duplicate { slot },
+        };
+        // The first slot of a message is the one its id stands for.
+        if self.standing(process, message)?.is_none() {
+            batch.put(MESSAGES, joined(process, message.as_bytes()), standing.encode());
+        }
+        batch.put(MESSAGES, joined(process, assignment.id().as_bytes()), standing.encode());
+        batch.put(HEADS, process.0.0.to_vec(), slot.to_be_bytes().to_vec());
+        self.journal.append(batch)
+    }
+
+    /// Records the outcome of a tick after the message that has `slot`.
+    pub(crate) fn record_tick(
+        &self,
+        process: ProcessId,
+        slot: Slot,
+        tick: &Tick,
+        outcome: &Outcome,
+    ) -> Result<()> {
+        let key = Bytes::from(key(process, tick.timestamp.0, slot.0, Some(&tick.cron)));
+        let mut batch = Batch::new();
+        batch.put(OUTCOMES, key.clone(), encode(None, outcome)?);
+        batch.put(CRONS, key, Bytes::new());
+        self.journal.append(batch)
+    }
+
+    /// Forgets the ticks after the message that has `slot`: the schedule says now that they never were.
+    pub(crate) fn forget_ticks(&self, process: ProcessId, slot: Slot, timestamp: Timestamp) -> Result<()> {
+        let lower = key(process, timestamp.0, 0, None);
+        let upper = upper_bound(process, None);
+        let range = (Bound::Included(lower.as_slice()), upper.as_ref().map(Vec::as_slice));
+        let mut batch = Batch::new();
+        for (key, _) in self.journal.scan(CRONS, range, Order::Ascending, usize::MAX - 1)? {
+            if read_u64(&key, 40) == Some(slot.0) {
+                batch.delete(OUTCOMES, key.clone()).delete(CRONS, key);
+            }
+        }
+        self.journal.append(batch)
+    }
+
+    fn standing(&self, process: ProcessId, id: Id) -> Result<Option<Standing>> {
+        let value = self.journal.get(MESSAGES, &joined(process, id.as_bytes()))?;
+        value
+            .map(|value| Standing::decode(&value).ok_or_else(|| damaged("the place of a message")))
+            .transpose()
+    }
+}
+
+impl Standing {
+    fn encode(self) -> Vec<u8> {
+        match self {
+            Standing::Duplicate { slot } => [&[0], &slot.to_be_bytes()[..]].concat(),
+            Standing::Evaluated { timestamp, slot } => {
+                [&[1], &slot.to_be_bytes()[..], &timestamp.to_be_bytes()].concat()
+            }
+        }
+    }
+
+    fn decode(value: &[u8]) -> Option<Standing> {
+        let slot = read_u64(value, 1)?;
+        match value[0] {
+            0 => Some(Standing::Duplicate { slot }),
+            _ => Some(Standing::Evaluated { slot, timestamp: read_u64(value, 9)? }),
+        }
+    }
+}
+
+/// Keys sort as outcomes are listed: by timestamp, then ordinate, then cron, none first.
+fn key(process: ProcessId, timestamp: u64, ordinate: u64, cron: Option<&str>) -> Vec<u8> {
+    let cron = cron.unwrap_or_default().as_bytes();
+    [process.0.as_bytes(), &timestamp.to_be_bytes()[..], &ordinate.to_be_bytes(), cron].concat()
+}
+
+fn joined(process: ProcessId, id: &[u8; 32]) -> Vec<u8> {
+    [process.0.as_bytes(), &id[..]].concat()
+}
+
+/// Exclusive. A bare timestamp stands after everything of its millisecond.
+fn lower_bound(process: ProcessId, from: Option<&Cursor>) -> Bound<Vec<u8>> {
+    match from {
+        None => Bound::Included(process.0.0.to_vec()),
+        Some(cursor) => Bound::Excluded(key_of(process, cursor)),
+    }
+}
+
+/// Inclusive.
+fn upper_bound(process: ProcessId, to: Option<&Cursor>) -> Bound<Vec<u8>> {
+    Bound::Included(match to {
+        None => after_all_of(process, u64::MAX),
+        Some(cursor) => key_of(process, cursor),
+    })
+}
+
+fn key_of(process: ProcessId, cursor: &Cursor) -> Vec<u8> {
+    match cursor.ordinate {
+        Some(ordinate) => key(process, cursor.timestamp.0, ordinate, cursor.cron.as_deref()),
+        None => after_all_of(process, cursor.timestamp.0),
+    }
+}
+
+/// Behind every key of that millisecond: crons are text, and no text has this byte.
+fn after_all_of(process: ProcessId, timestamp: u64) -> Vec<u8> {
+    let mut key = key(process, timestamp, u64::MAX, None);
+    key.push(0xff);
+    key
+}
+
+fn cursor(key: &[u8], sort: Sort) -> Result<Cursor> {
+    let read = |at| read_u64(key, at).ok_or_else(|| damaged("the key of an outcome"));
+    let (timestamp, ordinate) = (read(32)?, read(40)?);
+    let cron = (key.len() > 48).then(|| String::from_utf8_lossy(&key[48..]).into_owned());
+    Ok(Cursor { timestamp: Timestamp(timestamp), ordinate: Some(ordinate), cron, sort: Some(sort) })
+}
+
+/// A version, the message's id if there is one, the outcome as JSON.
+fn encode(message: Option<Id>, outcome: &Outcome) -> Result<Vec<u8>> {
+    let mut value = vec![1, u8::from(message.is_some())];
+    value.extend(message.iter().flat_map(|id| id.0));
+    serde_json::to_writer(&mut value, outcome).map_err(|error| Error::internal(&error))?;
+    Ok(value)
+}
+
+fn decode(value: &[u8]) -> Result<(Option<Id>, Outcome)> {
+    let (message, json) = match value {
+        [1, 0, json @ ..] => (None, json),
+        [1, 1, rest @ ..] if rest.len() > 32 => (Id::from_slice(&rest[..32]), &rest[32..]),
+        _ => return Err(damaged("an outcome")),
+    };
+    let outcome = serde_json::from_slice(json).map_err(|error| Error::internal(&error))?;
+    Ok((message, outcome))
+}
+
+fn read_u64(bytes: &[u8], at: usize) -> Option<u64> {
+    let bytes = bytes.get(at..at + 8)?;
+    Some(u64::from_be_bytes(bytes.try_into().expect("it is eight bytes")))
+}
+
+fn damaged(what: &str) -> Error {
+    Error::new(unit::Kind::Internal, format!("{what} is not stored as this version stores it"))
+}

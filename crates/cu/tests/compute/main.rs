@@ -1,0 +1,10 @@
+//! The compute unit against a scheduler and a weave in memory, with a runtime that is not WebAssembly.
+
+extern crate pirn_cu as cu;
+
+mod cron;
+mod defects;
+mod evaluation;
+mod past;
+mod refusals;
+mod world;
