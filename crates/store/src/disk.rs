@@ -264,18 +264,27 @@ mod tests {
         /// Which write, counted from now as 1, fails; 0 for none. Likewise for syncs.
         fail_write: AtomicUsize,
         fail_sync: AtomicUsize,
-        held: Mutex<bool>,
-        released: Condvar,
+        /// How many syncs may pass; none limits them.
+        passes: Mutex<Option<usize>>,
+        passed: Condvar,
     }
 
     impl Faulty {
+        /// Makes syncs wait.
         fn hold(&self) {
-            *self.held.lock().unwrap() = true;
+            *self.passes.lock().unwrap() = Some(0);
         }
 
-        fn release(&self) {
-            *self.held.lock().unwrap() = false;
-            self.released.notify_all();
+        /// Lets some of them pass, or all from now on.
+        fn pass(&self, syncs: Option<usize>) {
+            *self.passes.lock().unwrap() = syncs;
+            self.passed.notify_all();
+        }
+
+        fn wait_for_write(&self, number: usize) {
+            while self.writes.load(Ordering::SeqCst) < number {
+                std::thread::yield_now();
+            }
         }
 
         fn fails(&self, countdown: &AtomicUsize) -> bool {
@@ -287,20 +296,23 @@ mod tests {
 
     impl Files for Faulty {
         fn write(&self, file: &File, bytes: &[u8], at: u64) -> io::Result<()> {
-            self.writes.fetch_add(1, Ordering::SeqCst);
-            if self.fails(&self.fail_write) {
+            let written = if self.fails(&self.fail_write) {
                 // As a full disk does: some of it is there.
                 System.write(file, &bytes[..bytes.len() / 2], at)?;
-                return Err(io::Error::from(io::ErrorKind::StorageFull));
-            }
-            System.write(file, bytes, at)
+                Err(io::Error::from(io::ErrorKind::StorageFull))
+            } else {
+                System.write(file, bytes, at)
+            };
+            self.writes.fetch_add(1, Ordering::SeqCst);
+            written
         }
 
         fn sync(&self, file: &File) -> io::Result<()> {
-            let mut held = self.held.lock().unwrap();
-            while *held {
-                held = self.released.wait(held).unwrap();
+            let mut passes = self.passes.lock().unwrap();
+            while *passes == Some(0) {
+                passes = self.passed.wait(passes).unwrap();
             }
+            *passes = passes.map(|passes| passes - 1);
             self.syncs.fetch_add(1, Ordering::SeqCst);
             if self.fails(&self.fail_sync) {
                 return Err(io::Error::other("the disk is gone"));
@@ -363,7 +375,7 @@ mod tests {
         files.hold();
         files.fail_sync.store(1, Ordering::SeqCst);
         let told: Vec<Appended> = (0..50).map(|key| put(&store, key)).collect();
-        files.release();
+        files.pass(None);
         let mut told = told.into_iter().map(Appended::wait);
         assert!(matches!(told.next(), Some(Err(Error::Io { .. }))));
         assert!(told.all(|told| matches!(told, Err(Error::Poisoned))));
@@ -376,7 +388,7 @@ mod tests {
         let syncs = files.syncs.load(Ordering::SeqCst);
         files.hold();
         let told: Vec<Appended> = (0..1000).map(|key| put(&store, key)).collect();
-        files.release();
+        files.pass(None);
         told.into_iter().for_each(|told| told.wait().unwrap());
         // The committer may have begun with any of them before the rest came.
         assert!(files.syncs.load(Ordering::SeqCst) - syncs <= 2);
@@ -390,11 +402,9 @@ mod tests {
         files.hold();
         let writes = files.writes.load(Ordering::SeqCst);
         let told = put(&store, 0);
-        while files.writes.load(Ordering::SeqCst) == writes {
-            std::thread::yield_now();
-        }
+        files.wait_for_write(writes + 1);
         assert_eq!(count(&store), 0);
-        files.release();
+        files.pass(None);
         told.wait().unwrap();
         assert_eq!(count(&store), 1);
     }
@@ -415,7 +425,7 @@ mod tests {
             while store.shared.queue.len() < 3 {
                 std::thread::yield_now();
             }
-            files.release();
+            files.pass(None);
             while writers.iter().any(|writer| !writer.is_finished()) {
                 assert!(store.shared.queue.len() <= 3);
             }
@@ -433,5 +443,54 @@ mod tests {
         assert!(matches!(second, Err(Error::InUse { .. })), "{second:?}");
         drop(store);
         DiskStore::open(folder.path(), Options::default()).unwrap();
+    }
+
+    /// A log in which three batches were acknowledged and a write of five more is not synced: its bytes, and how many
+    /// of them are durable.
+    fn interrupted() -> (Vec<u8>, usize) {
+        let folder = tempfile::tempdir().unwrap();
+        let (files, store) = open(folder.path(), Options::default());
+        put(&store, 0).wait().unwrap();
+        put(&store, 1).wait().unwrap();
+        let writes = files.writes.load(Ordering::SeqCst);
+        files.hold();
+        let mut told = vec![put(&store, 2)];
+        files.wait_for_write(writes + 1);
+        told.extend((3..8).map(|key| put(&store, key)));
+        files.pass(Some(1));
+        files.wait_for_write(writes + 2);
+        let bytes = fs::read(folder.path().join(crate::committer::name(1))).unwrap();
+        let durable = store.shared.view().length as usize;
+        files.pass(None);
+        told.into_iter().for_each(|told| told.wait().unwrap());
+        (bytes, durable)
+    }
+
+    #[test]
+    fn a_power_cut_loses_nothing_that_was_acknowledged() {
+        let (bytes, durable) = interrupted();
+        // A disk writes blocks in any order: any of them may be missing, and the file may be shorter.
+        let block = (bytes.len() - durable).div_ceil(7);
+        let mut kept = std::collections::BTreeSet::new();
+        for missing in 0..1_u32 << 7 {
+            for length in [bytes.len(), bytes.len() - block / 2, durable + block, durable] {
+                let mut after = bytes.clone();
+                for (n, block) in after[durable..].chunks_mut(block).enumerate() {
+                    if missing & 1 << n != 0 {
+                        block.fill(0);
+                    }
+                }
+                after.truncate(length);
+                let folder = tempfile::tempdir().unwrap();
+                fs::write(folder.path().join(crate::committer::name(1)), after).unwrap();
+                let (_, store) = open(folder.path(), Options::default());
+                let keys =
+                    store.scan(SPACE, (Bound::Unbounded, Bound::Unbounded), Order::Ascending, 9).unwrap();
+                assert!(keys.iter().zip(0_u32..).all(|((key, _), n)| key.as_ref() == n.to_be_bytes()));
+                assert!(keys.len() >= 3, "only {} of 3 are there", keys.len());
+                kept.insert(keys.len());
+            }
+        }
+        assert_eq!(kept.into_iter().collect::<Vec<_>>(), [3, 4, 5, 6, 7, 8], "every way to be cut was seen");
     }
 }
