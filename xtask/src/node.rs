@@ -53,8 +53,17 @@ impl Node {
             path.push(":");
             path.push(rest);
         }
-        let beside = folder.join(program);
-        let mut command = if beside.exists() { Command::new(beside) } else { Command::new(program) };
+        // The wheel has npm's files, but its `bin/npm` was a symbolic link once, and is broken.
+        let script = folder.join("../lib/node_modules/npm/bin").join(format!("{program}-cli.js"));
+        let mut command = if script.exists() {
+            let mut command = Command::new(folder.join("node"));
+            command.arg(script);
+            command
+        } else if folder.join(program).exists() {
+            Command::new(folder.join(program))
+        } else {
+            Command::new(program)
+        };
         command.env("PATH", path);
         command
     }
