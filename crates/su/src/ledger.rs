@@ -6,14 +6,14 @@
 //! one flush covers all that came in meanwhile, of all processes.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use futures::FutureExt as _;
 use futures::future::Shared;
 use protocol::{Address, DataItem, Draft, Id, Item, ProcessId, SignatureType, Wallet, message, tag};
 use store::{Appended, Store};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tracing::error;
 use unit::Clock;
 
@@ -47,8 +47,8 @@ pub(crate) struct Ledger {
     pub(crate) options: Options,
     /// Entries that were shown lately.
     pub(crate) recent: Mutex<Lru<(ProcessId, protocol::Slot), Arc<Entry>>>,
-    /// Entries that are durable here and not yet on the weave.
-    pub(crate) unsettled: AtomicU64,
+    /// How many entries are here, or on their way to the disk, and not yet on the weave.
+    pub(crate) unsettled: watch::Sender<u64>,
     /// Told when there is something to settle.
     pub(crate) settle: Notify,
     lines: Mutex<Lru<ProcessId, Arc<Line>>>,
@@ -97,6 +97,7 @@ impl Ledger {
         wallet: Wallet,
         clock: Arc<dyn Clock>,
         heights: Arc<Heights>,
+        unsettled: u64,
         options: Options,
     ) -> Ledger {
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
@@ -108,7 +109,7 @@ impl Ledger {
             clock,
             heights,
             recent: Mutex::new(Lru::new(options.recent_bytes_max)),
-            unsettled: AtomicU64::new(0),
+            unsettled: watch::Sender::new(unsettled),
             settle: Notify::new(),
             lines: Mutex::new(Lru::new(options.lines_max)),
             in_flight: Arc::new(Semaphore::new(options.in_flight_max)),
@@ -151,6 +152,8 @@ impl Ledger {
         let entry = Arc::new(Entry::new(wish.delivered, signed, assignment));
 
         // And from here on nothing waits until the batch is in the store's queue and the line knows it.
+        // Counted first: settlement may see the entry before anyone here is told that it is durable.
+        self.unsettled.send_modify(|waiting| *waiting += 1);
         let durable = self.store.append(entry.batch(duplicate)).shared();
         end.head = Some(head);
         line.put(wish.message, duplicate, InFlight { entry: entry.clone(), durable: durable.clone() });
@@ -185,7 +188,6 @@ impl Ledger {
             return Err(Error::Poisoned);
         }
         let place = (entry.process(), entry.slot());
-        self.unsettled.fetch_add(1, Ordering::Relaxed);
         lock(&self.recent).put(place, entry.clone(), entry.size(), |_| true);
         line.remove(entry.scheduled.message_id(), duplicate);
         self.settle.notify_one();

@@ -32,7 +32,6 @@ mod read;
 mod receive;
 mod settle;
 
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -80,8 +79,7 @@ impl SchedulerUnit {
         let heights = Arc::new(Heights::new(weave.clone(), options.weave_timeout_ms));
         let interval = Duration::from_millis(options.height_interval_ms.max(1));
         let unsettled = settle::count(&*store)?;
-        let ledger = Arc::new(Ledger::new(store, wallet, clock, heights.clone(), options));
-        ledger.unsettled.store(unsettled, Ordering::Relaxed);
+        let ledger = Arc::new(Ledger::new(store, wallet, clock, heights.clone(), unsettled, options));
         let mut tasks = JoinSet::new();
         tasks.spawn(heights.run(interval));
         tasks.spawn(Settler { ledger: ledger.clone(), weave: weave.clone() }.run());
@@ -104,7 +102,16 @@ impl SchedulerUnit {
 
     /// How many entries are durable here and not yet on the weave.
     pub fn unsettled(&self) -> u64 {
-        self.ledger.unsettled.load(Ordering::Relaxed)
+        *self.ledger.unsettled.borrow()
+    }
+
+    /// Waits until everything that is scheduled is on the weave.
+    pub async fn settled(&self) {
+        let mut unsettled = self.ledger.unsettled.subscribe();
+        unsettled
+            .wait_for(|waiting| *waiting == 0)
+            .await
+            .expect("the ledger has the sender as long as we have it");
     }
 
     /// Accepts nothing more, and waits, within its bound, until what is under way is durable. What is not on the

@@ -6,7 +6,6 @@
 
 use std::ops::Bound;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -59,7 +58,7 @@ impl Settler {
                 tokio::time::sleep(Duration::from_millis(options.settle_interval_ms)).await;
                 continue;
             };
-            let (settled, waiting) = (round.settled, self.ledger.unsettled.load(Ordering::Relaxed));
+            let (settled, waiting) = (round.settled, *self.ledger.unsettled.borrow());
             warn!(error = %why, settled, waiting, "could not settle everything, will try again");
             if round.settled > 0 {
                 pause = first;
@@ -106,8 +105,8 @@ impl Settler {
                 }
             }
             round.settled += settled;
-            self.ledger.unsettled.fetch_sub(settled, Ordering::Relaxed);
             if settled > 0 {
+                self.ledger.unsettled.send_modify(|waiting| *waiting -= settled);
                 cleared = Some(self.ledger.store.append(batch));
             } else if hopeless == 0 {
                 round.away = true;

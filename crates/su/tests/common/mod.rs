@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
+use pirn_su::{Options, Ports, SchedulerUnit};
 use protocol::{Address, DataItem, ProcessId, Wallet};
 use store::{MemoryStore, Store};
-use pirn_su::{Options, Ports, SchedulerUnit};
 use unit::fakes::{FakeClock, FakeWeave};
 use unit::suite::{self, Ground};
 use unit::{Scheduled, Scheduler as _, SlotRange};
