@@ -1,1 +1,164 @@
-//! Being written.
+//! The runtime of WebAssembly modules: everything that aos was ever built as.
+//!
+//! Runs the Emscripten formats of `protocol/04-cu.md` section 4.11 with the inputs, byte for byte, that the
+//! reference gives them, and without its copies of the memory. Nothing a module does reaches this computer:
+//! see [`host`].
+//!
+//! In reading order: a [`format`] says how an era of modules is called; [`prepare`] rewrites a module and
+//! [`metering`] prices it; a [`program`] is it compiled; an [`instance`] calls it; a [`machine`] is a process,
+//! whose memory is an [`image`] mapped into a [`region`].
+//!
+//! # Deviations
+//!
+//! - Every message starts with the same globals, clock and files. In the reference they depend on how long
+//!   the unit has kept its instance.
+//! - A checkpoint is restored to its own size. The reference may round it up, so that a process's memory
+//!   would depend on its unit's restarts.
+//! - An input that does not fit the module's stack is an error. In the reference it overwrites the module's
+//!   data.
+
+mod answer;
+mod exports;
+mod format;
+mod host;
+mod image;
+mod instance;
+mod machine;
+mod metering;
+mod prepare;
+mod program;
+mod region;
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use protocol::Module;
+use runtime::{Refusal, Start};
+use wasmtime::{Config, Engine, OptLevel};
+
+use crate::format::Format;
+use crate::program::{Program, Shared};
+
+pub use machine::Machine;
+
+/// Options of the runtime. None changes an outcome.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Options {
+    /// Folder for compiled modules, so that a restart does not compile again. None: compile every time.
+    pub cache: Option<PathBuf>,
+    /// Modules above this are refused, bytes: compiling takes a second per few megabytes.
+    pub module_bytes_max: u64,
+    /// See [`MachineOptions`].
+    pub machine: MachineOptions,
+}
+
+/// Options of each machine: how often its memory is committed. A failing message costs the evaluation of the
+/// messages since the last commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MachineOptions {
+    /// Commit after this many messages: the longest repetition after a failure.
+    pub messages_per_commit: usize,
+    /// Commit when the messages since the last one are this many bytes together.
+    pub bytes_per_commit: usize,
+    /// Commit when the messages since the last one used this much gas together: about a second.
+    pub gas_per_commit: u64,
+    /// Pages of the last commit are kept in the process up to this many bytes, because they will be written
+    /// again soon; beyond, they are given back.
+    pub overlay_bytes_max: u64,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { cache: None, module_bytes_max: 64 << 20, machine: MachineOptions::default() }
+    }
+}
+
+impl Default for MachineOptions {
+    fn default() -> MachineOptions {
+        MachineOptions {
+            messages_per_commit: 64,
+            bytes_per_commit: 4 << 20,
+            gas_per_commit: 100_000_000_000,
+            overlay_bytes_max: 8 << 20,
+        }
+    }
+}
+
+/// Bytes of native stack that a guest may use. Threads that evaluate have at least twice as much.
+const STACK_BYTES: usize = 1 << 20;
+
+/// Runs WebAssembly modules.
+pub struct WasmRuntime {
+    /// For modules whose operators are counted by the engine.
+    counting: Engine,
+    /// For modules that count for themselves.
+    plain: Engine,
+    options: Options,
+}
+
+impl WasmRuntime {
+    /// A runtime with these options.
+    pub fn new(options: Options) -> Result<WasmRuntime, Refusal> {
+        let engine = |counts| {
+            Engine::new(&config(counts)).map_err(|error| system(format!("a WebAssembly engine: {error:#}")))
+        };
+        Ok(WasmRuntime { counting: engine(true)?, plain: engine(false)?, options })
+    }
+
+    /// Starts a machine of a module at once: for tools that have one module and no unit.
+    pub fn start(&self, module: &Module, start: Start) -> Result<Machine, Refusal> {
+        Machine::start(Arc::new(self.compile(module)?), start)
+    }
+
+    fn compile(&self, module: &Module) -> Result<Program, Refusal> {
+        let name = module.tags.first(protocol::tag::MODULE_FORMAT).unwrap_or_default();
+        let Some(format) = Format::named(name) else {
+            return Err(Refusal::Format { format: name.chars().take(100).collect() });
+        };
+        let unfit = |why: String| Refusal::Module { module: module.id, why };
+        if module.data.len() as u64 > self.options.module_bytes_max {
+            return Err(unfit(format!("it has more than {} bytes", self.options.module_bytes_max)));
+        }
+        let prepared = prepare::prepare(&module.data, format).map_err(|error| unfit(error.to_string()))?;
+        let engine = if format.metered { &self.plain } else { &self.counting };
+        let compiled =
+            wasmtime::Module::new(engine, &prepared.bytes).map_err(|error| unfit(format!("{error:#}")))?;
+        Program::link(module, format, &compiled, prepared, self.options.machine)
+    }
+}
+
+impl runtime::Runtime for WasmRuntime {
+    fn runs(&self, format: &str) -> bool {
+        Format::named(format).is_some()
+    }
+
+    fn load(&self, module: &Module) -> Result<Arc<dyn runtime::Program>, Refusal> {
+        Ok(Arc::new(Shared(Arc::new(self.compile(module)?))))
+    }
+}
+
+/// The engine: everything that could differ between two computers is off.
+fn config(counts_operators: bool) -> Config {
+    let mut config = Config::new();
+    config
+        .cranelift_opt_level(OptLevel::Speed)
+        .cranelift_nan_canonicalization(true)
+        .consume_fuel(counts_operators)
+        .wasm_memory64(true)
+        .wasm_multi_memory(false)
+        .wasm_relaxed_simd(false)
+        .wasm_backtrace_max_frames(None::<NonZeroUsize>)
+        .memory_init_cow(false)
+        .memory_may_move(false)
+        .memory_reservation(region::RESERVATION)
+        .max_wasm_stack(STACK_BYTES)
+        .with_host_memory(Arc::new(region::Creator));
+    config
+}
+
+fn system(what: String) -> Refusal {
+    Refusal::System { what }
+}

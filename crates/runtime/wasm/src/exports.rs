@@ -1,0 +1,138 @@
+//! What an instance offers: its exports, found once.
+
+use wasmtime::{AsContextMut, Func, Global, Instance, Memory, Table, Val, ValType};
+
+use crate::format::{Format, Width};
+use crate::prepare::GAS;
+
+/// The exports that a host needs. All but the memory and `handle` may be missing.
+#[derive(Clone)]
+pub(crate) struct Exports {
+    pub memory: Memory,
+    pub handle: Callee,
+    pub table: Option<Table>,
+    pub stack: Option<Stack>,
+    pub set_threw: Option<Callee>,
+    pub malloc: Option<Callee>,
+    pub free: Option<Callee>,
+    pub errno: Option<Callee>,
+    pub dyn_call: Option<Callee>,
+    pub asyncify: Option<Asyncify>,
+    pub gas: Option<Global>,
+}
+
+/// The guest's own stack, in its memory.
+#[derive(Clone)]
+pub(crate) struct Stack {
+    pub save: Callee,
+    pub restore: Callee,
+    pub alloc: Callee,
+    /// Where it ends, if the module says.
+    pub end: Option<Callee>,
+}
+
+/// The four functions of a module whose stack can be put aside.
+#[derive(Clone)]
+pub(crate) struct Asyncify {
+    pub start_unwind: Callee,
+    pub stop_unwind: Callee,
+    pub start_rewind: Callee,
+    pub stop_rewind: Callee,
+}
+
+impl Exports {
+    /// Finds them. `None` without a memory or without `handle`.
+    pub fn of(
+        instance: &Instance,
+        mut store: impl AsContextMut,
+        format: &Format,
+        width: Width,
+    ) -> Option<Exports> {
+        let mut find = |name: &str| {
+            let func = instance.get_func(&mut store, format.exported(name))?;
+            Callee::of(func, &mut store)
+        };
+        let handle = find("handle")?;
+        let stack = |find: &mut dyn FnMut(&str) -> Option<Callee>| {
+            let one =
+                |find: &mut dyn FnMut(&str) -> Option<Callee>, old, new| find(old).or_else(|| find(new));
+            Some(Stack {
+                save: one(find, "stackSave", "emscripten_stack_get_current")?,
+                restore: one(find, "stackRestore", "_emscripten_stack_restore")?,
+                alloc: one(find, "stackAlloc", "_emscripten_stack_alloc")?,
+                end: find("emscripten_stack_get_end"),
+            })
+        };
+        let stack = stack(&mut find);
+        let asyncify = |find: &mut dyn FnMut(&str) -> Option<Callee>| {
+            Some(Asyncify {
+                start_unwind: find("asyncify_start_unwind")?,
+                stop_unwind: find("asyncify_stop_unwind")?,
+                start_rewind: find("asyncify_start_rewind")?,
+                stop_rewind: find("asyncify_stop_rewind")?,
+            })
+        };
+        let asyncify = asyncify(&mut find);
+        let dyn_call = find(match width {
+            Width::W32 => "dynCall_vii",
+            Width::W64 => "dynCall_vjj",
+        });
+        let (set_threw, malloc, free) = (find("setThrew"), find("malloc"), find("free"));
+        let errno = find("__errno_location");
+        Some(Exports {
+            memory: instance.get_memory(&mut store, format.exported("memory"))?,
+            table: instance.get_table(&mut store, format.exported("__indirect_function_table")),
+            gas: instance.get_global(&mut store, GAS),
+            handle,
+            stack,
+            set_threw,
+            malloc,
+            free,
+            errno,
+            dyn_call,
+            asyncify,
+        })
+    }
+}
+
+/// A guest function of numbers, called with numbers.
+#[derive(Clone)]
+pub(crate) struct Callee {
+    func: Func,
+    params: Vec<ValType>,
+    n_results: usize,
+}
+
+impl Callee {
+    /// `None` if it has anything but integers.
+    pub fn of(func: Func, store: impl AsContextMut) -> Option<Callee> {
+        let ty = func.ty(&store);
+        let whole = |ty: &ValType| matches!(ty, ValType::I32 | ValType::I64);
+        let params: Vec<ValType> = ty.params().collect();
+        let fits = params.iter().all(whole) && ty.results().len() <= 1 && ty.results().all(|ty| whole(&ty));
+        fits.then(|| Callee { func, params, n_results: ty.results().len() })
+    }
+
+    /// Calls it. Missing arguments are 0, and so is a missing result.
+    pub fn call(&self, mut store: impl AsContextMut, arguments: &[u64]) -> wasmtime::Result<u64> {
+        let mut values = [const { Val::I32(0) }; 8];
+        let n = self.params.len();
+        if n > values.len() {
+            return Err(wasmtime::Error::msg("a function with too many arguments"));
+        }
+        for (index, (value, ty)) in values.iter_mut().zip(&self.params).enumerate() {
+            let argument = arguments.get(index).copied().unwrap_or(0);
+            *value = match ty {
+                ValType::I64 => Val::I64(argument as i64),
+                _ => Val::I32(argument as i32),
+            };
+        }
+        let mut results = [Val::I32(0)];
+        self.func.call(&mut store, &values[..n], &mut results[..self.n_results])?;
+        Ok(match results[0] {
+            Val::I64(value) => value as u64,
+            Val::I32(value) => u64::from(value as u32),
+            _ => 0,
+        })
+    }
+}

@@ -1,0 +1,56 @@
+//! Modules that can put their stack aside: how the reference waits for what takes time.
+//!
+//! The reference answers every WeaveDrive call later, so the guest unwinds its stack into memory that it
+//! allocates, and rewinds it when the answer is there. We have the answer at once and make the guest do the
+//! same: its heap, its addresses and its gas are then those of the reference.
+
+use super::{Call, Stop};
+use crate::format::Width;
+
+/// Bytes of stack that the reference sets aside, besides a header.
+const STACK_BYTES: u64 = 41_943_040;
+
+/// Where a guest is between asking and being answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sleep {
+    /// Running.
+    Awake,
+    /// Returning to us, its stack goes to this address.
+    FallingAsleep(u64),
+    /// Called again, its stack comes from this address.
+    WakingUp(u64),
+}
+
+/// WeaveDrive, which is not available here: 0, after a sleep if the guest can sleep.
+pub(super) fn not_available(call: &mut Call<'_, '_>) -> wasmtime::Result<i64> {
+    let exports = call.exports()?.clone();
+    let (Some(asyncify), Some(malloc), Some(free)) = (exports.asyncify, exports.malloc, exports.free) else {
+        return Ok(0);
+    };
+    match call.moment().sleep {
+        Sleep::Awake => {
+            let header = match call.width() {
+                Width::W32 => 12,
+                Width::W64 => 24,
+            };
+            let at = malloc.call(&mut *call.caller, &[header + STACK_BYTES])?;
+            if at == 0 {
+                // Its memory is full. The reference would write to address 0.
+                return Ok(0);
+            }
+            let word = call.width().bytes();
+            call.put_word(at, at + header)?;
+            call.put_word(at + word, at + header + STACK_BYTES)?;
+            call.put_i32(at + 2 * word, 0)?;
+            call.moment().sleep = Sleep::FallingAsleep(at);
+            asyncify.start_unwind.call(&mut *call.caller, &[at])?;
+        }
+        Sleep::WakingUp(at) => {
+            call.moment().sleep = Sleep::Awake;
+            asyncify.stop_rewind.call(&mut *call.caller, &[])?;
+            free.call(&mut *call.caller, &[at])?;
+        }
+        Sleep::FallingAsleep(_) => return Err(Stop::Abort("it does not fall asleep".into()).into()),
+    }
+    Ok(0)
+}

@@ -1,0 +1,244 @@
+//! One running instance of a module, and the call of `handle`.
+
+use wasmtime::{Global, Store, Trap, Val};
+
+use runtime::{GAS_PER_OPERATOR, Limits};
+
+use crate::exports::Exports;
+use crate::host::{Host, Moment, Sleep, Stop, c_string};
+use crate::prepare::START;
+use crate::program::Program;
+use crate::region::View;
+
+/// Operators that a module may spend before its first message.
+const OPERATORS_AT_START: u64 = 2_000_000_000;
+
+/// An instance. Its memory is whatever was mapped into it; everything else is the same before every message.
+pub(crate) struct Instance {
+    store: Store<Host>,
+    instance: wasmtime::Instance,
+    exports: Exports,
+    globals: Vec<Global>,
+    limits: Limits,
+}
+
+/// What a call of `handle` came to.
+pub(crate) struct Evaluated {
+    /// The text of the answer, or why there is none.
+    pub answer: Result<Vec<u8>, String>,
+    /// Gas, as far as the module's format counts it.
+    pub gas: u64,
+}
+
+impl Instance {
+    /// An instance with an empty memory of the module's initial size.
+    pub fn new(program: &Program, limits: Limits) -> wasmtime::Result<Instance> {
+        let format = program.format;
+        let host = Host {
+            format,
+            pointers: program.shape.pointers(),
+            memory_max: limits.memory_bytes,
+            gas_max: limits.compute,
+            exports: None,
+            moment: Moment::new(&format),
+        };
+        let mut store = Store::new(program.pre.module().engine(), host);
+        store.limiter(|host| host);
+        if program.burns_fuel {
+            store.set_fuel(OPERATORS_AT_START)?;
+        }
+        let instance = program.pre.instantiate(&mut store)?;
+        let exports = Exports::of(&instance, &mut store, &format, program.shape.pointers());
+        let exports = exports.ok_or_else(|| wasmtime::Error::msg("it does not export memory and handle"))?;
+        store.data_mut().exports = Some(exports.clone());
+        let globals = program.shape.globals.iter().filter_map(|name| instance.get_global(&mut store, name));
+        let globals = globals.collect();
+        Ok(Instance { store, instance, exports, globals, limits })
+    }
+
+    /// Does what an instance does before its first message: data, constructors, `main`.
+    pub fn begin(&mut self, data: &[(u64, Vec<u8>)]) -> wasmtime::Result<()> {
+        for (at, bytes) in data {
+            let memory = self.exports.memory.data_mut(&mut self.store);
+            crate::host::slice(memory, *at, bytes.len() as u64)?.copy_from_slice(bytes);
+        }
+        self.refill(OPERATORS_AT_START, OPERATORS_AT_START * GAS_PER_OPERATOR)?;
+        let format = self.store.data().format;
+        self.call(START)?;
+        self.call("emscripten_stack_init")?;
+        self.mark_stack_end()?;
+        self.call(format.exported("__wasm_call_ctors"))?;
+        if format.runs_main
+            && let Err(error) = self.call(format.exported("main"))
+            && !matches!(error.downcast_ref(), Some(Stop::Exit(_)))
+        {
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    /// Calls an export with zeros, if there is one of that name.
+    fn call(&mut self, name: &str) -> wasmtime::Result<()> {
+        let Some(func) = self.instance.get_func(&mut self.store, name) else { return Ok(()) };
+        let Some(callee) = crate::exports::Callee::of(func, &mut self.store) else { return Ok(()) };
+        callee.call(&mut self.store, &[]).map(drop)
+    }
+
+    /// The two words at the end of the stack, and the one at address 0, by which the readable formats of the
+    /// reference notice that something ran over them. Nobody here looks, but they are part of the memory.
+    fn mark_stack_end(&mut self) -> wasmtime::Result<()> {
+        let end = self.exports.stack.as_ref().and_then(|stack| stack.end.clone());
+        let Some(end) = end.filter(|_| !self.store.data().format.minified) else { return Ok(()) };
+        let end = end.call(&mut self.store, &[])?;
+        let end = if end == 0 { 4 } else { end };
+        let memory = self.exports.memory.data_mut(&mut self.store);
+        for (at, word) in [(end, 0x0213_5467_u32), (end + 4, 0x89BA_CDFE), (0, 0x6373_6D65)] {
+            crate::host::slice(memory, at, 4)?.copy_from_slice(&word.to_le_bytes());
+        }
+        Ok(())
+    }
+
+    /// The globals as they are now.
+    pub fn globals(&mut self) -> Vec<Val> {
+        self.globals.iter().map(|global| global.get(&mut self.store)).collect()
+    }
+
+    /// The memory, for those who map it.
+    pub fn view(&self) -> View {
+        View::of(&self.exports.memory, &self.store)
+    }
+
+    /// Size of the memory, bytes.
+    pub fn size(&self) -> u64 {
+        self.exports.memory.data_size(&self.store) as u64
+    }
+
+    /// Grows the memory to at least `size` bytes.
+    pub fn grow_to(&mut self, size: u64) -> wasmtime::Result<()> {
+        let missing = size.saturating_sub(self.size());
+        if missing > 0 {
+            self.exports.memory.grow(&mut self.store, missing.div_ceil(65536))?;
+        }
+        Ok(())
+    }
+
+    /// Evaluates a message, with the globals that every message starts with.
+    pub fn evaluate(&mut self, globals: &[Val], message: &str, environment: &str) -> Evaluated {
+        let compute = self.limits.compute;
+        // A module that counts gas itself is stopped by that count; operators are a bound behind it.
+        let operators = if self.exports.gas.is_some() { compute } else { compute / GAS_PER_OPERATOR };
+        let done = self.prepare(globals, operators, compute).and_then(|()| self.handle(message, environment));
+        let (gas, spent) = self.spent(operators, compute);
+        let answer = done.map_err(|error| {
+            if spent {
+                return format!("out of gas: the evaluation used its Compute-Limit of {compute}");
+            }
+            match error.downcast_ref::<Trap>() {
+                Some(Trap::StackOverflow) => "stack overflow: the module called itself too deeply".to_owned(),
+                Some(trap) => format!("the module trapped: {trap}"),
+                None => error.to_string(),
+            }
+        });
+        Evaluated { answer, gas }
+    }
+
+    fn prepare(&mut self, globals: &[Val], operators: u64, gas: u64) -> wasmtime::Result<()> {
+        let format = self.store.data().format;
+        self.store.data_mut().moment = Moment::new(&format);
+        for (global, value) in self.globals.iter().zip(globals) {
+            global.set(&mut self.store, *value)?;
+        }
+        self.refill(operators, gas)
+    }
+
+    fn refill(&mut self, operators: u64, gas: u64) -> wasmtime::Result<()> {
+        if self.store.get_fuel().is_ok() {
+            self.store.set_fuel(operators)?;
+        }
+        if let Some(global) = self.exports.gas {
+            self.store.data_mut().gas_max = gas;
+            global.set(&mut self.store, Val::I64(0i64.saturating_sub_unsigned(gas)))?;
+        }
+        Ok(())
+    }
+
+    /// Gas used so far, and whether that is more than there was.
+    fn spent(&mut self, operators: u64, compute: u64) -> (u64, bool) {
+        let left = self.store.get_fuel().ok();
+        let dry = left == Some(0);
+        match self.exports.gas {
+            Some(global) => {
+                let over = global.get(&mut self.store).i64().unwrap_or(0);
+                (over.saturating_add_unsigned(compute).max(0) as u64, over > 0 || dry)
+            }
+            None => (operators.saturating_sub(left.unwrap_or(0)).saturating_mul(GAS_PER_OPERATOR), dry),
+        }
+    }
+
+    fn handle(&mut self, message: &str, environment: &str) -> wasmtime::Result<Vec<u8>> {
+        let exports = self.exports.clone();
+        let Some(stack) = &exports.stack else { return self.handle_on_heap(&exports, message, environment) };
+        let base = stack.save.call(&mut self.store, &[])?;
+        let arguments = [self.push(&exports, message)?, self.push(&exports, environment)?];
+        let mut answer = exports.handle.call(&mut self.store, &arguments)?;
+        while let (Some(asyncify), Sleep::FallingAsleep(at)) =
+            (&exports.asyncify, self.store.data().moment.sleep)
+        {
+            asyncify.stop_unwind.call(&mut self.store, &[])?;
+            self.store.data_mut().moment.sleep = Sleep::WakingUp(at);
+            asyncify.start_rewind.call(&mut self.store, &[at])?;
+            answer = exports.handle.call(&mut self.store, &arguments)?;
+        }
+        let text = c_string(exports.memory.data(&self.store), answer)?.to_vec();
+        stack.restore.call(&mut self.store, &[base])?;
+        Ok(text)
+    }
+
+    /// Puts a string on the guest's stack. One that does not fit would overwrite the guest's own data.
+    fn push(&mut self, exports: &Exports, text: &str) -> wasmtime::Result<u64> {
+        let Some(stack) = &exports.stack else { return Err(Stop::Pointer.into()) };
+        let room = if self.store.data().format.quadruple_strings {
+            text.chars().map(|c| 4 * c.len_utf16() as u64).sum::<u64>() + 1
+        } else {
+            text.len() as u64 + 1
+        };
+        let top = stack.save.call(&mut self.store, &[])?;
+        let end = stack.end.as_ref().map(|end| end.call(&mut self.store, &[])).transpose()?.unwrap_or(0);
+        if top.saturating_sub(end) < room + 16 {
+            return Err(Stop::Abort(format!("its stack has no room for {room} bytes of input")).into());
+        }
+        let at = stack.alloc.call(&mut self.store, &[room])?;
+        self.put(exports, at, text)?;
+        Ok(at)
+    }
+
+    /// For modules that do not offer their stack: the strings are allocated, and freed again.
+    fn handle_on_heap(
+        &mut self,
+        exports: &Exports,
+        message: &str,
+        environment: &str,
+    ) -> wasmtime::Result<Vec<u8>> {
+        let (Some(malloc), Some(free)) = (&exports.malloc, &exports.free) else {
+            return Err(Stop::Missing("a way to pass strings: stackAlloc, or malloc and free".into()).into());
+        };
+        let mut arguments = [0; 2];
+        for (at, text) in arguments.iter_mut().zip([message, environment]) {
+            *at = malloc.call(&mut self.store, &[text.len() as u64 + 1])?;
+            self.put(exports, *at, text)?;
+        }
+        let answer = exports.handle.call(&mut self.store, &arguments)?;
+        let text = c_string(exports.memory.data(&self.store), answer)?.to_vec();
+        for at in arguments {
+            free.call(&mut self.store, &[at])?;
+        }
+        Ok(text)
+    }
+
+    fn put(&mut self, exports: &Exports, at: u64, text: &str) -> wasmtime::Result<()> {
+        let room = crate::host::slice(exports.memory.data_mut(&mut self.store), at, text.len() as u64 + 1)?;
+        room[..text.len()].copy_from_slice(text.as_bytes());
+        room[text.len()] = 0;
+        Ok(())
+    }
+}

@@ -1,0 +1,277 @@
+//! A process in memory.
+//!
+//! Its memory is a committed [`Image`] and, over it, the pages written since: nothing is copied for a message.
+//! Every so many messages the pages are committed. A message that fails takes the overlay with it; the
+//! messages since the commit are then evaluated again, which is cheap because they are few and gives the same
+//! memory because evaluation is a function.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use protocol::Outcome;
+use runtime::{Environment, Input, Limits, Memory, PAGE_BYTES, Refusal, Start};
+
+use crate::answer;
+use crate::image::Image;
+use crate::instance::Instance;
+use crate::program::{First, Program, refused};
+use crate::system;
+
+/// Bytes that one `Bytes` of a [`Memory`] shares among its pages, at most.
+const SNAPSHOT_BYTES: usize = 1 << 20;
+
+/// One process of a module.
+pub struct Machine {
+    program: Arc<Program>,
+    environment: Arc<Environment>,
+    limits: Limits,
+    state: State,
+}
+
+enum State {
+    /// The module cannot start: every message says so.
+    Dead(String),
+    Live(Box<Life>),
+}
+
+struct Life {
+    first: Arc<First>,
+    image: Arc<Image>,
+    /// Size of the memory at the commit.
+    size: u64,
+    /// `None` after a failure, until it is needed again.
+    instance: Option<Instance>,
+    /// The messages since the commit, which succeeded.
+    since: Vec<Box<str>>,
+    since_bytes: usize,
+    since_gas: u64,
+    /// How many messages until the next commit.
+    interval: usize,
+}
+
+impl Machine {
+    /// A machine that starts fresh or from a checkpoint.
+    pub(crate) fn start(program: Arc<Program>, start: Start) -> Result<Machine, Refusal> {
+        let Start { environment, limits, memory } = start;
+        let first = match program.beginning() {
+            Ok(first) => first.clone(),
+            Err(why) => {
+                let state = State::Dead(format!("the module cannot start: {why}"));
+                return Ok(Machine { program, environment, limits, state });
+            }
+        };
+        if first.size > limits.memory_bytes {
+            let state = State::Dead(format!(
+                "out of memory: the module starts with {} bytes and the Memory-Limit is {}",
+                first.size, limits.memory_bytes
+            ));
+            return Ok(Machine { program, environment, limits, state });
+        }
+        let (image, size) = match memory {
+            None => (first.image.clone(), first.size),
+            Some(memory) => {
+                if memory.size_bytes > limits.memory_bytes {
+                    let why = format!(
+                        "it has {} bytes and the Memory-Limit is {}",
+                        memory.size_bytes, limits.memory_bytes
+                    );
+                    return Err(Refusal::Memory { why });
+                }
+                (Arc::new(restore(&program, &first, &memory)?), memory.size_bytes.max(first.size))
+            }
+        };
+        let life = Life::new(first, image, size);
+        Ok(Machine { program, environment, limits, state: State::Live(Box::new(life)) })
+    }
+
+    /// Evaluates a message that is JSON already.
+    pub fn handle_json(&mut self, message: &str) -> Result<Outcome, Refusal> {
+        let life = match &mut self.state {
+            State::Dead(why) => return Ok(answer::failed(why)),
+            State::Live(life) => life,
+        };
+        let first = life.first.clone();
+        let instance = life.instance(&self.program, self.limits, &self.environment)?;
+        let done = instance.evaluate(&first.globals, message, self.environment.to_json());
+        let mut outcome = match done.answer {
+            Ok(text) => answer::read(&text),
+            Err(why) => answer::failed(&why),
+        };
+        outcome.gas = done.gas;
+        if outcome.error.is_some() {
+            life.fail();
+            return Ok(outcome);
+        }
+        if self.program.shape.counts_gas {
+            outcome.gas_used = done.gas;
+        }
+        life.since.push(message.into());
+        life.since_bytes += message.len();
+        life.since_gas = life.since_gas.saturating_add(done.gas);
+        let options = &self.program.options;
+        if life.since.len() >= life.interval.min(options.messages_per_commit)
+            || life.since_bytes >= options.bytes_per_commit
+            || life.since_gas >= options.gas_per_commit
+        {
+            life.commit(options.overlay_bytes_max)?;
+            life.interval = (life.interval * 2).min(options.messages_per_commit);
+        }
+        if self.program.shape.has_other_state {
+            life.commit(0)?;
+            life.instance = None;
+        }
+        Ok(outcome)
+    }
+}
+
+impl runtime::Machine for Machine {
+    fn handle(&mut self, input: &Input) -> Result<Outcome, Refusal> {
+        self.handle_json(&input.to_json())
+    }
+
+    fn fork(&mut self) -> Result<Box<dyn runtime::Machine>, Refusal> {
+        let state = match &mut self.state {
+            State::Dead(why) => State::Dead(why.clone()),
+            State::Live(life) => {
+                life.instance(&self.program, self.limits, &self.environment)?;
+                life.commit(self.program.options.overlay_bytes_max)?;
+                State::Live(Box::new(Life::new(life.first.clone(), life.image.clone(), life.size)))
+            }
+        };
+        let (program, environment) = (self.program.clone(), self.environment.clone());
+        Ok(Box::new(Machine { program, environment, limits: self.limits, state }))
+    }
+
+    fn memory(&mut self) -> Result<Memory, Refusal> {
+        let life = match &mut self.state {
+            State::Dead(_) => return Ok(Memory::default()),
+            State::Live(life) => life,
+        };
+        life.instance(&self.program, self.limits, &self.environment)?;
+        life.commit(self.program.options.overlay_bytes_max)?;
+        snapshot(&life.image, life.size).map_err(refused("to read a committed memory"))
+    }
+
+    fn resident_bytes(&self) -> u64 {
+        match &self.state {
+            State::Dead(_) => 0,
+            State::Live(life) => life.resident_bytes(),
+        }
+    }
+}
+
+impl Life {
+    fn new(first: Arc<First>, image: Arc<Image>, size: u64) -> Life {
+        let since = Vec::new();
+        Life { first, image, size, instance: None, since, since_bytes: 0, since_gas: 0, interval: 1 }
+    }
+
+    /// The instance, with the memory after all messages so far.
+    fn instance(
+        &mut self,
+        program: &Program,
+        limits: Limits,
+        environment: &Environment,
+    ) -> Result<&mut Instance, Refusal> {
+        if self.instance.is_none() {
+            let engine = |error: wasmtime::Error| system(format!("an instance: {error:#}"));
+            let mut instance = Instance::new(program, limits).map_err(engine)?;
+            instance.grow_to(self.size).map_err(engine)?;
+            instance.view().map(&self.image).map_err(refused("to map a memory"))?;
+            for message in &self.since {
+                let again = instance.evaluate(&self.first.globals, message, environment.to_json());
+                debug_assert!(again.answer.is_ok(), "an evaluation that succeeded, succeeds again");
+            }
+            self.instance = Some(instance);
+        }
+        Ok(self.instance.as_mut().expect("there is one now"))
+    }
+
+    /// Drops what was written since the commit.
+    fn fail(&mut self) {
+        self.instance = None;
+        self.interval = 1;
+    }
+
+    /// Makes the memory as it is now the committed one.
+    fn commit(&mut self, overlay_bytes_max: u64) -> Result<(), Refusal> {
+        let Some(instance) = &self.instance else { return Ok(()) };
+        if self.since.is_empty() {
+            return Ok(());
+        }
+        let view = instance.view();
+        let shared = Arc::strong_count(&self.image) > 1;
+        if shared {
+            // Forks, or all fresh machines, read that image, and would see what we write.
+            let copy = self.image.copy().map_err(refused("to copy a committed memory"))?;
+            view.commit(&copy).map_err(refused("to commit a memory"))?;
+            view.map(&copy).map_err(refused("to map a memory"))?;
+            self.image = Arc::new(copy);
+        } else {
+            let bytes = view.commit(&self.image).map_err(refused("to commit a memory"))?;
+            if bytes > overlay_bytes_max {
+                view.forget().map_err(refused("to give back pages"))?;
+            }
+        }
+        self.size = instance.size();
+        self.since.clear();
+        self.since_bytes = 0;
+        self.since_gas = 0;
+        Ok(())
+    }
+
+    fn resident_bytes(&self) -> u64 {
+        let overlay =
+            self.instance.as_ref().map_or(0, |instance| instance.view().private_bytes().unwrap_or(0));
+        let image = if Arc::strong_count(&self.image) > 1 { 0 } else { self.image.resident_bytes() };
+        overlay + image + self.since_bytes as u64
+    }
+}
+
+/// An image of a checkpoint. Beyond it the memory is that of a new instance.
+fn restore(program: &Program, first: &First, memory: &Memory) -> Result<Image, Refusal> {
+    let bad = |why: &str| Refusal::Memory { why: why.to_owned() };
+    let page = PAGE_BYTES as u64;
+    if memory.size_bytes % 65536 != 0 || memory.size_bytes > program.capacity() {
+        return Err(bad("its size is none that a memory of this module can have"));
+    }
+    let image = Image::new(program.capacity()).map_err(refused("memory for a checkpoint"))?;
+    let write = |at, bytes: &[u8]| image.write(at, bytes).map_err(refused("to write a checkpoint"));
+    let mut buffer = vec![0; PAGE_BYTES];
+    for (start, end) in first.image.written().map_err(refused("to read a first memory"))? {
+        for at in (start..end).step_by(PAGE_BYTES).filter(|at| *at >= memory.size_bytes) {
+            first.image.read(at, &mut buffer).map_err(refused("to read a first memory"))?;
+            write(at, &buffer)?;
+        }
+    }
+    let mut next = 0;
+    for (index, bytes) in &memory.pages {
+        if *index < next || bytes.len() != PAGE_BYTES || index.saturating_add(1) > memory.size_bytes / page {
+            return Err(bad("its pages are out of order, out of range or not whole"));
+        }
+        write(index * page, bytes)?;
+        next = index + 1;
+    }
+    Ok(image)
+}
+
+/// The pages of an image that are not all zero.
+fn snapshot(image: &Image, size: u64) -> Result<Memory, rustix::io::Errno> {
+    let mut memory = Memory { size_bytes: size, pages: Vec::new() };
+    for (start, end) in image.written()? {
+        let mut at = start;
+        while at < end.min(size) {
+            let mut bytes = vec![0; SNAPSHOT_BYTES.min((end.min(size) - at) as usize)];
+            image.read(at, &mut bytes)?;
+            let bytes = Bytes::from(bytes);
+            for offset in (0..bytes.len()).step_by(PAGE_BYTES) {
+                let page = bytes.slice(offset..offset + PAGE_BYTES);
+                if page.iter().any(|&byte| byte != 0) {
+                    memory.pages.push(((at + offset as u64) / PAGE_BYTES as u64, page));
+                }
+            }
+            at += bytes.len() as u64;
+        }
+    }
+    Ok(memory)
+}

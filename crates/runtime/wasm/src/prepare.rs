@@ -1,0 +1,311 @@
+//! What is done to a module before it is compiled, so that its instances are cheap and its state is its memory.
+//!
+//! - Active data segments are taken out: they are in the first image, and no instance writes them again.
+//! - The start function is exported instead of run: it, too, ran before the first image.
+//! - Mutable globals are exported, so that every evaluation starts from the same ones.
+//! - Metered formats get their metering.
+
+use std::collections::BTreeMap;
+
+use wasm_encoder::{Encode as _, ExportSection, GlobalSection, GlobalType, RawSection};
+use wasmparser::{Operator, Parser, Payload, TypeRef, ValType};
+
+use crate::format::{Format, Width};
+use crate::metering::{Unmetered, inline_body, meter_body};
+
+/// Version of this rewriting: compiled modules of another one are not ours.
+pub(crate) const VERSION: u32 = 1;
+
+/// Name of the export of the global that counts gas in a metered module: used, minus the limit.
+pub(crate) const GAS: &str = "pirn:gas";
+/// Name of the export of the start function.
+pub(crate) const START: &str = "pirn:start";
+/// Name of the export of a mutable global, before its number.
+const GLOBAL: &str = "pirn:global:";
+
+/// Mutable globals that a module may have: each is set before every message.
+const GLOBALS_MAX: u32 = 256;
+
+/// A module, ready to be compiled.
+pub(crate) struct Prepared {
+    /// The rewritten module.
+    pub bytes: Vec<u8>,
+    /// What the data segments hold: offset in memory, bytes.
+    pub data: Vec<(u64, Vec<u8>)>,
+    /// What the caller has to know of it.
+    pub shape: Shape,
+}
+
+/// What a module is like.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Shape {
+    /// Exports of its mutable globals.
+    pub globals: Vec<String>,
+    /// Whether it counts gas itself: by its format, or because it was built that way.
+    pub counts_gas: bool,
+    /// Whether tables or segments may change: such a module gets a new instance for every message.
+    pub has_other_state: bool,
+    /// Memory is addressed with 64 bits.
+    pub wide: bool,
+}
+
+impl Shape {
+    /// Width of a pointer.
+    pub fn pointers(&self) -> Width {
+        if self.wide { Width::W64 } else { Width::W32 }
+    }
+}
+
+/// Why a module is not prepared.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unfit {
+    #[error("it is not a WebAssembly module: {0}")]
+    Malformed(#[from] wasmparser::BinaryReaderError),
+    #[error("{0}")]
+    Shape(&'static str),
+    #[error("it cannot be metered: {0}")]
+    Metering(#[from] Unmetered),
+}
+
+/// Rewrites a module of `format`.
+pub(crate) fn prepare(module: &[u8], format: Format) -> Result<Prepared, Unfit> {
+    let survey = Survey::of(module)?;
+    let baked = survey.usegas.is_some();
+    if format.metered && baked {
+        return Err(Unfit::Shape("it is metered already, and its format asks to meter it"));
+    }
+    let counts_gas = format.metered || baked;
+    let gas_global = survey.n_globals_imported + survey.n_globals;
+
+    let mut sections: BTreeMap<u8, (u8, Vec<u8>)> = BTreeMap::new();
+    let mut data = Vec::new();
+    let mut code = Vec::new();
+    let mut n_bodies = 0u32;
+    let mut has_other_state = false;
+    for payload in Parser::new(0).parse_all(module) {
+        let payload = payload?;
+        if let Payload::CodeSectionEntry(body) = &payload {
+            has_other_state |= changes_other_state(body)?;
+            let mut whole = Vec::with_capacity(body.as_bytes().len() * 2);
+            match survey.usegas {
+                _ if format.metered => meter_body(body, gas_global, &mut whole)?,
+                Some(usegas) => inline_body(body, usegas, gas_global, &mut whole)?,
+                None => whole.extend_from_slice(body.as_bytes()),
+            }
+            whole.encode(&mut code);
+            n_bodies += 1;
+            continue;
+        }
+        if let Payload::DataSection(reader) = payload {
+            let (section, segments) = take_data(reader)?;
+            sections.insert(order(11), (11, section));
+            data = segments;
+            continue;
+        }
+        // The start function is exported; custom sections say nothing to a machine.
+        if let Some((id @ (1..=7 | 9 | 12 | 13), range)) = payload.as_section() {
+            sections.insert(order(id), (id, module[range].to_vec()));
+        }
+    }
+    if n_bodies > 0 {
+        let mut section = Vec::with_capacity(code.len() + 5);
+        n_bodies.encode(&mut section);
+        section.extend_from_slice(&code);
+        sections.insert(order(10), (10, section));
+    }
+
+    let mut exports = ExportSection::new();
+    let mut globals = Vec::new();
+    for index in &survey.mutable_globals {
+        let name = format!("{GLOBAL}{index}");
+        exports.export(&name, wasm_encoder::ExportKind::Global, *index);
+        globals.push(name);
+    }
+    if let Some(start) = survey.start {
+        exports.export(START, wasm_encoder::ExportKind::Func, start);
+    }
+    if counts_gas {
+        exports.export(GAS, wasm_encoder::ExportKind::Global, gas_global);
+        let mut section = GlobalSection::new();
+        let ty = GlobalType { val_type: wasm_encoder::ValType::I64, mutable: true, shared: false };
+        section.global(ty, &wasm_encoder::ConstExpr::i64_const(0));
+        append(&mut sections, 6, &section)?;
+    }
+    append(&mut sections, 7, &exports)?;
+
+    let mut out = wasm_encoder::Module::new();
+    for (id, data) in sections.values() {
+        out.section(&RawSection { id: *id, data });
+    }
+    let shape = Shape { globals, counts_gas, has_other_state, wide: survey.wide };
+    Ok(Prepared { bytes: out.finish(), data, shape })
+}
+
+/// Place of a section in a module: the data count stands before the code, tags before the globals.
+fn order(id: u8) -> u8 {
+    match id {
+        1..=5 => id * 2,
+        13 => 11,
+        6..=9 => id * 2,
+        12 => 19,
+        _ => id * 2,
+    }
+}
+
+/// Adds the entries of `more` to the section `id`.
+fn append(
+    sections: &mut BTreeMap<u8, (u8, Vec<u8>)>,
+    id: u8,
+    more: &impl wasm_encoder::Encode,
+) -> Result<(), Unfit> {
+    // An encoded section is its size, then its count, then its entries.
+    let mut encoded = Vec::new();
+    more.encode(&mut encoded);
+    let mut reader = wasmparser::BinaryReader::new(&encoded, 0);
+    reader.read_var_u32()?;
+    let n_more = reader.read_var_u32()?;
+    let entries = &encoded[reader.original_position()..];
+    let old = sections.remove(&order(id)).map_or_else(|| vec![0], |(_, bytes)| bytes);
+    let mut reader = wasmparser::BinaryReader::new(&old, 0);
+    let n_old = reader.read_var_u32()?;
+    let mut section = Vec::with_capacity(old.len() + entries.len() + 5);
+    n_old
+        .checked_add(n_more)
+        .ok_or(Unfit::Shape("it has too many entries in a section"))?
+        .encode(&mut section);
+    section.extend_from_slice(&old[reader.original_position()..]);
+    section.extend_from_slice(entries);
+    sections.insert(order(id), (id, section));
+    Ok(())
+}
+
+/// Takes the active segments out of a data section. What remains keeps their numbers.
+fn take_data(reader: wasmparser::DataSectionReader<'_>) -> Result<(Vec<u8>, Vec<(u64, Vec<u8>)>), Unfit> {
+    let mut section = wasm_encoder::DataSection::new();
+    let mut segments = Vec::new();
+    for segment in reader {
+        let segment = segment?;
+        match segment.kind {
+            wasmparser::DataKind::Passive => {
+                section.passive(segment.data.iter().copied());
+            }
+            wasmparser::DataKind::Active { offset_expr, .. } => {
+                segments.push((constant(&offset_expr)?, segment.data.to_vec()));
+                section.passive([]);
+            }
+        }
+    }
+    let mut encoded = Vec::new();
+    section.encode(&mut encoded);
+    let mut reader = wasmparser::BinaryReader::new(&encoded, 0);
+    reader.read_var_u32()?;
+    let content = encoded[reader.original_position()..].to_vec();
+    Ok((content, segments))
+}
+
+fn constant(expr: &wasmparser::ConstExpr<'_>) -> Result<u64, Unfit> {
+    let mut operators = expr.get_operators_reader();
+    let value = match operators.read()? {
+        Operator::I32Const { value } => u64::from(value as u32),
+        Operator::I64Const { value } => value as u64,
+        _ => return Err(Unfit::Shape("a data segment's place is not a constant")),
+    };
+    match operators.read()? {
+        Operator::End => Ok(value),
+        _ => Err(Unfit::Shape("a data segment's place is not a constant")),
+    }
+}
+
+fn changes_other_state(body: &wasmparser::FunctionBody<'_>) -> Result<bool, Unfit> {
+    use Operator as O;
+    for operator in body.get_operators_reader()? {
+        if matches!(
+            operator?,
+            O::TableSet { .. }
+                | O::TableGrow { .. }
+                | O::TableFill { .. }
+                | O::TableCopy { .. }
+                | O::TableInit { .. }
+                | O::ElemDrop { .. }
+                | O::DataDrop { .. }
+        ) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// What has to be known of a module before it is rewritten.
+#[derive(Default)]
+struct Survey {
+    n_functions_imported: u32,
+    n_globals_imported: u32,
+    n_globals: u32,
+    mutable_globals: Vec<u32>,
+    start: Option<u32>,
+    usegas: Option<u32>,
+    wide: bool,
+}
+
+impl Survey {
+    fn of(module: &[u8]) -> Result<Survey, Unfit> {
+        let mut survey = Survey::default();
+        let mut n_memories = 0;
+        for payload in Parser::new(0).parse_all(module) {
+            match payload? {
+                Payload::ImportSection(reader) => {
+                    for import in reader.into_imports() {
+                        survey.import(&import?)?;
+                    }
+                }
+                Payload::MemorySection(reader) => {
+                    for memory in reader {
+                        let memory = memory?;
+                        if memory.shared || memory.page_size_log2.is_some() {
+                            return Err(Unfit::Shape("its memory is shared, or has pages of another size"));
+                        }
+                        n_memories += 1;
+                        survey.wide = memory.memory64;
+                    }
+                }
+                Payload::GlobalSection(reader) => {
+                    for global in reader {
+                        let ty = global?.ty;
+                        if ty.mutable {
+                            if matches!(ty.content_type, ValType::Ref(_)) {
+                                return Err(Unfit::Shape("a mutable global holds a reference"));
+                            }
+                            survey.mutable_globals.push(survey.n_globals_imported + survey.n_globals);
+                        }
+                        survey.n_globals += 1;
+                    }
+                }
+                Payload::StartSection { func, .. } => survey.start = Some(func),
+                _ => {}
+            }
+        }
+        if n_memories != 1 {
+            return Err(Unfit::Shape("it does not have one memory of its own"));
+        }
+        if survey.mutable_globals.len() > GLOBALS_MAX as usize {
+            return Err(Unfit::Shape("it has too many mutable globals"));
+        }
+        Ok(survey)
+    }
+
+    fn import(&mut self, import: &wasmparser::Import<'_>) -> Result<(), Unfit> {
+        match import.ty {
+            TypeRef::Func(_) | TypeRef::FuncExact(_) => {
+                if (import.module, import.name) == ("metering", "usegas") {
+                    self.usegas = Some(self.n_functions_imported);
+                }
+                self.n_functions_imported += 1;
+                Ok(())
+            }
+            TypeRef::Global(_) => Err(Unfit::Shape("it imports a global")),
+            TypeRef::Memory(_) => Err(Unfit::Shape("it imports its memory")),
+            TypeRef::Table(_) => Err(Unfit::Shape("it imports a table")),
+            TypeRef::Tag(_) => Err(Unfit::Shape("it imports a tag")),
+        }
+    }
+}

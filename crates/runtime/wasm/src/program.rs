@@ -1,0 +1,100 @@
+//! A module, compiled, and the memory that its processes begin with.
+
+use std::sync::{Arc, OnceLock};
+
+use protocol::Module;
+use runtime::{Limits, Refusal, Start};
+use wasmtime::{Engine, InstancePre, Linker, Val};
+
+use crate::format::Format;
+use crate::host::{self, Host};
+use crate::image::Image;
+use crate::instance::Instance;
+use crate::machine::Machine;
+use crate::prepare::{Prepared, Shape};
+use crate::region::{CAPACITY_MAX, capacity_of};
+use crate::{MachineOptions, system};
+
+/// A compiled module. Shared by all its machines.
+pub(crate) struct Program {
+    pub format: Format,
+    pub shape: Shape,
+    pub pre: InstancePre<Host>,
+    pub burns_fuel: bool,
+    pub options: MachineOptions,
+    data: Vec<(u64, Vec<u8>)>,
+    beginning: OnceLock<Beginning>,
+}
+
+/// What every process of a module begins with, or why none does.
+pub(crate) type Beginning = Result<Arc<First>, String>;
+
+/// The memory and the globals of a module after its constructors.
+pub(crate) struct First {
+    pub image: Arc<Image>,
+    pub size: u64,
+    pub globals: Vec<Val>,
+}
+
+impl Program {
+    /// Links a compiled module to the host.
+    pub fn link(
+        module: &Module,
+        format: Format,
+        compiled: &wasmtime::Module,
+        prepared: Prepared,
+        options: MachineOptions,
+    ) -> Result<Program, Refusal> {
+        let unfit = |error: wasmtime::Error| Refusal::Module { module: module.id, why: format!("{error:#}") };
+        let mut linker = Linker::new(compiled.engine());
+        host::link(&mut linker, compiled, &format).map_err(unfit)?;
+        let pre = linker.instantiate_pre(compiled).map_err(unfit)?;
+        let burns_fuel = burns_fuel(compiled.engine(), format);
+        let Prepared { data, shape, .. } = prepared;
+        Ok(Program { format, shape, pre, burns_fuel, options, data, beginning: OnceLock::new() })
+    }
+
+    /// What every process begins with. Made once, by the first machine.
+    pub fn beginning(&self) -> &Beginning {
+        self.beginning.get_or_init(|| self.begin())
+    }
+
+    fn begin(&self) -> Beginning {
+        let limits = Limits { memory_bytes: CAPACITY_MAX, compute: u64::MAX >> 1 };
+        let why = |error: &dyn std::fmt::Display| error.to_string();
+        let mut instance = Instance::new(self, limits).map_err(|error| why(&error))?;
+        instance.begin(&self.data).map_err(|error| why(&error))?;
+        // The instance's pages are its own, all that it has written: they are the image.
+        let image = Image::new(self.capacity()).map_err(|error| why(&error))?;
+        instance.view().commit(&image).map_err(|error| why(&error))?;
+        Ok(Arc::new(First { image: Arc::new(image), size: instance.size(), globals: instance.globals() }))
+    }
+
+    /// Address space of a memory of this module.
+    pub fn capacity(&self) -> u64 {
+        let memory = self.pre.module().exports().find_map(|export| export.ty().memory().cloned());
+        memory.map_or(0, |memory| {
+            let bytes = |pages: u64| pages.saturating_mul(65536);
+            capacity_of(bytes(memory.minimum()), memory.maximum().map(bytes))
+        })
+    }
+}
+
+/// Whether instances of that engine pay for operators: all but those whose format has its own count.
+fn burns_fuel(_engine: &Engine, format: Format) -> bool {
+    !format.metered
+}
+
+/// The program as the contract knows it.
+pub(crate) struct Shared(pub Arc<Program>);
+
+impl runtime::Program for Shared {
+    fn start(&self, start: Start) -> Result<Box<dyn runtime::Machine>, Refusal> {
+        Machine::start(self.0.clone(), start).map(|machine| Box::new(machine) as Box<dyn runtime::Machine>)
+    }
+}
+
+/// A refusal of the operating system.
+pub(crate) fn refused(what: &str) -> impl Fn(rustix::io::Errno) -> Refusal + '_ {
+    move |error| system(format!("{what}: {error}"))
+}

@@ -1,0 +1,304 @@
+//! The address space of a linear memory: reserved at once, mapped over an [`Image`] with one mapping, and
+//! asked which of its pages were written.
+//!
+//! This module, and no other, talks to the operating system about memory.
+#![expect(unsafe_code, reason = "mapping memory is what this module is for; each block says why it is sound")]
+
+use std::ffi::c_void;
+use std::os::fd::OwnedFd;
+use std::ptr::NonNull;
+use std::sync::OnceLock;
+
+use runtime::PAGE_BYTES;
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use rustix::ioctl::{Ioctl, IoctlOutput, Opcode};
+use rustix::mm::{Advice, MapFlags, MprotectFlags, ProtFlags};
+use wasmtime::{LinearMemory, MemoryCreator, MemoryType};
+
+use crate::image::Image;
+
+/// No memory is larger than this, whatever its module declares.
+pub(crate) const CAPACITY_MAX: u64 = 16 << 30;
+/// Address space of every memory that does not need more. With the guard behind it no access of a 32-bit
+/// guest needs a check.
+pub(crate) const RESERVATION: u64 = 4 << 30;
+
+/// Gives memories to the engine.
+pub(crate) struct Creator;
+
+/// Address space that a memory of this type gets, bytes.
+pub(crate) fn capacity_of(minimum: u64, maximum: Option<u64>) -> u64 {
+    maximum.unwrap_or(0).min(CAPACITY_MAX).max(minimum).max(RESERVATION)
+}
+
+/// The address space of one memory. Readable up to `size`, nothing beyond.
+struct Region {
+    base: NonNull<u8>,
+    size: usize,
+    capacity: usize,
+    total: usize,
+}
+
+// SAFETY: the pointer is to memory that this value alone owns, like a `Box<[u8]>`.
+unsafe impl Send for Region {}
+// SAFETY: through a shared reference nothing but numbers can be read.
+unsafe impl Sync for Region {}
+
+// SAFETY: a region is zero-filled, never moves, reserves what was asked for and is unmapped when it is dropped.
+unsafe impl MemoryCreator for Creator {
+    fn new_memory(
+        &self,
+        _ty: MemoryType,
+        minimum: usize,
+        maximum: Option<usize>,
+        reserved: Option<usize>,
+        guard: usize,
+    ) -> Result<Box<dyn LinearMemory>, String> {
+        let capacity = capacity_of(minimum as u64, maximum.map(|bytes| bytes as u64)) as usize;
+        let capacity = capacity.max(reserved.unwrap_or(0));
+        let total = capacity.checked_add(guard).ok_or("more address space than there is")?;
+        // SAFETY: a new mapping at an address of the kernel's choice touches nobody's memory.
+        let base = unsafe {
+            rustix::mm::mmap_anonymous(
+                std::ptr::null_mut(),
+                total,
+                ProtFlags::empty(),
+                MapFlags::PRIVATE | MapFlags::NORESERVE,
+            )
+        };
+        let base = base.map_err(|error| format!("{total} bytes of address space: {error}"))?;
+        let base = NonNull::new(base.cast()).ok_or("a mapping at address zero")?;
+        let mut region = Region { base, size: 0, capacity, total };
+        region.grow_to(minimum).map_err(|error| error.to_string())?;
+        Ok(Box::new(region))
+    }
+}
+
+// SAFETY: `as_ptr` is valid for `byte_size` bytes and never changes; growing keeps it.
+unsafe impl LinearMemory for Region {
+    fn byte_size(&self) -> usize {
+        self.size
+    }
+
+    fn byte_capacity(&self) -> usize {
+        self.capacity
+    }
+
+    fn grow_to(&mut self, size: usize) -> wasmtime::Result<()> {
+        if size > self.capacity {
+            return Err(wasmtime::Error::msg("beyond the reservation"));
+        }
+        open(self.base.as_ptr(), size)?;
+        self.size = size;
+        Ok(())
+    }
+
+    fn as_ptr(&self) -> *mut u8 {
+        self.base.as_ptr()
+    }
+}
+
+impl Drop for Region {
+    fn drop(&mut self) {
+        // SAFETY: the range is ours, and nobody can reach it after this.
+        let done = unsafe { rustix::mm::munmap(self.base.as_ptr().cast(), self.total) };
+        debug_assert!(done.is_ok());
+    }
+}
+
+/// Makes the first `size` bytes at `base` readable and writable.
+fn open(base: *mut u8, size: usize) -> Result<(), Errno> {
+    if size == 0 {
+        return Ok(());
+    }
+    // SAFETY: the range lies in a region of ours; giving access breaks nobody's assumption.
+    unsafe { rustix::mm::mprotect(base.cast(), size, MprotectFlags::READ | MprotectFlags::WRITE) }
+}
+
+/// A view of the memory of an instance that is not executing: where it is and how much of it there is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct View {
+    base: *mut u8,
+    size: usize,
+}
+
+impl View {
+    /// The memory of an instance. It must be one that [`Creator`] made.
+    pub fn of(memory: &wasmtime::Memory, store: impl wasmtime::AsContext) -> View {
+        View { base: memory.data_ptr(&store), size: memory.data_size(&store) }
+    }
+
+    /// Replaces everything by the content of `image`, privately: writes stay here.
+    pub fn map(self, image: &Image) -> Result<(), Errno> {
+        // SAFETY: `base` starts a region whose capacity is at least that of the image (both come from
+        // `capacity_of` of one memory type). The instance is not executing and no slice of its memory is
+        // alive, since whoever has a view has the store.
+        unsafe {
+            rustix::mm::mmap(
+                self.base.cast(),
+                image.capacity() as usize,
+                ProtFlags::empty(),
+                MapFlags::PRIVATE | MapFlags::FIXED | MapFlags::NORESERVE,
+                image.file(),
+                0,
+            )?;
+        }
+        open(self.base, self.size)
+    }
+
+    /// Drops everything that was written since the image was mapped: its content is there again.
+    pub fn forget(self) -> Result<(), Errno> {
+        // SAFETY: as for `map`; the range is accessible memory of the region.
+        unsafe { rustix::mm::madvise(self.base.cast(), self.size, Advice::LinuxDontNeed) }
+    }
+
+    /// Writes the pages that differ from `image`, or may, to it. Returns how many bytes that were.
+    pub fn commit(self, image: &Image) -> Result<u64, Errno> {
+        let mut bytes = 0;
+        for (start, end) in self.private_runs()? {
+            // SAFETY: the run lies in accessible memory of an instance that is not executing.
+            let run = unsafe { std::slice::from_raw_parts(self.base.add(start), end - start) };
+            image.write(start as u64, run)?;
+            bytes += run.len() as u64;
+        }
+        Ok(bytes)
+    }
+
+    /// The bytes of pages that are this memory's own: written since the image was mapped.
+    pub fn private_bytes(self) -> Result<u64, Errno> {
+        Ok(self.private_runs()?.iter().map(|(start, end)| (end - start) as u64).sum())
+    }
+
+    /// Runs of pages of our own: offsets of start and end.
+    fn private_runs(self) -> Result<Vec<(usize, usize)>, Errno> {
+        match scan(self.base as u64, self.size as u64) {
+            Err(Errno::NOTTY | Errno::INVAL) => read_pagemap(self.base as u64, self.size as u64),
+            runs => runs,
+        }
+    }
+}
+
+/// The kernel's table of our pages.
+fn pagemap() -> Result<&'static OwnedFd, Errno> {
+    static PAGEMAP: OnceLock<OwnedFd> = OnceLock::new();
+    if let Some(file) = PAGEMAP.get() {
+        return Ok(file);
+    }
+    let file = rustix::fs::open("/proc/self/pagemap", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    Ok(PAGEMAP.get_or_init(|| file))
+}
+
+const IS_FILE: u64 = 1 << 2;
+const IS_PRESENT: u64 = 1 << 3;
+const IS_SWAPPED: u64 = 1 << 4;
+const REGIONS: usize = 256;
+
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+struct PageRegion {
+    start: u64,
+    end: u64,
+    categories: u64,
+}
+
+/// `struct pm_scan_arg` of linux/fs.h.
+#[repr(C)]
+#[derive(Default)]
+struct ScanArguments {
+    size: u64,
+    flags: u64,
+    start: u64,
+    end: u64,
+    walk_end: u64,
+    regions: u64,
+    n_regions: u64,
+    pages_max: u64,
+    category_inverted: u64,
+    category_mask: u64,
+    category_any_of: u64,
+    return_mask: u64,
+}
+
+/// The `PAGEMAP_SCAN` call (Linux 6.7).
+struct Scan<'a>(&'a mut ScanArguments);
+
+// SAFETY: the kernel reads and writes one `pm_scan_arg` at the pointer, and the regions it points to, which
+// outlive the call.
+unsafe impl Ioctl for Scan<'_> {
+    type Output = usize;
+    const IS_MUTATING: bool = true;
+
+    fn opcode(&self) -> Opcode {
+        rustix::ioctl::opcode::read_write::<ScanArguments>(b'f', 16)
+    }
+
+    fn as_ptr(&mut self) -> *mut c_void {
+        std::ptr::from_mut(self.0).cast()
+    }
+
+    unsafe fn output_from_ptr(out: IoctlOutput, _: *mut c_void) -> Result<usize, Errno> {
+        Ok(out as usize)
+    }
+}
+
+fn scan(base: u64, size: u64) -> Result<Vec<(usize, usize)>, Errno> {
+    let mut regions = [PageRegion::default(); REGIONS];
+    let mut runs: Vec<(usize, usize)> = Vec::new();
+    let mut at = base;
+    while at < base + size {
+        let mut arguments = ScanArguments {
+            size: size_of::<ScanArguments>() as u64,
+            start: at,
+            end: base + size,
+            regions: regions.as_mut_ptr() as u64,
+            n_regions: REGIONS as u64,
+            category_inverted: IS_FILE,
+            category_mask: IS_FILE,
+            category_any_of: IS_PRESENT | IS_SWAPPED,
+            return_mask: IS_FILE,
+            ..ScanArguments::default()
+        };
+        // SAFETY: see `Scan`.
+        let found = unsafe { rustix::ioctl::ioctl(pagemap()?, Scan(&mut arguments)) }?;
+        for region in &regions[..found.min(REGIONS)] {
+            push_run(&mut runs, (region.start - base) as usize, (region.end - base) as usize);
+        }
+        if arguments.walk_end <= at {
+            return Err(Errno::INVAL);
+        }
+        at = arguments.walk_end;
+    }
+    Ok(runs)
+}
+
+/// The same from the table itself, for older kernels: bit 63 present, 62 swapped, 61 of a file.
+fn read_pagemap(base: u64, size: u64) -> Result<Vec<(usize, usize)>, Errno> {
+    const ENTRIES: usize = 8192;
+    let mut entries = vec![0u8; ENTRIES * 8];
+    let mut runs = Vec::new();
+    let (first, n) = (base / PAGE_BYTES as u64, size as usize / PAGE_BYTES);
+    let mut page = 0;
+    while page < n {
+        let want = ENTRIES.min(n - page) * 8;
+        let got = rustix::io::pread(pagemap()?, &mut entries[..want], (first + page as u64) * 8)?;
+        if got < 8 {
+            return Err(Errno::IO);
+        }
+        for entry in entries[..got / 8 * 8].chunks_exact(8) {
+            let entry = u64::from_le_bytes(entry.try_into().expect("chunks of eight"));
+            if entry >> 62 != 0 && entry >> 61 & 1 == 0 {
+                push_run(&mut runs, page * PAGE_BYTES, (page + 1) * PAGE_BYTES);
+            }
+            page += 1;
+        }
+    }
+    Ok(runs)
+}
+
+fn push_run(runs: &mut Vec<(usize, usize)>, start: usize, end: usize) {
+    match runs.last_mut() {
+        Some(last) if last.1 == start => last.1 = end,
+        _ => runs.push((start, end)),
+    }
+}
