@@ -1,1 +1,336 @@
-//! Being written.
+//! The messenger unit: takes messages in and carries their consequences out.
+//!
+//! Whatever is accepted is a task on the disk until it is done, and every task has the same two steps. *Deliver*:
+//! the item gets its slot ([`receive`] for what a client sends, [`deliver`] for what this unit sends itself).
+//! *Push*: the outcome of that slot is asked for, its outbox becomes signed items, and those are the next tasks
+//! ([`push`] shows the walk; [`outbox`] decides what is sent). [`cron`] pushes what time did, without a client.
+//!
+//! # Why nothing is lost and nothing happens twice
+//!
+//! One batch of the store finishes a task, writes the signed bytes of what follows, and marks the slot as pushed.
+//! Only when that batch is durable are the bytes sent. A crash before it leaves the task: its outcome is asked for
+//! again, and is the same. A crash after it leaves the next tasks: the same bytes are sent again, and the scheduler
+//! answers with the slot they have. Signing again would not do: signatures may be salted, so new bytes are a new
+//! message.
+//!
+//! # Order
+//!
+//! What one process sends to another arrives in the order in which it was said. Different receivers do not wait
+//! for one another, nor do different senders.
+//!
+//! # Deviations from the legacy network
+//!
+//! - A bad element of an outbox is refused alone, and listed; numbers and booleans as tag values become text.
+//! - A process cannot set the `From-Process`, `From-Module`, `Pushed-For` or `Variant` of what it sends, also where
+//!   the reference would let a second tag of that name stand before its own.
+//! - Only the owner of a process may have it monitored. Items of the ao protocol are no monitor requests: they are
+//!   public, and anybody could send one again.
+//! - A message to something that is neither a process nor a known wallet is refused, if it comes from a client.
+
+mod codec;
+mod cron;
+mod dead;
+mod deliver;
+mod life;
+mod monitor;
+mod options;
+mod outbox;
+mod push;
+mod queue;
+mod receive;
+mod retry;
+mod sign;
+mod task;
+mod trace;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use protocol::{Address, DataItem, Id, ProcessId, Timestamp, Wallet, tag};
+use store::Store;
+use tokio::sync::Semaphore;
+use unit::{
+    AssignRequest, Clock, Compute, Error, Kind, Messenger, Page, Receipt, Result, Scheduler, Trace, TraceQuery, Weave,
+};
+
+pub use dead::Dead;
+pub use options::Options;
+
+use deliver::Deliveries;
+use life::Life;
+use monitor::Monitors;
+use push::Pushes;
+use queue::{Bounds, Queue};
+
+/// What a messenger unit needs.
+#[derive(Clone)]
+pub struct Ports {
+    /// Keeps the tasks.
+    pub store: Arc<dyn Store>,
+    /// Gives messages their slots.
+    pub scheduler: Arc<dyn Scheduler>,
+    /// Says what came of them.
+    pub compute: Arc<dyn Compute>,
+    /// Takes messages for wallets.
+    pub weave: Arc<dyn Weave>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Signs what is pushed. Processes that trust it name it as `Authority`.
+    pub wallet: Wallet,
+}
+
+/// A messenger unit.
+pub struct MessengerUnit(Arc<Unit>);
+
+/// Something that is still to be carried out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pending {
+    /// Orders them; what to continue a list from.
+    pub number: u64,
+    /// What it is; its `error` says how it failed last, if it did.
+    pub trace: Trace,
+    /// How often it failed.
+    pub failures: u32,
+}
+
+/// What a messenger unit has to do, in numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gauges {
+    /// Tasks, on the disk and in memory.
+    pub outbox: usize,
+    /// Tasks in memory.
+    pub loaded: usize,
+    /// Tasks in memory that failed and are tried again.
+    pub retrying: usize,
+    /// What was given up.
+    pub dead: usize,
+    /// Processes whose cron is looked at.
+    pub monitored: usize,
+}
+
+impl MessengerUnit {
+    /// Opens the unit on its store and takes up what an earlier run left.
+    pub async fn open(ports: Ports, options: Options) -> Result<Arc<MessengerUnit>> {
+        let bounds = Bounds {
+            loaded_max: options.loaded_max.max(1),
+            loaded_bytes_max: options.loaded_bytes_max,
+            traces_max: options.traces_max.max(1),
+            dead_max: options.dead_max,
+        };
+        let (queue, events) = Queue::open(Arc::clone(&ports.store), bounds).map_err(internal)?;
+        let unit = Arc::new(Unit {
+            monitors: Monitors::open(&*ports.store).map_err(internal)?,
+            queue,
+            life: Life::new(),
+            deliveries: Deliveries::default(),
+            pushes: Pushes::default(),
+            delivery_permits: Semaphore::new(options.deliveries_max.max(1)),
+            push_permits: Semaphore::new(options.pushes_max.max(1)),
+            processes: Mutex::default(),
+            ports,
+            options,
+        });
+        let runs = Arc::clone(&unit);
+        tokio::spawn(async move {
+            let route = |task| runs.route(task);
+            tokio::select! {
+                biased;
+                () = runs.life.over() => {}
+                end = runs.queue.run(events, route) => {
+                    if let Err(error) = end {
+                        tracing::error!(%error, "the messenger ends: its store failed");
+                    }
+                    runs.life.end();
+                }
+            }
+        });
+        let watches = Arc::clone(&unit);
+        tokio::spawn(async move {
+            tokio::select! {
+                biased;
+                () = watches.life.stopping() => {}
+                () = watches.watch_crons() => {}
+            }
+        });
+        Ok(Arc::new(MessengerUnit(unit)))
+    }
+
+    /// Takes nothing more, finishes what is under way within [`Options::stop_ms`], and leaves the rest on the disk.
+    pub async fn stop(&self) {
+        let unit = &self.0;
+        unit.life.stop(Duration::from_millis(unit.options.stop_ms)).await;
+        if let Err(error) = unit.queue.flush().await {
+            tracing::error!(%error, "the last steps of the messenger are not durable; they are done again");
+        }
+        unit.life.end();
+    }
+
+    /// What is still to be carried out: tasks after a number (0 for the first), oldest first.
+    pub fn outbox(&self, after: u64, limit: usize) -> Result<Vec<Pending>> {
+        let tasks = self.0.queue.list(after, limit).map_err(internal)?;
+        let pending = |(task, error): (task::Task, Option<String>)| Pending {
+            number: task.number,
+            trace: trace::of(&task, error.as_deref()),
+            failures: task.failures,
+        };
+        Ok(tasks.into_iter().map(pending).collect())
+    }
+
+    /// What will not be carried out, and why: after a number (0 for the first), oldest first.
+    pub fn dead(&self, after: u64, limit: usize) -> Result<Vec<Dead>> {
+        dead::list(&*self.0.ports.store, after, limit).map_err(internal)
+    }
+
+    /// How much there is to do.
+    pub fn gauges(&self) -> Gauges {
+        let counts = self.0.queue.counts();
+        Gauges {
+            outbox: counts.promised,
+            loaded: counts.loaded,
+            retrying: counts.failing,
+            dead: counts.dead,
+            monitored: self.0.monitors.len(),
+        }
+    }
+}
+
+/// Without [`MessengerUnit::stop`] whatever is under way is dropped; the disk has it.
+impl Drop for MessengerUnit {
+    fn drop(&mut self) {
+        self.0.life.end();
+    }
+}
+
+#[async_trait]
+impl Messenger for MessengerUnit {
+    async fn send(&self, item: DataItem) -> Result<Receipt> {
+        let _busy = self.0.begin()?;
+        self.0.receive(item).await
+    }
+
+    async fn assign(&self, request: AssignRequest) -> Result<Receipt> {
+        let _busy = self.0.begin()?;
+        self.0.receive_assign(request).await
+    }
+
+    async fn monitor(&self, request: DataItem) -> Result<()> {
+        let _busy = self.0.begin()?;
+        self.0.monitor(request).await
+    }
+
+    async fn unmonitor(&self, request: DataItem) -> Result<()> {
+        let _busy = self.0.begin()?;
+        self.0.unmonitor(request).await
+    }
+
+    async fn push(&self, process: ProcessId, message: Id, index: Option<usize>) -> Result<()> {
+        let _busy = self.0.begin()?;
+        self.0.receive_push(process, message, index).await
+    }
+
+    async fn traces(&self, query: TraceQuery) -> Result<Page<Trace>> {
+        let store = Arc::clone(&self.0.ports.store);
+        blocking(move || trace::query(&*store, &query)).await?.map_err(internal)
+    }
+
+    async fn address(&self) -> Result<Address> {
+        Ok(self.0.ports.wallet.address())
+    }
+}
+
+/// What the parts of the unit share.
+struct Unit {
+    ports: Ports,
+    options: Options,
+    queue: Arc<Queue>,
+    life: Life,
+    deliveries: Deliveries,
+    pushes: Pushes,
+    delivery_permits: Semaphore,
+    push_permits: Semaphore,
+    monitors: Monitors,
+    processes: Mutex<BTreeMap<ProcessId, Arc<About>>>,
+}
+
+/// What is said of a process in what it sends. Never changes.
+#[derive(Debug, Default)]
+struct About {
+    module: String,
+    scheduler: Option<String>,
+    has_cron: bool,
+}
+
+impl Unit {
+    fn now(&self) -> Timestamp {
+        self.ports.clock.now()
+    }
+
+    /// The unit is at work for as long as the answer lives; none of it if the unit stops.
+    fn begin(&self) -> Result<life::Busy<'_>> {
+        let busy = self.life.busy();
+        if self.life.is_stopping() {
+            return Err(Error::unavailable("the messenger unit is stopping").with_hint("send it again in a moment"));
+        }
+        Ok(busy)
+    }
+
+    /// Runs `work` until it is done or the unit is over.
+    fn spawn<F: Future<Output = ()> + Send + 'static>(self: &Arc<Self>, work: impl FnOnce(Arc<Unit>) -> F) {
+        let unit = Arc::clone(self);
+        let work = work(Arc::clone(self));
+        tokio::spawn(async move {
+            let _busy = unit.life.busy();
+            tokio::select! {
+                biased;
+                () = unit.life.over() => {}
+                () = work => {}
+            }
+        });
+    }
+
+    /// What its scheduler knows of a process.
+    async fn about(&self, process: ProcessId) -> Result<Arc<About>> {
+        if let Some(about) = lock(&self.processes).get(&process) {
+            return Ok(Arc::clone(about));
+        }
+        let record = self.ports.scheduler.process(process).await?;
+        let text = |name| record.item.tags.first(name).map(str::to_owned);
+        let about = Arc::new(About {
+            module: text(tag::MODULE).unwrap_or_default(),
+            scheduler: text(tag::SCHEDULER),
+            has_cron: record.item.tags.first(tag::CRON_INTERVAL).is_some(),
+        });
+        let mut processes = lock(&self.processes);
+        // Which one goes does not matter: it is asked for again.
+        if processes.len() >= self.options.processes_max {
+            processes.pop_first();
+        }
+        processes.insert(process, Arc::clone(&about));
+        Ok(about)
+    }
+}
+
+/// A panic elsewhere must not hide behind a poisoned lock here; nothing is left half done under these.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What the store could not do, to whoever asked for more.
+fn internal(error: store::Error) -> Error {
+    Error::internal(&error)
+}
+
+/// Runs what takes the processor for long where it holds up nobody.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| Error::new(Kind::Internal, error.to_string()))
+}
+
+/// The beginning of bytes that may be long.
+fn beginning(text: &str) -> Bytes {
+    const MAX: usize = 1024;
+    let end = (0..=MAX.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    Bytes::copy_from_slice(&text.as_bytes()[..end])
+}

@@ -24,7 +24,7 @@ pub trait Messenger: Send + Sync {
     /// Pushes the outcome of a message, or only element `index` of its messages. Anyone may; twice has no effect.
     async fn push(&self, process: ProcessId, message: Id, index: Option<usize>) -> Result<()>;
 
-    /// What happened to messages and what followed from them.
+    /// What happened to messages and what followed from them, newest first.
     async fn traces(&self, query: TraceQuery) -> Result<Page<Trace>>;
 
     /// The wallet that signs pushed messages: what processes name as `Authority`.
@@ -43,9 +43,9 @@ pub struct Receipt {
 pub struct TraceQuery {
     /// Of this process.
     pub process: Option<ProcessId>,
-    /// Of this kind; default messages.
+    /// Of this kind. Default messages; of a whole tree (`root`) every kind.
     pub kind: Option<TraceKind>,
-    /// Whose id contains this.
+    /// Whose id contains this; with what led to them and what followed.
     pub id: Option<String>,
     /// Of the tree of messages that has this root.
     pub root: Option<Id>,

@@ -1,0 +1,121 @@
+//! Pushes what time did: the outcomes of cron messages of monitored processes.
+//!
+//! Asking for them makes the compute unit evaluate up to now; that is what makes cron tick where nobody writes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use protocol::ProcessId;
+use store::Space;
+use tokio::sync::Semaphore;
+use unit::{Cursor, Evaluated, OutcomeQuery, Result, Sort};
+
+use crate::monitor::{AtWork, Progress};
+use crate::outbox::Part;
+use crate::push::{Origin, promise_all};
+use crate::queue::Step;
+use crate::{Unit, internal};
+
+/// (process, timestamp, ordinate, cron) → nothing: what that tick sent is promised.
+const PUSHED: Space = Space("mu.pushed.cron");
+
+impl Unit {
+    /// Looks at the cron of every monitored process, again and again.
+    pub(crate) async fn watch_crons(self: &Arc<Self>) {
+        let permits = Arc::new(Semaphore::new(self.options.crons_max.max(1)));
+        let interval = Duration::from_millis(self.options.cron_interval_ms.max(1));
+        while self.life.wait(interval).await {
+            for (process, at_work) in self.monitors.idle() {
+                let permits = Arc::clone(&permits);
+                self.spawn(|unit| async move {
+                    let Some(_permit) = unit.permit(&permits).await else { return };
+                    if let Err(error) = unit.push_cron(process, &at_work).await {
+                        // The next look is the next try.
+                        tracing::warn!(%process, %error, "cannot push cron");
+                    }
+                });
+            }
+        }
+    }
+
+    /// Pushes the outcomes after where it stands, up to now or a bound.
+    async fn push_cron(&self, process: ProcessId, at_work: &AtWork) -> Result<()> {
+        if !self.about(process).await?.has_cron {
+            return Ok(());
+        }
+        let Some(mut progress) = at_work.progress() else { return Ok(()) };
+        if !progress.started {
+            progress = self.start_of_cron(process).await?;
+            if !at_work.advance(&self.queue, process, progress.clone(), Step::at(self.now())) {
+                return Ok(());
+            }
+        }
+        for _ in 0..self.options.cron_pages_max {
+            // While there is too much to send already, cron waits where it stands.
+            if self.life.is_stopping() || self.queue.is_full() {
+                return Ok(());
+            }
+            let limit = self.options.cron_page.max(1);
+            let query = OutcomeQuery { from: progress.cursor.clone(), to: None, sort: Sort::Ascending, limit };
+            let page = self.ports.compute.cron(process, query).await?;
+            let before = progress.clone();
+            for evaluated in &page.items {
+                progress = Progress { started: true, cursor: Some(plain(&evaluated.cursor)) };
+                if !self.push_tick(process, evaluated, &progress, at_work).await? {
+                    return Ok(());
+                }
+            }
+            // Ticks that sent nothing wrote nothing.
+            if progress != before && at_work.progress().is_some_and(|written| written != progress) {
+                at_work.advance(&self.queue, process, progress.clone(), Step::at(self.now()));
+            }
+            if !page.has_next {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Promises what one tick sends, in one batch with the progress. False if the process is monitored no longer.
+    async fn push_tick(
+        &self,
+        process: ProcessId,
+        evaluated: &Evaluated,
+        progress: &Progress,
+        at_work: &AtWork,
+    ) -> Result<bool> {
+        let origin =
+            Origin { process, message: None, root: None, pushed_for: None, wallet: None, depth: 0 };
+        let key = key_of(process, &evaluated.cursor);
+        if self.queue.mark(PUSHED, &key).map_err(internal)?.is_some() {
+            return Ok(true);
+        }
+        let outbox = self.outbox_of(&origin, &evaluated.outcome, Part::All).await?;
+        if outbox.is_empty() {
+            return Ok(true);
+        }
+        let mut step = Step::at(self.now());
+        promise_all(&mut step, &origin, outbox);
+        step.mark(PUSHED, key, Bytes::new());
+        Ok(at_work.advance(&self.queue, process, progress.clone(), step))
+    }
+
+    /// The first look starts after what is evaluated already: monitoring pushes what comes, not what was.
+    async fn start_of_cron(&self, process: ProcessId) -> Result<Progress> {
+        let query = OutcomeQuery { sort: Sort::Descending, limit: 1, ..OutcomeQuery::default() };
+        let newest = self.ports.compute.results(process, query).await?;
+        Ok(Progress { started: true, cursor: newest.items.first().map(|newest| plain(&newest.cursor)) })
+    }
+}
+
+/// A cursor without the order it was taken in, which would beat the order that is asked for.
+fn plain(cursor: &Cursor) -> Cursor {
+    Cursor { sort: None, ..cursor.clone() }
+}
+
+fn key_of(process: ProcessId, at: &Cursor) -> Bytes {
+    let (timestamp, ordinate) = (at.timestamp.0.to_be_bytes(), at.ordinate.unwrap_or(u64::MAX).to_be_bytes());
+    let cron = at.cron.as_deref().unwrap_or_default();
+    [&process.0.0[..], &timestamp, &ordinate, cron.as_bytes()].concat().into()
+}

@@ -1,0 +1,365 @@
+//! Pushes outcomes: what a message did becomes the next messages, written down before any of them is sent.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use futures::StreamExt as _;
+use futures::stream::FuturesOrdered;
+use protocol::{Address, Id, Outcome, ProcessId, Slot};
+use store::Space;
+use unit::{Error, Kind, Result, Scheduled, Trace, TraceRelation};
+
+use crate::outbox::{Limits, Part, Sender};
+use crate::queue::Step;
+use crate::retry::Verdict;
+use crate::sign::{Outbox, Signed};
+use crate::task::{Chain, Task, Work};
+use crate::{About, Unit, blocking, internal, lock, sign};
+
+/// (process, slot) → what of its outcome was pushed: see [`Pushed`].
+const PUSHED: Space = Space("mu.pushed");
+
+impl Unit {
+    /// Carries what came of the messages of one process as far as it goes, in the order of their slots.
+    ///
+    /// This is the walk. What is promised here comes back through [`Unit::route`] when it is durable, is delivered,
+    /// and starts again from the top.
+    async fn walk(self: Arc<Self>, process: ProcessId) {
+        let mut ahead = FuturesOrdered::new();
+        while !self.life.is_stopping() {
+            while ahead.len() < self.options.ahead_max.max(1)
+                && let Some(turn) = self.pushes.next(process)
+            {
+                ahead.push_back(self.prepare(process, turn));
+            }
+            let Some((turn, prepared)) = ahead.next().await else { return };
+            self.promise(process, turn, prepared);
+        }
+    }
+
+    /// Asks what came of a message and signs what follows, however often that must be tried. Nothing is promised
+    /// yet: what is lost here is done again.
+    async fn prepare(&self, process: ProcessId, mut turn: Turn) -> (Turn, Prepared) {
+        loop {
+            let Some(permit) = self.permit(&self.push_permits).await else { return (turn, Prepared::Stopped) };
+            let tried = self.try_prepare(process, &turn).await;
+            drop(permit);
+            match tried {
+                Ok(prepared) => return (turn, prepared),
+                Err(error) => match self.failed(&mut turn.tasks[0], &error) {
+                    Verdict::Again(wait) if self.life.wait(wait).await => {}
+                    Verdict::Again(_) => return (turn, Prepared::Stopped),
+                    Verdict::GiveUp => return (turn, Prepared::GaveUp(error)),
+                },
+            }
+        }
+    }
+
+    async fn try_prepare(&self, process: ProcessId, turn: &Turn) -> Result<Prepared> {
+        let pushed = self.pushed(process, turn.slot)?;
+        let Some(part) = pushed.missing(turn.only) else { return Ok(Prepared::Already) };
+        let outcome = self.ports.compute.result(process, turn.ask).await?;
+        let outbox = self.outbox_of(&turn.origin(process), &outcome, part).await?;
+        Ok(Prepared::Signed(outbox, pushed))
+    }
+
+    /// Promises what follows, in one batch with the mark that it is.
+    fn promise(&self, process: ProcessId, mut turn: Turn, prepared: Prepared) {
+        turn.tasks.extend(self.pushes.end(process, turn.place()));
+        let mut step = Step::at(self.now());
+        match prepared {
+            Prepared::Stopped => return,
+            Prepared::GaveUp(error) => {
+                return turn.tasks.into_iter().for_each(|task| self.give_up(task, &error));
+            }
+            Prepared::Already => turn.tasks.iter().for_each(|task| finish_again(&mut step, task)),
+            Prepared::Signed(outbox, before) => match self.pushed(process, turn.slot) {
+                Ok(now) if now == before => {
+                    step.finish(&turn.tasks[0]);
+                    turn.tasks[1..].iter().for_each(|task| finish_again(&mut step, task));
+                    promise_all(&mut step, &turn.origin(process), outbox);
+                    step.mark(PUSHED, key_of(process, turn.slot), before.with(turn.only).encode());
+                }
+                // Another part of the same outcome was pushed meanwhile.
+                Ok(_) => return self.pushes.again(process, turn),
+                Err(error) => return tracing::error!(%process, %error, "cannot read what was pushed"),
+            },
+        }
+        self.queue.commit(step);
+    }
+
+    /// Has the outcome of what has a slot pushed. `ask` is the id that it is asked for by.
+    pub(crate) fn push_soon(self: &Arc<Self>, task: Task, scheduled: &Scheduled, ask: Id) {
+        let process = scheduled.assignment.process;
+        if matches!(task.work, Work::Push { .. }) && self.queue.is_over() {
+            // It waits on the disk until there is room.
+            return self.queue.abandon(vec![task.number]);
+        }
+        if self.pushes.add(process, scheduled.assignment.slot, ask, task) {
+            self.spawn(|unit| unit.walk(process));
+        }
+    }
+
+    /// What follows from an outcome, signed.
+    pub(crate) async fn outbox_of(&self, origin: &Origin, outcome: &Arc<Outcome>, part: Part) -> Result<Outbox> {
+        let is_empty = outcome.messages.is_empty() && outcome.spawns.is_empty() && outcome.assignments.is_empty();
+        if is_empty || outcome.error.is_some() {
+            return Ok(Outbox::default());
+        }
+        if let Some(max) = self.options.depth_max.filter(|max| origin.depth >= *max) {
+            return Ok(Outbox::refused(format!("nothing of its outcome is pushed: it is {max} outcomes from the root")));
+        }
+        let about = match self.about(origin.process).await {
+            Ok(about) => about,
+            Err(error) if error.kind == Kind::NotFound => Arc::new(About::default()),
+            Err(error) => return Err(error),
+        };
+        let limits = Limits {
+            elements: self.options.elements_max,
+            item_bytes: self.options.item_bytes_max,
+            outcome_bytes: self.options.outcome_bytes_max,
+        };
+        let (wallet, outcome) = (self.ports.wallet.clone(), Arc::clone(outcome));
+        let (process, pushed_for) = (origin.process, origin.pushed_for);
+        blocking(move || {
+            let (module, scheduler) = (about.module.as_str(), about.scheduler.as_deref());
+            sign::outbox(&wallet, Sender { process, module, scheduler, pushed_for }, &outcome, limits, &part)
+        })
+        .await
+    }
+
+    fn pushed(&self, process: ProcessId, slot: Slot) -> Result<Pushed> {
+        let value = self.queue.mark(PUSHED, &key_of(process, slot)).map_err(internal)?;
+        Ok(value.map_or(Pushed::Nothing, |value| Pushed::decode(&value)))
+    }
+}
+
+/// Adds what follows from an outcome to a step.
+pub(crate) fn promise_all(step: &mut Step, origin: &Origin, outbox: Outbox) {
+    for signed in outbox.signed {
+        match signed {
+            Signed::Message { item, assignments } => {
+                let chain = origin.chain_of(item.id, step.now);
+                let (message, target) = (item.id, item.target);
+                let sent = step.promise(Work::Send { message, target }, chain.clone(), Some(item), None);
+                for request in assignments {
+                    let chain = Chain { parent: Some(message), ..chain.clone() };
+                    step.promise(Work::Assign(request), chain, None, Some(sent));
+                }
+            }
+            Signed::Spawn { item, notice } => {
+                let chain = origin.chain_of(item.id, step.now);
+                let (message, target) = (item.id, None);
+                let spawned = step.promise(Work::Send { message, target }, chain.clone(), Some(item), None);
+                let chain = Chain { parent: Some(message), ..chain };
+                let (message, target) = (notice.id, notice.target);
+                step.promise(Work::Send { message, target }, chain, Some(notice), Some(spawned));
+            }
+            Signed::Assign(request) => {
+                let chain = origin.chain_of(request.message, step.now);
+                step.promise(Work::Assign(request), chain, None, None);
+            }
+        }
+    }
+    for refused in outbox.refused {
+        tracing::debug!(process = %origin.process, why = refused.why, "an element of an outbox is refused");
+        let message = origin.message.unwrap_or(origin.process.into());
+        let row = Trace {
+            message,
+            process: Some(origin.process),
+            wallet: origin.wallet,
+            parent: origin.message,
+            root: origin.root.unwrap_or(message),
+            timestamp: step.now,
+            kind: refused.kind,
+            relation: TraceRelation::Root,
+            error: Some(refused.why),
+        };
+        step.refuse(row, refused.body);
+    }
+}
+
+/// Whose outcome it is, and what that follows from.
+#[derive(Debug, Clone)]
+pub(crate) struct Origin {
+    pub(crate) process: ProcessId,
+    /// None for cron.
+    pub(crate) message: Option<Id>,
+    /// None for cron: there the root is whatever is sent.
+    pub(crate) root: Option<Id>,
+    pub(crate) pushed_for: Option<Id>,
+    pub(crate) wallet: Option<Address>,
+    pub(crate) depth: u64,
+}
+
+impl Origin {
+    /// The chain of something that this outcome sends.
+    fn chain_of(&self, message: Id, since: protocol::Timestamp) -> Chain {
+        Chain {
+            root: self.root.unwrap_or(message),
+            pushed_for: self.pushed_for,
+            parent: self.message,
+            sender: Some(self.process),
+            wallet: self.wallet,
+            depth: self.depth + 1,
+            since,
+        }
+    }
+}
+
+/// An outcome whose turn comes.
+struct Turn {
+    slot: Slot,
+    only: Option<u64>,
+    /// What the outcome is asked for by.
+    ask: Id,
+    /// The task that wants it pushed, and others that want the same.
+    tasks: Vec<Task>,
+}
+
+enum Prepared {
+    /// What follows, and what was pushed before.
+    Signed(Outbox, Pushed),
+    Already,
+    GaveUp(Error),
+    Stopped,
+}
+
+impl Turn {
+    fn place(&self) -> Place {
+        (self.slot, self.only)
+    }
+
+    fn origin(&self, process: ProcessId) -> Origin {
+        let chain = &self.tasks[0].chain;
+        Origin {
+            process,
+            message: Some(self.tasks[0].work.message()),
+            root: Some(chain.root),
+            pushed_for: chain.pushed_for,
+            wallet: chain.wallet,
+            depth: chain.depth,
+        }
+    }
+}
+
+/// A client that sends the same again adds nothing, not even a trace.
+fn finish_again(step: &mut Step, task: &Task) {
+    match task.work {
+        Work::Push { .. } => step.withdraw(task),
+        _ => step.finish(task),
+    }
+}
+
+/// Which part of which outcome.
+type Place = (Slot, Option<u64>);
+
+/// Outcomes that wait for their turn, by process. As many as tasks are loaded.
+#[derive(Default)]
+pub(crate) struct Pushes(Mutex<BTreeMap<ProcessId, Walk>>);
+
+#[derive(Default)]
+struct Walk {
+    waiting: BTreeMap<Place, Turn>,
+    /// Under way, with the tasks that came for the same meanwhile.
+    ahead: BTreeMap<Place, Vec<Task>>,
+}
+
+impl Pushes {
+    /// Adds a task. True if nobody walks for this process yet.
+    fn add(&self, process: ProcessId, slot: Slot, ask: Id, task: Task) -> bool {
+        let only = match task.work {
+            Work::Push { only, .. } => only,
+            _ => None,
+        };
+        let mut walks = lock(&self.0);
+        let is_new = !walks.contains_key(&process);
+        let walk = walks.entry(process).or_default();
+        match walk.ahead.get_mut(&(slot, only)) {
+            Some(same) => same.push(task),
+            None => {
+                let turn = || Turn { slot, only, ask, tasks: Vec::new() };
+                walk.waiting.entry((slot, only)).or_insert_with(turn).tasks.push(task);
+            }
+        }
+        is_new
+    }
+
+    /// The next turn. None if there is none; and if none is under way either, the walk is over.
+    fn next(&self, process: ProcessId) -> Option<Turn> {
+        let mut walks = lock(&self.0);
+        let walk = walks.get_mut(&process)?;
+        let next = walk.waiting.pop_first();
+        match &next {
+            Some((place, _)) => drop(walk.ahead.insert(*place, Vec::new())),
+            None if walk.ahead.is_empty() => drop(walks.remove(&process)),
+            None => {}
+        }
+        next.map(|(_, turn)| turn)
+    }
+
+    /// A turn is over. Answers with the tasks that came for the same meanwhile.
+    fn end(&self, process: ProcessId, place: Place) -> Vec<Task> {
+        let mut walks = lock(&self.0);
+        walks.get_mut(&process).and_then(|walk| walk.ahead.remove(&place)).unwrap_or_default()
+    }
+
+    /// A turn is to be taken again.
+    fn again(&self, process: ProcessId, turn: Turn) {
+        if let Some(walk) = lock(&self.0).get_mut(&process) {
+            walk.waiting.insert(turn.place(), turn);
+        }
+    }
+}
+
+/// What of an outcome was pushed. On the disk: nothing for all of it, else 8 bytes for each of its messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Pushed {
+    Nothing,
+    Messages(BTreeSet<u64>),
+    All,
+}
+
+impl Pushed {
+    /// What there is still to push of what is wanted.
+    fn missing(&self, only: Option<u64>) -> Option<Part> {
+        match (self, only) {
+            (Pushed::All, _) => None,
+            (Pushed::Messages(pushed), Some(index)) if pushed.contains(&index) => None,
+            (_, Some(index)) => Some(Part::Message(index as usize)),
+            (Pushed::Nothing, None) => Some(Part::All),
+            (Pushed::Messages(pushed), None) => {
+                Some(Part::AllBut(pushed.iter().map(|index| *index as usize).collect()))
+            }
+        }
+    }
+
+    /// What is pushed once that is pushed as well.
+    fn with(self, only: Option<u64>) -> Pushed {
+        let mut messages = match (self, only) {
+            (Pushed::All, _) | (_, None) => return Pushed::All,
+            (Pushed::Messages(messages), _) => messages,
+            (Pushed::Nothing, _) => BTreeSet::new(),
+        };
+        messages.extend(only);
+        Pushed::Messages(messages)
+    }
+
+    fn encode(&self) -> Bytes {
+        match self {
+            Pushed::Messages(messages) => messages.iter().flat_map(|index| index.to_be_bytes()).collect(),
+            Pushed::All | Pushed::Nothing => Bytes::new(),
+        }
+    }
+
+    fn decode(value: &[u8]) -> Pushed {
+        let messages = value.chunks_exact(8).map(|index| index.try_into().map_or(0, u64::from_be_bytes));
+        let messages: BTreeSet<u64> = messages.collect();
+        if messages.is_empty() { Pushed::All } else { Pushed::Messages(messages) }
+    }
+}
+
+fn key_of(process: ProcessId, slot: Slot) -> Bytes {
+    [&process.0.0[..], &slot.0.to_be_bytes()].concat().into()
+}

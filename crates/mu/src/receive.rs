@@ -1,0 +1,190 @@
+//! What comes from outside: checked, written down and given its slot before the sender hears of it.
+
+use std::sync::Arc;
+
+use protocol::{DataItem, Id, ProcessId, SignatureType, tag};
+use unit::{AssignRequest, Error, Kind, Receipt, Result, Scheduled};
+
+use crate::queue::Step;
+use crate::task::{Chain, Work};
+use crate::{Unit, blocking, internal};
+
+/// Beyond that many bytes a hash takes longer than handing it to another thread.
+const HASHED_INLINE: usize = 32 << 10;
+
+impl Unit {
+    /// Accepts a signed item, whose bytes are never altered.
+    pub(crate) async fn receive(self: &Arc<Self>, item: DataItem) -> Result<Receipt> {
+        let item = self.verified(item).await?;
+        let process = check(&item)?;
+        let chain = self.head_of_chain(item.id, Some(&item));
+        let mut step = Step::at(self.now());
+        let first =
+            step.promise(Work::Push { process, message: item.id, only: None }, chain.clone(), None, None);
+        if let (true, Some(target)) = (process == item.id.into(), item.target) {
+            // A process that is sent to somebody is assigned to him as well.
+            let request =
+                AssignRequest { process: target.into(), message: item.id, base_layer: false, exclude: vec![] };
+            step.promise(Work::Assign(request), chain, None, Some(first));
+        }
+
+        // The store writes batches in order, so ours is durable if the schedule's is: one flush may cover both.
+        let (claim, written) = self.queue.claim(step);
+        let (written, scheduled) = futures::join!(written, self.schedule(&item));
+        written.map_err(internal)?;
+        let mut tasks = claim.take();
+        match scheduled {
+            Ok(scheduled) => {
+                let message = scheduled.message_id();
+                self.push_soon(tasks.remove(0), &scheduled, message);
+                tasks.into_iter().for_each(|task| self.route(task));
+                Ok(Receipt { id: item.id })
+            }
+            Err(error) => {
+                let mut step = Step::at(self.now());
+                tasks.iter().for_each(|task| step.withdraw(task));
+                self.queue.commit(step);
+                self.receive_for_wallet(item, error).await
+            }
+        }
+    }
+
+    /// Has something assigned, and pushes what follows.
+    pub(crate) async fn receive_assign(self: &Arc<Self>, request: AssignRequest) -> Result<Receipt> {
+        let mut step = Step::at(self.now());
+        step.promise(Work::Assign(request.clone()), self.head_of_chain(request.message, None), None, None);
+        let (claim, written) = self.queue.claim(step);
+        let (written, scheduled) = futures::join!(written, self.ports.scheduler.assign(request));
+        written.map_err(internal)?;
+        let task = claim.take().remove(0);
+        match scheduled {
+            Ok(scheduled) => {
+                let id = scheduled.assignment.id();
+                self.push_soon(task, &scheduled, id);
+                Ok(Receipt { id })
+            }
+            Err(error) => {
+                let mut step = Step::at(self.now());
+                step.withdraw(&task);
+                self.queue.commit(step);
+                Err(error)
+            }
+        }
+    }
+
+    /// Pushes what has its slot already; whoever had it pushed before had the same pushed.
+    pub(crate) async fn receive_push(
+        self: &Arc<Self>,
+        process: ProcessId,
+        message: Id,
+        index: Option<usize>,
+    ) -> Result<()> {
+        let scheduled = self.ports.scheduler.find(Some(process), message).await?;
+        if scheduled.assignment.process != process {
+            return Err(Error::not_found(format!("{message} has no slot in process {process}")));
+        }
+        if let Some(index) = index {
+            let outcome = self.ports.compute.result(process, message).await?;
+            if index >= outcome.messages.len() {
+                let n = outcome.messages.len();
+                return Err(Error::invalid("message number does not exist in the result")
+                    .with_hint(format!("the outcome of {message} has {n} messages, counted from 0")));
+            }
+        }
+        let item = scheduled.message.as_deref();
+        let mut chain = self.head_of_chain(scheduled.message_id(), None);
+        chain.wallet = item.map(|item| item.address());
+        if let Some(head) = item.and_then(|item| item.tags.first(tag::PUSHED_FOR)?.parse().ok()) {
+            (chain.root, chain.pushed_for) = (head, Some(head));
+        }
+        let only = index.map(|index| index as u64);
+        let mut step = Step::at(self.now());
+        step.promise(Work::Push { process, message, only }, chain, None, None);
+        let (claim, written) = self.queue.claim(step);
+        written.await.map_err(internal)?;
+        self.push_soon(claim.take().remove(0), &scheduled, message);
+        Ok(())
+    }
+
+    /// The slot of an item; that which it has, if a scheduler says only that it has one.
+    pub(crate) async fn schedule(&self, item: &DataItem) -> Result<Scheduled> {
+        let scheduler = &self.ports.scheduler;
+        match scheduler.schedule(item.clone()).await {
+            Err(error) if error.kind == Kind::Conflict => {
+                let process = item.target.filter(|_| item.kind() != Some("Process")).unwrap_or(item.id);
+                scheduler.find(Some(process.into()), item.id).await.map_err(|_| error)
+            }
+            answer => answer,
+        }
+    }
+
+    /// An item that the scheduler declined is none for a process, if it is for a wallet.
+    async fn receive_for_wallet(&self, item: DataItem, error: Error) -> Result<Receipt> {
+        let Some(target) = item.target.filter(|_| item.kind() != Some("Process")) else { return Err(error) };
+        let kind = error.kind;
+        if !matches!(kind, Kind::NotFound | Kind::Invalid) || !self.is_unknown_process(target.into()).await? {
+            return Err(error);
+        }
+        if !self.ports.weave.knows_wallet(target.into()).await? {
+            return Err(Error::not_found(format!("{target} is neither a process nor a wallet that is known here"))
+                .with_hint("check the id; a process is known once its scheduler has it"));
+        }
+        let id = item.id;
+        self.ports.weave.upload(item).await?;
+        Ok(Receipt { id })
+    }
+
+    /// Whether the scheduler does not have that process.
+    pub(crate) async fn is_unknown_process(&self, process: ProcessId) -> Result<bool> {
+        match self.ports.scheduler.process(process).await {
+            Ok(_) => Ok(false),
+            Err(error) if matches!(error.kind, Kind::NotFound | Kind::Invalid) => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// An item whose signature holds. RSA and long data are checked where they hold up nobody.
+    pub(crate) async fn verified(&self, item: DataItem) -> Result<DataItem> {
+        let n = item.bytes().len();
+        if n > self.options.item_bytes_max {
+            let max = self.options.item_bytes_max;
+            return Err(Error::new(Kind::TooLarge, format!("{} has {n} bytes, at most {max} are taken", item.id)));
+        }
+        let is_quick = item.signature_type != SignatureType::Arweave && n <= HASHED_INLINE;
+        let verified = if is_quick {
+            item.verify()
+        } else {
+            let item = item.clone();
+            blocking(move || item.verify()).await?
+        };
+        verified.map_err(|error| Error::invalid(error.to_string()))?;
+        Ok(item)
+    }
+
+    fn head_of_chain(&self, root: Id, item: Option<&DataItem>) -> Chain {
+        Chain {
+            root,
+            pushed_for: Some(root),
+            parent: None,
+            sender: None,
+            wallet: item.map(|item| item.address()),
+            depth: 0,
+            since: self.now(),
+        }
+    }
+}
+
+/// The process that an item is for, or that it is, if it is one that a messenger takes.
+fn check(item: &DataItem) -> Result<ProcessId> {
+    if !item.is_ao() {
+        return Err(Error::invalid("Tag 'Data-Protocol': must contain 'ao'"));
+    }
+    match (item.kind(), item.target) {
+        (Some("Process"), _) => Ok(item.id.into()),
+        (Some("Message"), Some(target)) => Ok(target.into()),
+        (Some("Message"), None) => {
+            Err(Error::invalid(format!("message {} has no target", item.id)).with_hint("set the id of a process"))
+        }
+        _ => Err(Error::invalid("Tag 'Type': must be either 'Process' or 'Message'")),
+    }
+}
