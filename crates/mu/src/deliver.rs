@@ -122,7 +122,7 @@ impl Unit {
                 Ok(Delivered::Scheduled(scheduled, id))
             }
             Work::Push { process, message, .. } => {
-                let scheduled = scheduler.find(Some(*process), *message).await?;
+                let scheduled = self.find(*process, *message).await?;
                 Ok(Delivered::Scheduled(scheduled, *message))
             }
         }

@@ -170,7 +170,7 @@ impl Reading {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[serde(rename_all = "PascalCase", expecting = "an object")]
 struct MessageJson {
     target: Option<Value>,
     data: Option<Value>,
@@ -179,14 +179,14 @@ struct MessageJson {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[serde(rename_all = "PascalCase", expecting = "an object")]
 struct SpawnJson {
     data: Option<Value>,
     tags: Option<Vec<TagJson>>,
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[serde(rename_all = "PascalCase", expecting = "an object")]
 struct AssignJson {
     processes: Option<Value>,
     message: Option<Value>,
@@ -195,6 +195,7 @@ struct AssignJson {
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "an object with name and value")]
 struct TagJson {
     name: String,
     #[serde(default)]

@@ -310,6 +310,29 @@ fn a_bad_element_is_refused_alone_and_says_why() {
         outcome(&bad, &spawns, &[&message, &processes, r#"{"Processes":[]}"#]),
         None,
         expect_test::expect![[r#"
+            message to GsgHmWsBxoDn33_zxM919oVSoDVeQ732dCDq7YypD9E anchor aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa data " "
+              Variant = ao.TN.1
+              Data-Protocol = ao
+              Type = Message
+              From-Process = B2xzNiot6ATlZv6c12dfNPnm83ZaVdWeJQ9gKeuv16U
+              From-Module = IW5kj4Dqym5bgFoF-1GHfufKM2utIj5SQefD2n2o67g
+            Messages[0] of the outcome is not pushed: it is not a message: invalid type: integer `7`, expected an object at line 1 column 1
+            Messages[1] of the outcome is not pushed: it has no Target
+            Messages[2] of the outcome is not pushed: its Target "0x12" is not an id: expected 43 base64url characters
+            Messages[3] of the outcome is not pushed: its Target is not text
+            Messages[4] of the outcome is not pushed: it has no Anchor
+            Messages[5] of the outcome is not pushed: its Anchor has 5 bytes, not 32
+            Messages[6] of the outcome is not pushed: its Anchor is not text
+            Messages[7] of the outcome is not pushed: it has no Tags
+            Messages[8] of the outcome is not pushed: the value of its tag "T" is neither text nor number nor boolean
+            Messages[9] of the outcome is not pushed: it is not a message: missing field `name` at line 1 column 121
+            Messages[10] of the outcome is not pushed: its Assignments: "x" is not an id: expected 43 base64url characters
+            Spawns[0] of the outcome is not pushed: it has no Module tag
+            Spawns[1] of the outcome is not pushed: its Module tag "m" is not an id: expected 43 base64url characters
+            Spawns[2] of the outcome is not pushed: it is not a spawn: invalid type: null, expected an object at line 1 column 4
+            Assignments[0] of the outcome is not pushed: it has no Processes
+            Assignments[1] of the outcome is not pushed: its Processes is not a list of process ids
+            Assignments[2] of the outcome is not pushed: it has no Message
         "#]],
     );
 }

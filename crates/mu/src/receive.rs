@@ -79,10 +79,7 @@ impl Unit {
         message: Id,
         index: Option<usize>,
     ) -> Result<()> {
-        let scheduled = self.ports.scheduler.find(Some(process), message).await?;
-        if scheduled.assignment.process != process {
-            return Err(Error::not_found(format!("{message} has no slot in process {process}")));
-        }
+        let scheduled = self.find(process, message).await?;
         if let Some(index) = index {
             let outcome = self.ports.compute.result(process, message).await?;
             if index >= outcome.messages.len() {
@@ -116,6 +113,15 @@ impl Unit {
             }
             answer => answer,
         }
+    }
+
+    /// The slot that something has in that process.
+    pub(crate) async fn find(&self, process: ProcessId, message: Id) -> Result<Scheduled> {
+        let scheduled = self.ports.scheduler.find(Some(process), message).await?;
+        if scheduled.assignment.process != process {
+            return Err(Error::not_found(format!("{message} has no slot in process {process}")));
+        }
+        Ok(scheduled)
     }
 
     /// An item that the scheduler declined is none for a process, if it is for a wallet.
