@@ -96,12 +96,16 @@ impl unit::Scheduler for Scheduler {
             None => self.get(&format!("{id}?show-anchor&limit=1")).await?,
         };
         let whole: &RawValue = answer.json()?;
-        if let Ok(node) = serde_json::from_str::<Node<'_>>(whole.get()) {
-            return node.read();
-        }
-        let page = answer.json::<List<'_>>()?.read()?;
-        let first = page.items.into_iter().next();
-        first.ok_or_else(|| unit::Error::not_found(format!("the schedule of {id} is empty at {}", self.url)))
+        let found = match serde_json::from_str::<Node<'_>>(whole.get()) {
+            Ok(node) => Some(node.read()?),
+            Err(_) => answer.json::<List<'_>>()?.read()?.items.into_iter().next(),
+        };
+        // Other schedulers answer with what another process has, and ours with the schedule of a process by that id.
+        let found = found.filter(|entry| process.is_none_or(|process| entry.assignment.process == process));
+        found.ok_or_else(|| {
+            let within = process.map(|process| format!(" in the schedule of {process}")).unwrap_or_default();
+            unit::Error::not_found(format!("there is no {id}{within} at {}", self.url))
+        })
     }
 
     async fn schedule_page(

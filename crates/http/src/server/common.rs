@@ -14,6 +14,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{Any as AnyOf, CorsLayer};
 use unit::Error;
 
+use super::reply::raw_json;
 use super::{Context, Failure, json, text};
 use crate::wire::info::{Readiness, UnitInfo};
 
@@ -63,11 +64,15 @@ pub(crate) fn finish(routes: Router, context: &Context) -> Router {
         .route("/healthz", get(|| async { text(StatusCode::OK, "ok") }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
+        .route("/openapi.json", get(|| async { raw_json(OPENAPI) }))
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
         .layer(CatchPanicLayer::custom(panicked))
         .layer(cors)
 }
+
+/// The routes of the units, written by hand; a test asks each of them.
+const OPENAPI: &str = include_str!("../openapi.json");
 
 async fn no_route(method: Method, uri: Uri) -> Failure {
     Failure::from(Error::not_found(format!("there is no {method} {}", uri.path())))

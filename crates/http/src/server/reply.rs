@@ -55,6 +55,11 @@ pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Response {
     }
 }
 
+/// JSON that is written already.
+pub(crate) fn raw_json(text: &'static str) -> Response {
+    body(StatusCode::OK, "application/json", text)
+}
+
 /// Plain text.
 pub(crate) fn text(status: StatusCode, text: impl Into<Body>) -> Response {
     body(status, "text/plain; charset=utf-8", text)

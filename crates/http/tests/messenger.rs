@@ -1,0 +1,204 @@
+//! A messenger behind HTTP is a messenger, and its routes say what the wire wants.
+
+mod common;
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use common::{Remote, ask, check_openapi, context, remote, transport};
+use expect_test::{Expect, expect};
+use pirn_http::{client, server};
+use protocol::{Address, DataItem, Id, ProcessId, Timestamp};
+use unit::suite::{message_item, wallet};
+use unit::{
+    AssignRequest, Error, Kind, Messenger, Page, Receipt, Result, Trace, TraceKind, TraceQuery, TraceRelation,
+};
+
+const P: &str = "9epRWwTFujbn9uIvJvmGfiltbzdsz_Vta_9vWiudyQI";
+const M: &str = "3YwZ10bNDt2FTJaxpuuUCiaBs_-FrH3XjPZvE267AJM";
+
+/// Writes down what it is asked.
+#[derive(Default)]
+struct Recorder(Mutex<Vec<String>>);
+
+impl Recorder {
+    fn note(&self, what: String) {
+        self.0.lock().unwrap().push(what);
+    }
+}
+
+#[async_trait]
+impl Messenger for Recorder {
+    async fn send(&self, item: DataItem) -> Result<Receipt> {
+        if item.tags.has("Action", "Panic") {
+            panic!("told to");
+        }
+        if item.tags.has("Action", "Busy") {
+            return Err(Error::new(Kind::Busy { retry_after: Duration::from_secs(3) }, "too much at once"));
+        }
+        self.note(format!("send {}", item.id));
+        Ok(Receipt { id: item.id })
+    }
+
+    async fn assign(&self, request: AssignRequest) -> Result<Receipt> {
+        let AssignRequest { process, message, base_layer, exclude } = &request;
+        self.note(format!("assign {message} to {process} base layer {base_layer} without {exclude:?}"));
+        Ok(Receipt { id: request.message })
+    }
+
+    async fn monitor(&self, request: DataItem) -> Result<()> {
+        self.note(format!("monitor {:?}", request.target));
+        Ok(())
+    }
+
+    async fn unmonitor(&self, request: DataItem) -> Result<()> {
+        self.note(format!("unmonitor {:?}", request.target));
+        Err(Error::new(Kind::Forbidden, "only the owner may"))
+    }
+
+    async fn push(&self, process: ProcessId, message: Id, index: Option<usize>) -> Result<()> {
+        self.note(format!("push {message} of {process} at {index:?}"));
+        Ok(())
+    }
+
+    async fn traces(&self, query: TraceQuery) -> Result<Page<Trace>> {
+        self.note(format!("traces {query:?}"));
+        let trace = Trace {
+            message: M.parse().unwrap(),
+            process: query.process,
+            wallet: Some(Address::of_owner(b"w")),
+            parent: None,
+            root: M.parse().unwrap(),
+            timestamp: Timestamp(1_700_000_000_000),
+            kind: query.kind.unwrap_or(TraceKind::Message),
+            relation: TraceRelation::Descendant,
+            error: Some("lost".to_owned()),
+        };
+        Ok(Page { items: vec![trace], has_next: true })
+    }
+
+    async fn address(&self) -> Result<Address> {
+        Ok(Address::of_owner(b"mu"))
+    }
+}
+
+async fn world() -> (Remote, Arc<Recorder>, client::Messenger) {
+    let unit = Arc::new(Recorder::default());
+    let remote = remote(server::mu::router(unit.clone(), context())).await;
+    let there = client::Messenger::new(&remote.url, transport());
+    (remote, unit, there)
+}
+
+#[track_caller]
+fn check((status, body): (u16, String), expect: Expect) {
+    expect.assert_eq(&format!("{status} {}", body.replace(P, "PROCESS").replace(M, "MESSAGE")));
+}
+
+#[tokio::test]
+async fn what_is_sent_arrives_as_it_was_signed() {
+    let (_remote, unit, there) = world().await;
+    let item = message_item(&wallet(1), P.parse().unwrap(), &[], "hi");
+    assert_eq!(there.send(item.clone()).await.unwrap(), Receipt { id: item.id });
+    let request = AssignRequest {
+        process: P.parse().unwrap(),
+        message: M.parse().unwrap(),
+        base_layer: true,
+        exclude: vec!["Data".to_owned(), "Anchor".to_owned()],
+    };
+    there.assign(request).await.unwrap();
+    there.monitor(item.clone()).await.unwrap();
+    let refused = there.unmonitor(item.clone()).await.unwrap_err();
+    assert_eq!(refused, Error::new(Kind::Forbidden, "only the owner may"));
+    there.push(P.parse().unwrap(), M.parse().unwrap(), Some(3)).await.unwrap();
+    there.push(P.parse().unwrap(), M.parse().unwrap(), None).await.unwrap();
+    let noted = unit.0.lock().unwrap().join("\n").replace(&item.id.to_string(), "ITEM");
+    expect![[r#"
+        send ITEM
+        assign MESSAGE to PROCESS base layer true without ["Data", "Anchor"]
+        monitor Some(PROCESS)
+        unmonitor Some(PROCESS)
+        push MESSAGE of PROCESS at Some(3)
+        push MESSAGE of PROCESS at None"#]]
+    .assert_eq(&noted.replace(P, "PROCESS").replace(M, "MESSAGE"));
+}
+
+#[tokio::test]
+async fn a_busy_unit_says_when_to_come_back() {
+    let (_remote, _, there) = world().await;
+    let item = message_item(&wallet(1), P.parse().unwrap(), &[("Action", "Busy")], "");
+    let error = there.send(item).await.unwrap_err();
+    assert_eq!(error.kind, Kind::Busy { retry_after: Duration::from_secs(3) });
+}
+
+#[tokio::test]
+async fn a_panic_is_an_answer_and_the_server_goes_on() {
+    let (_remote, _, there) = world().await;
+    let item = message_item(&wallet(1), P.parse().unwrap(), &[("Action", "Panic")], "");
+    assert_eq!(there.send(item).await.unwrap_err().kind, Kind::Internal);
+    assert_eq!(there.address().await.unwrap(), Address::of_owner(b"mu"));
+}
+
+#[tokio::test]
+async fn traces_come_in_pages() {
+    let (remote, unit, there) = world().await;
+    let get = async |path: &str| ask(&remote, &format!("GET {path}"), "", "").await;
+    check(
+        get(&format!("/?debug=1&process={P}&page=3&page-size=5")).await,
+        expect![[
+            r#"200 {"pageInfo":{"hasNextPage":true},"edges":[{"node":{"relation":"descendant","id":"MESSAGE-PROCESS","messageId":"MESSAGE","processId":"PROCESS","wallet":"UOch5JwBPwDGLPWfIWNUKp2N8CRk7-thXTEFGw_dwyY","ip":null,"parentId":null,"timestamp":1700000000000,"type":"MESSAGE","rootId":"MESSAGE","error":"lost"},"cursor":"MESSAGE-PROCESS"}]}"#
+        ]],
+    );
+    check(
+        get("/?debug=1").await,
+        expect![[
+            r#"400 {"error":"the parameter process is missing (hint: name a process, or a message with message=, spawn= or assign=)"}"#
+        ]],
+    );
+    check(
+        get("/?debug&message=x&spawn=y").await,
+        expect![[r#"422 {"error":"more than one of message, spawn and assign is given"}"#]],
+    );
+    let query = TraceQuery { root: Some(M.parse().unwrap()), limit: 7, skip: 14, ..TraceQuery::default() };
+    let page = there.traces(query.clone()).await.unwrap();
+    assert_eq!(page, unit.traces(query).await.unwrap());
+}
+
+#[tokio::test]
+async fn other_routes() {
+    let (remote, _, _) = world().await;
+    let item = message_item(&wallet(1), P.parse().unwrap(), &[], "hi");
+    let ask = async |request: &str, body: Vec<u8>| ask(&remote, request, "", body).await;
+    check(ask("GET /", vec![]).await, expect!["200 ao messenger unit"]);
+    check(
+        ask("POST /", vec![]).await,
+        expect![[
+            r#"400 {"error":"not a data item: it is cut short at byte 0 (hint: the body must be one signed ANS-104 data item)"}"#
+        ]],
+    );
+    check(
+        ask(&format!("POST /?process-id={P}"), vec![]).await,
+        expect![[r#"400 {"error":"process-id is given without assign (hint: give both or neither)"}"#]],
+    );
+    check(ask(&format!("POST /monitor/{P}"), item.bytes().to_vec()).await, expect!["200 Monitoring process"]);
+    check(
+        ask(&format!("DELETE /monitor/{M}"), item.bytes().to_vec()).await,
+        expect![[r#"400 {"error":"the item is for PROCESS, but the path names MESSAGE"}"#]],
+    );
+    check(
+        ask(&format!("POST /push/{M}/one?process-id={P}"), vec![]).await,
+        expect![[r#"400 {"error":"\"one\" is not the number of a message"}"#]],
+    );
+    check(
+        ask(&format!("POST /push/{M}/1"), vec![]).await,
+        expect![[r#"400 {"error":"the parameter process-id is missing (hint: add ?process-id=<id>)"}"#]],
+    );
+    check(ask("GET /readyz", vec![]).await, expect![[r#"200 {"ready":true,"checks":[]}"#]]);
+    check(ask("GET /nope", vec![]).await, expect![[r#"404 {"error":"there is no GET /nope"}"#]]);
+}
+
+#[tokio::test]
+async fn its_routes_are_those_of_the_document() {
+    let (remote, _, _) = world().await;
+    check_openapi(&remote, "mu").await;
+}
