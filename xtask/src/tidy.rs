@@ -13,7 +13,7 @@ pub const LINES_MAX: usize = 600;
 pub const LONG_FILES: &[(&str, &str)] = &[];
 
 /// Parts of paths that exist on one computer only. In pieces, so that this file does not name them.
-const MACHINE_PATHS: &[&str] = &[concat!("/wo", "rk/"), concat!("/ro", "ot/"), concat!("/ho", "me/")];
+const MACHINE_PATHS: &[&str] = &[concat!("/wo", "rk/"), concat!("/ro", "ot/")];
 
 /// The files of the repository, by path from its root.
 #[derive(Debug, Default)]
