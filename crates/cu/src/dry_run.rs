@@ -12,7 +12,7 @@ use unit::{DryRun, Error, Result, SlotRange, StateAt};
 
 use crate::evaluate::{last_of, settled};
 use crate::input;
-use crate::replay::{Forked, Shared};
+use crate::line::{Forked, Shared};
 use crate::subject::refused;
 
 /// What a message would do now, or after the message `at`.

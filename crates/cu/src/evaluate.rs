@@ -28,6 +28,8 @@ pub(crate) struct Live {
     pub(crate) recorded: Option<Slot>,
     /// Since the last checkpoint.
     pub(crate) unsaved: Work,
+    /// The machine refused in the middle of an evaluation: what its memory is then, nobody says.
+    pub(crate) broken: bool,
 }
 
 /// What was evaluated.
@@ -99,6 +101,7 @@ impl Live {
         let is_new = self.recorded.is_none_or(|recorded| assignment.slot > recorded);
         let outcome = if bench.results.is_duplicate(process, assignment.slot, message, content)? {
             bench.counted.duplicates.fetch_add(1, Ordering::Relaxed);
+            self.unsaved.messages += 1;
             None
         } else {
             let input = input::scheduled(&entry.item, assignment, entry.delivery);
@@ -130,10 +133,11 @@ impl Live {
         if subject.crons.is_empty() {
             return Ok(true);
         }
-        let between = |block: &BlockRef| block.height > position.height && block.height.0 <= until.height;
-        let blocks: Vec<BlockRef> = blocks.iter().copied().filter(between).collect();
+        let above = |height: u64| blocks.partition_point(|block| block.height.0 <= height);
+        let (first, end) = (above(position.height.0), above(until.height));
+        let blocks = &blocks[first..end.max(first)];
         let (origin, left) = (subject.origin, position.moment());
-        let mut walk = Walk::resume(&subject.crons, origin, left, position.ticks, &blocks, until.timestamp)?;
+        let mut walk = Walk::resume(&subject.crons, origin, left, position.ticks, blocks, until.timestamp)?;
         let mut evaluated = 0;
         while let Some((progress, ticks)) = walk.next_step() {
             for tick in &ticks {
@@ -165,7 +169,10 @@ impl Live {
         if bench.stopping.load(Ordering::Relaxed) {
             return Err(stopping());
         }
-        let outcome = self.machine.handle(input).map_err(|refusal| refused(&refusal))?;
+        let outcome = self.machine.handle(input).map_err(|refusal| {
+            self.broken = true;
+            refused(&refusal)
+        })?;
         self.unsaved.messages += 1;
         self.unsaved.gas = self.unsaved.gas.saturating_add(outcome.gas);
         Ok(settled(outcome))

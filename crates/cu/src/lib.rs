@@ -5,7 +5,8 @@
 //! implements [`Compute`], as the units of `ao.TN.1` answer it.
 //!
 //! To be read in this order: [`input`] (what a guest sees) and [`cron`] (when crons are due), which are pure;
-//! `evaluate` (one machine along its schedule), `replay` (who waits for which process), `dry_run`, `checkpoint`,
+//! `evaluate` (one machine along its schedule), `line` (who waits for which process), `replay` (how its machine gets
+//! there), `dry_run`, `checkpoint`,
 //! `results`.
 //!
 //! # Deviations
@@ -22,6 +23,7 @@ mod checkpoint;
 mod dry_run;
 mod evaluate;
 mod journal;
+mod line;
 mod options;
 mod replay;
 mod results;
@@ -45,8 +47,8 @@ use unit::{
 use crate::checkpoint::Checkpoints;
 use crate::evaluate::Counted;
 use crate::journal::Journal;
+use crate::line::{Line, Shared, lock};
 pub use crate::options::Options;
-use crate::replay::{Line, Shared, lock};
 use crate::results::{Results, Which};
 use crate::subject::Programs;
 

@@ -60,7 +60,7 @@ impl Default for Options {
             evaluations_max: 64,
             replays_max: 4,
             waiting_max: 10_000,
-            page: 256,
+            page: 128,
             machines_max: 256,
             machines_bytes_max: 4 << 30,
             modules_max: 64,

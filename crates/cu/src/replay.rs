@@ -1,8 +1,7 @@
-//! Replay: for each process a line of evaluation that everybody who asks about it shares.
+//! Replay: takes a process's machine to where somebody waits for it.
 //!
-//! A [`Line`] runs while somebody waits for it. It finds a machine (its own from before, a checkpoint, or an empty
-//! one), fetches the schedule page by page ahead of the evaluation, and tells each who waits as soon as their slot is
-//! done. At most one thread evaluates a process at a time; lines run beside each other.
+//! It finds a machine (a checkpoint, or an empty one), fetches the schedule page by page ahead of the evaluation, and
+//! leaves checkpoints on the way.
 //!
 //! # An assigned message that cannot be had
 //!
@@ -12,331 +11,28 @@
 //! has not seen, so waiting is right; whatever the weave has, even without data, is evaluated.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use protocol::{Height, Outcome, ProcessId, Slot};
-use runtime::{Machine, Start};
-use tokio::sync::{Semaphore, oneshot};
-use unit::{BlockRef, Error, Kind, Result, Scheduled, SlotRange, Tip};
+use protocol::{Height, Outcome, Slot};
+use runtime::Start;
+use unit::{BlockRef, Error, Kind, Result, Scheduled, SlotRange};
 
-use crate::checkpoint::{Checkpoints, Position, Until};
+use crate::checkpoint::{Position, Until};
 use crate::cron::Moment;
-use crate::evaluate::{Bench, Counted, Entry, Live, Stop, Work, stopping};
+use crate::evaluate::{Bench, Entry, Live, Stop, Work, stopping};
 use crate::input::Delivery;
-use crate::journal::Journal;
-use crate::results::Results;
-use crate::subject::{Programs, Subject, refused};
-use crate::{Options, Ports};
-
-/// What all lines share.
-pub(crate) struct Shared {
-    pub(crate) ports: Ports,
-    pub(crate) options: Options,
-    pub(crate) journal: Journal,
-    pub(crate) results: Results,
-    pub(crate) checkpoints: Checkpoints,
-    pub(crate) programs: Programs,
-    /// Evaluations at the same time.
-    pub(crate) gate: Arc<Semaphore>,
-    pub(crate) counted: Counted,
-    pub(crate) stopping: AtomicBool,
-    /// Checkpoints that are being written while evaluation goes on.
-    pub(crate) saves: AtomicU64,
-    /// Counts uses of lines, to know which is the least recent.
-    pub(crate) uses: AtomicU64,
-    pub(crate) lines: Mutex<BTreeMap<ProcessId, Arc<Line>>>,
-}
-
-/// The evaluation of one process.
-pub(crate) struct Line {
-    process: ProcessId,
-    /// Starts from checkpoints of then, and is forgotten after.
-    past: Option<Slot>,
-    state: Mutex<State>,
-    /// A checkpoint is being written.
-    saving: AtomicBool,
-    /// When it was last used, as [`Shared::uses`] counts.
-    used: AtomicU64,
-    /// Bytes that its machine holds; 0 if it has none.
-    resident: AtomicU64,
-    /// The next slot of its machine.
-    next: AtomicU64,
-}
-
-#[derive(Default)]
-struct State {
-    wishes: BTreeMap<Slot, Vec<Wish>>,
-    tails: Vec<Tail>,
-    /// An entry that somebody has found already: saves asking for a page of one.
-    hint: Option<Scheduled>,
-    running: bool,
-    /// Told to save and drop its machine when nobody waits.
-    leaving: bool,
-    /// No longer among [`Shared::lines`]; takes no wishes.
-    retired: bool,
-    subject: Option<Arc<Subject>>,
-    /// The machine, while the line does not run.
-    parked: Option<Live>,
-}
-
-/// What somebody waits for, after a slot.
-pub(crate) enum Wish {
-    /// To know that it is evaluated, and the outcome if it was evaluated just now.
-    Outcome(oneshot::Sender<Result<Option<Arc<Outcome>>>>),
-    /// A copy of the machine, at this slot or later.
-    Fork(oneshot::Sender<Result<Option<Forked>>>),
-    /// A copy of the machine at exactly this slot and before any tick; `None` if it is later already.
-    ForkExactly(oneshot::Sender<Result<Option<Forked>>>),
-}
-
-/// A copy of a machine.
-pub(crate) struct Forked {
-    pub(crate) machine: Box<dyn Machine>,
-    pub(crate) position: Option<Position>,
-    pub(crate) subject: Arc<Subject>,
-}
-
-/// Somebody waits for cron ticks after a slot, up to a moment.
-struct Tail {
-    slot: Slot,
-    until: Moment,
-    caught_up: oneshot::Sender<Result<bool>>,
-}
-
-impl Shared {
-    /// The line of a process.
-    fn line(&self, process: ProcessId) -> Arc<Line> {
-        let mut lines = lock(&self.lines);
-        Arc::clone(lines.entry(process).or_insert_with(|| Line::new(process, None)))
-    }
-
-    /// Has a process evaluated up to the entry, and answers with its outcome if it was evaluated just now.
-    pub(crate) async fn evaluate(self: &Arc<Self>, entry: Scheduled) -> Result<Option<Arc<Outcome>>> {
-        let (tell, told) = oneshot::channel();
-        let slot = entry.assignment.slot;
-        self.wish(entry.assignment.process, |state| {
-            state.hint = Some(entry);
-            state.wishes.entry(slot).or_default().push(Wish::Outcome(tell));
-        })?;
-        told.await.unwrap_or_else(|_| Err(lost()))
-    }
-
-    /// A copy of the machine of a process, after the slot or later.
-    pub(crate) async fn fork(self: &Arc<Self>, process: ProcessId, slot: Slot) -> Result<Forked> {
-        let (tell, told) = oneshot::channel();
-        self.wish(process, |state| state.wishes.entry(slot).or_default().push(Wish::Fork(tell)))?;
-        told.await.unwrap_or_else(|_| Err(lost()))?.ok_or_else(lost)
-    }
-
-    /// A copy of the machine of a process as it was right after the slot.
-    pub(crate) async fn fork_at(
-        self: &Arc<Self>,
-        process: ProcessId,
-        slot: Slot,
-        past: &Semaphore,
-    ) -> Result<Forked> {
-        let (tell, told) = oneshot::channel();
-        self.wish(process, |state| state.wishes.entry(slot).or_default().push(Wish::ForkExactly(tell)))?;
-        if let Some(forked) = told.await.unwrap_or_else(|_| Err(lost()))? {
-            return Ok(forked);
-        }
-        // The process is past that: another machine goes there.
-        let _permit = past.acquire().await.map_err(|_| stopping())?;
-        let (tell, told) = oneshot::channel();
-        let line = Line::new(process, Some(slot));
-        line.add(self, |state| state.wishes.entry(slot).or_default().push(Wish::ForkExactly(tell)))?;
-        told.await.unwrap_or_else(|_| Err(lost()))?.ok_or_else(lost)
-    }
-
-    /// Has the cron ticks of a process evaluated up to a moment after `slot`. Whether there are no more until then.
-    pub(crate) async fn tick(self: &Arc<Self>, process: ProcessId, slot: Slot, until: Tip) -> Result<bool> {
-        let (caught_up, told) = oneshot::channel();
-        let until = Moment { timestamp: until.timestamp.0, height: until.height.0 };
-        self.wish(process, |state| state.tails.push(Tail { slot, until, caught_up }))?;
-        told.await.unwrap_or_else(|_| Err(lost()))
-    }
-
-    fn wish(self: &Arc<Self>, process: ProcessId, add: impl FnOnce(&mut State)) -> Result<()> {
-        let mut add = Some(add);
-        loop {
-            let line = self.line(process);
-            let taken = line.add(self, |state| (add.take().expect("a wish is added once"))(state))?;
-            if taken {
-                return Ok(());
-            }
-        }
-    }
-
-    /// Lets the least recently used idle machines go while there are too many.
-    fn trim(self: &Arc<Self>) {
-        let too_many =
-            |count, bytes| count > self.options.machines_max || bytes > self.options.machines_bytes_max;
-        let (mut count, mut bytes) = self.machines();
-        if !too_many(count, bytes) {
-            return;
-        }
-        let mut lines: Vec<Arc<Line>> = lock(&self.lines).values().cloned().collect();
-        lines.retain(|line| line.resident() > 0);
-        lines.sort_by_key(|line| line.used.load(Ordering::Relaxed));
-        for line in lines {
-            // The last one stays, however large it is: it was asked for a moment ago.
-            if count <= 1 || !too_many(count, bytes) {
-                break;
-            }
-            let resident = line.resident();
-            if line.leave(self, false) {
-                count -= 1;
-                bytes = bytes.saturating_sub(resident);
-            }
-        }
-    }
-
-    /// How many machines there are, and the bytes that they hold.
-    pub(crate) fn machines(&self) -> (usize, u64) {
-        let lines = lock(&self.lines);
-        let resident = lines.values().map(|line| line.resident()).filter(|resident| *resident > 0);
-        resident.fold((0, 0), |(count, bytes), resident| (count + 1, bytes + resident))
-    }
-
-    /// Asks again while a failure may pass.
-    pub(crate) async fn patiently<T, F: Future<Output = Result<T>>>(&self, ask: impl Fn() -> F) -> Result<T> {
-        let mut pause = Duration::from_millis(self.options.retry_after_ms);
-        for _ in 0..self.options.retries {
-            match ask().await {
-                Err(error) if error.kind.is_transient() && !self.stopping.load(Ordering::Relaxed) => {
-                    tokio::time::sleep(pause).await;
-                    pause *= 2;
-                }
-                answer => return answer,
-            }
-        }
-        ask().await
-    }
-}
+use crate::line::{Line, Shared, grant, lock};
+use crate::subject::{Subject, refused};
 
 impl Line {
-    fn new(process: ProcessId, past: Option<Slot>) -> Arc<Line> {
-        Arc::new(Line {
-            process,
-            past,
-            state: Mutex::default(),
-            saving: AtomicBool::new(false),
-            used: AtomicU64::new(0),
-            resident: AtomicU64::new(0),
-            next: AtomicU64::new(0),
-        })
-    }
-
-    /// Slots that are waited for and not evaluated yet.
-    pub(crate) fn behind(&self) -> u64 {
-        let goal = lock(&self.state).goal().map_or(0, |slot| slot.0 + 1);
-        goal.saturating_sub(self.next.load(Ordering::Relaxed))
-    }
-
-    fn resident(&self) -> u64 {
-        self.resident.load(Ordering::Relaxed)
-    }
-
-    /// Adds to what is waited for and has the line run. False if it takes nothing any more.
-    fn add(self: &Arc<Self>, shared: &Arc<Shared>, add: impl FnOnce(&mut State)) -> Result<bool> {
-        if shared.stopping.load(Ordering::Relaxed) {
-            return Err(stopping());
-        }
-        let mut state = lock(&self.state);
-        if state.retired {
-            return Ok(false);
-        }
-        if state.wishes.values().map(Vec::len).sum::<usize>() + state.tails.len()
-            >= shared.options.waiting_max
-        {
-            return Err(Error::new(
-                Kind::Busy { retry_after: Duration::from_secs(1) },
-                format!("too many requests wait for process {}", self.process),
-            ));
-        }
-        add(&mut state);
-        self.used.store(shared.uses.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
-        self.start(shared, state);
-        Ok(true)
-    }
-
-    /// Tells the line to save and drop its machine. Only if it is idle, unless `even_if_busy`. Whether it will.
-    pub(crate) fn leave(self: &Arc<Self>, shared: &Arc<Shared>, even_if_busy: bool) -> bool {
-        let mut state = lock(&self.state);
-        if state.retired || (state.running && !even_if_busy) {
-            return false;
-        }
-        state.leaving = true;
-        self.start(shared, state);
-        true
-    }
-
-    fn start(self: &Arc<Self>, shared: &Arc<Shared>, mut state: MutexGuard<'_, State>) {
-        if !state.running {
-            state.running = true;
-            let live = state.parked.take();
-            tokio::spawn(Arc::clone(self).run(Arc::clone(shared), live));
-        }
-    }
-
-    /// Runs until nobody waits, then parks the machine or lets it go.
-    async fn run(self: Arc<Self>, shared: Arc<Shared>, mut live: Option<Live>) {
-        let running = Running(&self);
-        loop {
-            match self.advance(&shared, &mut live).await {
-                Ok(()) => {}
-                Err(Stop::Contradicted) => live = self.roll_back(&shared, live.take()).await,
-                Err(Stop::Failed(error)) => self.fail(&error),
-            }
-            let resident = live.as_ref().map_or(0, |live| live.machine.resident_bytes().max(1));
-            self.resident.store(resident, Ordering::Relaxed);
-            match self.rest(&mut live) {
-                Rest::Wanted => {}
-                Rest::Unsaved => live = self.save(&shared, live.take()).await,
-                Rest::Parked => {
-                    running.done();
-                    return shared.trim();
-                }
-                Rest::Retired => break,
-            }
-        }
-        running.done();
-        self.resident.store(0, Ordering::Relaxed);
-        self.forget(&shared);
-    }
-
-    /// Decides whether the line may rest, in one piece: who asks a moment later starts it again.
-    fn rest(&self, live: &mut Option<Live>) -> Rest {
-        let mut state = lock(&self.state);
-        if state.goal().is_some() {
-            return Rest::Wanted;
-        }
-        let saved = live.as_ref().is_none_or(|live| live.unsaved == Work::default());
-        if live.is_none() || self.past.is_some() || (state.leaving && saved) {
-            state.running = false;
-            state.retired = true;
-            return Rest::Retired;
-        }
-        if state.leaving {
-            return Rest::Unsaved;
-        }
-        state.running = false;
-        state.parked = live.take();
-        Rest::Parked
-    }
-
-    fn forget(self: &Arc<Self>, shared: &Shared) {
-        let mut lines = lock(&shared.lines);
-        if lines.get(&self.process).is_some_and(|line| Arc::ptr_eq(line, self)) {
-            lines.remove(&self.process);
-        }
-    }
-
     /// Evaluates what is waited for.
-    async fn advance(self: &Arc<Self>, shared: &Arc<Shared>, live: &mut Option<Live>) -> Result<(), Stop> {
+    pub(crate) async fn advance(
+        self: &Arc<Self>,
+        shared: &Arc<Shared>,
+        live: &mut Option<Live>,
+    ) -> Result<(), Stop> {
         let Some(goal) = lock(&self.state).goal() else { return Ok(()) };
         if live.is_none() {
             *live = Some(self.wake(shared, self.past.map_or(Until::Head, Until::Slot)).await?);
@@ -402,6 +98,7 @@ impl Line {
                 .into_iter()
                 .partition(|tail| tail.until.timestamp <= until.timestamp);
             state.tails = later;
+            state.waiting -= done.len();
             done
         };
         for tail in tails {
@@ -449,9 +146,11 @@ impl Line {
             let result = run(&line, &shared, &mut taken);
             (taken, result)
         });
-        // A machine that panicked is gone; the next request starts from a checkpoint.
+        // A machine that panicked or refused is gone; the next request starts from a checkpoint.
         let (taken, result) = done.await.map_err(|panic| Error::internal(&panic))?;
-        *live = Some(taken);
+        if !taken.broken {
+            *live = Some(taken);
+        }
         result
     }
 
@@ -469,7 +168,9 @@ impl Line {
             match state.wishes.first_key_value() {
                 Some((slot, _)) if *slot < next => {
                     let later = state.wishes.split_off(&next);
-                    std::mem::replace(&mut state.wishes, later)
+                    let due = std::mem::replace(&mut state.wishes, later);
+                    state.waiting -= due.values().map(Vec::len).sum::<usize>();
+                    due
                 }
                 _ => BTreeMap::new(),
             }
@@ -504,7 +205,7 @@ impl Line {
     }
 
     /// Writes a checkpoint of the machine where it stands, and waits for that.
-    async fn save(self: &Arc<Self>, shared: &Arc<Shared>, live: Option<Live>) -> Option<Live> {
+    pub(crate) async fn save(self: &Arc<Self>, shared: &Arc<Shared>, live: Option<Live>) -> Option<Live> {
         let mut live = live?;
         let taken = tokio::task::spawn_blocking(move || {
             let memory = live.machine.memory();
@@ -576,13 +277,13 @@ impl Line {
                 Some(found) => found,
                 None => (None, start(None).map_err(|refusal| refused(&refusal))?),
             };
-            Ok(Live { subject, machine, position, recorded, unsaved: Work::default() })
+            Ok(Live { subject, machine, position, recorded, unsaved: Work::default(), broken: false })
         });
         woken.await.map_err(|panic| Error::internal(&panic))?
     }
 
     /// The schedule contradicts ticks that were evaluated: forgets them and goes back to before.
-    async fn roll_back(&self, shared: &Arc<Shared>, live: Option<Live>) -> Option<Live> {
+    pub(crate) async fn roll_back(&self, shared: &Arc<Shared>, live: Option<Live>) -> Option<Live> {
         let Live { position, recorded, .. } = live?;
         let Position { slot, timestamp, .. } = position?;
         let process = self.process;
@@ -602,24 +303,6 @@ impl Line {
             Err(error) => Err(error),
         };
         woken.inspect_err(|error| self.fail(error)).ok()
-    }
-
-    /// Tells everybody who still waits that it cannot be.
-    fn fail(&self, error: &Error) {
-        let (wishes, tails) = {
-            let mut state = lock(&self.state);
-            state.hint = None;
-            (std::mem::take(&mut state.wishes), std::mem::take(&mut state.tails))
-        };
-        for wish in wishes.into_values().flatten() {
-            match wish {
-                Wish::Outcome(tell) => drop(tell.send(Err(error.clone()))),
-                Wish::Fork(tell) | Wish::ForkExactly(tell) => drop(tell.send(Err(error.clone()))),
-            }
-        }
-        for tail in tails {
-            let _ = tail.caught_up.send(Err(error.clone()));
-        }
     }
 
     async fn fetch(
@@ -740,66 +423,4 @@ struct Page {
     blocks: Vec<BlockRef>,
     /// Why there are no more entries than these.
     stop: Option<Error>,
-}
-
-/// What a line does when it has done what it was asked.
-enum Rest {
-    /// Go on: somebody waits.
-    Wanted,
-    /// Save the machine before it goes.
-    Unsaved,
-    /// Nothing, with the machine at hand.
-    Parked,
-    /// Nothing any more.
-    Retired,
-}
-
-/// Should a line break off, which is a fault of ours, nobody shall wait forever.
-struct Running<'a>(&'a Line);
-
-impl Running<'_> {
-    /// It ended as it should.
-    fn done(self) {
-        std::mem::forget(self);
-    }
-}
-
-impl Drop for Running<'_> {
-    fn drop(&mut self) {
-        lock(&self.0.state).running = false;
-        self.0.fail(&lost());
-    }
-}
-
-impl State {
-    /// The last slot that somebody waits for.
-    fn goal(&self) -> Option<Slot> {
-        let tails = self.tails.iter().map(|tail| tail.slot);
-        self.wishes.keys().next_back().copied().into_iter().chain(tails).max()
-    }
-}
-
-/// Gives somebody who waited for `slot` what they waited for.
-fn grant(wish: Wish, slot: Slot, live: &mut Live, outcome: Option<&Arc<Outcome>>) {
-    match wish {
-        Wish::Outcome(tell) => drop(tell.send(Ok(outcome.cloned()))),
-        Wish::Fork(tell) => drop(tell.send(fork(live).map(Some))),
-        Wish::ForkExactly(tell) => {
-            let exactly = live.position.is_some_and(|at| at.slot == slot && at.ticks.is_none());
-            drop(tell.send(if exactly { fork(live).map(Some) } else { Ok(None) }));
-        }
-    }
-}
-
-fn fork(live: &mut Live) -> Result<Forked> {
-    let machine = live.machine.fork().map_err(|refusal| refused(&refusal))?;
-    Ok(Forked { machine, position: live.position, subject: Arc::clone(&live.subject) })
-}
-
-fn lost() -> Error {
-    Error::new(Kind::Internal, "the evaluation was broken off").with_hint("ask again")
-}
-
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
