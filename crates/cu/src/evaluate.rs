@@ -222,8 +222,20 @@ pub(crate) fn last_of(position: Option<&Position>, subject: &Subject) -> (Timest
     position.map_or(origin, |position| position.last)
 }
 
-/// What an outcome says after all: a failure sends nothing and shows nothing but itself.
-pub(crate) fn settled(outcome: Outcome) -> Outcome {
+/// The largest outcome, bytes of its JSON. A rule of the evaluation and no option, so that all operators agree; larger
+/// ones than this are not kept in one piece by everybody.
+pub const OUTCOME_BYTES_MAX: usize = 32 << 20;
+
+/// What an outcome says after all: a failure sends nothing and shows nothing but itself, and one that is too large
+/// is a failure, although what it did to the memory stays.
+pub(crate) fn settled(mut outcome: Outcome) -> Outcome {
+    let outbox = [&outcome.messages, &outcome.assignments, &outcome.spawns].into_iter().flatten();
+    let bytes: usize =
+        outbox.chain([&outcome.output]).chain(&outcome.error).map(|json| json.get().len()).sum();
+    if bytes > OUTCOME_BYTES_MAX {
+        let error = format!("the outcome is {bytes} bytes; at most {OUTCOME_BYTES_MAX} are kept");
+        outcome.error = Some(Json::string(&error));
+    }
     match outcome.error {
         None => outcome,
         Some(_) => Outcome {
@@ -239,4 +251,22 @@ pub(crate) fn settled(outcome: Outcome) -> Outcome {
 /// The answer to whoever asks while the unit stops.
 pub(crate) fn stopping() -> Error {
     Error::unavailable("this compute unit is stopping")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outcome_that_is_too_large_is_a_failure() {
+        let of = |bytes: usize| {
+            let output = Json::string(&"x".repeat(bytes - 2));
+            settled(Outcome { messages: vec![Json::parse("1").unwrap()], output, ..empty_outcome() })
+        };
+        assert_eq!(of(OUTCOME_BYTES_MAX - 1).error, None);
+        let large = of(OUTCOME_BYTES_MAX);
+        let why = "\"the outcome is 33554433 bytes; at most 33554432 are kept\"";
+        assert_eq!(large.error.as_ref().map(Json::get), Some(why));
+        assert!(large.messages.is_empty() && large.output.get() == "\"\"");
+    }
 }

@@ -25,6 +25,9 @@ pub(crate) struct Journal {
 #[derive(Default)]
 struct Shared {
     waiting: Mutex<Waiting>,
+    /// Held while a batch is handed over, so that batches reach the store in the order of their serials. Apart from
+    /// `waiting`: a store whose queue is full takes its time, and reads shall go on.
+    handing: Mutex<()>,
     /// Something became durable, or failed.
     changed: Notify,
 }
@@ -67,6 +70,7 @@ impl Journal {
 
     /// Hands a batch to the store. It is seen when this returns.
     pub(crate) fn append(&self, batch: Batch) -> Result<()> {
+        let _in_order = self.shared.handing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut waiting = self.shared.waiting();
         waiting.check()?;
         waiting.appended += 1;
@@ -79,7 +83,7 @@ impl Journal {
             waiting.values.insert((*space, key.clone()), (serial, value.clone()));
         }
         waiting.bytes += bytes;
-        // Under the lock, so that batches reach the store in the order of their serials.
+        drop(waiting);
         let appended = self.store.append(batch);
         self.written
             .send(Written { serial, keys, bytes, appended })

@@ -14,7 +14,7 @@
 //! From the incumbent's compute unit, each with a test of that name in `tests/compute/defects.rs`: outcomes are kept by
 //! process and message; nothing caches dry runs; errors are stored and listed, and pages are full; an unknown message
 //! or process is refused at once; memory limits are enforced by the runtime; an endless loop holds up its process
-//! only. Hash chains are checked for every process.
+//! only. Hash chains are checked for every process. An outcome has a [largest size](OUTCOME_BYTES_MAX).
 
 pub mod cron;
 pub mod input;
@@ -46,6 +46,7 @@ use unit::{
 
 use crate::checkpoint::Checkpoints;
 use crate::evaluate::Counted;
+pub use crate::evaluate::OUTCOME_BYTES_MAX;
 use crate::journal::Journal;
 use crate::line::{Line, Shared, lock};
 pub use crate::options::Options;
