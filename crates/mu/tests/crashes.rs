@@ -4,12 +4,13 @@ mod world;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use pirn_mu::Options;
 use protocol::{DataItem, Draft, ProcessId, Timestamp, Wallet, tag};
 use serde_json::json;
 use store::MemoryStore;
-use unit::{Cursor, Evaluated, Messenger as _};
+use unit::{Cursor, Error, Evaluated, Messenger as _};
 use world::{Crashing, World, outcome, send, sends, settle, sign, to, until};
 
 /// Signs with a salt: whatever is signed again is another item.
@@ -165,4 +166,74 @@ async fn every_tick_is_pushed_once_whenever_the_power_goes_out() {
             }
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_sent_before_its_bytes_are_durable() {
+    let mut world = World::new();
+    world.wallet = salted();
+    let [a, b] = [world.process("a").await, world.process("b").await];
+    let store = Arc::new(MemoryStore::stepped());
+    let unit = world.open(store.clone()).await;
+    let sending = tokio::spawn({
+        let (unit, item) = (unit.clone(), world.message(a, &sends([to(b, 1, "once")])));
+        async move { unit.send(item).await }
+    });
+    until(|| store.waiting() == 1).await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert!(!sending.is_finished(), "what is not durable is not acknowledged");
+    store.sync();
+    sending.await.unwrap().unwrap();
+
+    until(|| store.waiting() == 1).await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(world.inbox(b).len(), 0, "its bytes are signed, and not durable");
+    let store = Arc::new(store.crash());
+    drop(unit);
+    let unit = world.open(store.clone()).await;
+    until(|| {
+        store.sync();
+        unit.gauges().outbox == 0
+    })
+    .await;
+    assert_eq!(world.inbox(b), ["once"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_item_that_nobody_was_told_is_taken_leaves_nothing() {
+    let world = World::new();
+    let a = world.process("a").await;
+    let store = Crashing::at(1, true, MemoryStore::new());
+    let unit = world.open(store.clone()).await;
+    world.scheduler.fail_next(Error::unavailable("it is down"));
+    let item = world.message(a, "{}");
+    unit.send(item.clone()).await.unwrap_err();
+    drop(unit);
+    let unit = world.open(Arc::new(store.survivor())).await;
+    assert_eq!(unit.gauges().outbox, 1, "it was written down before the scheduler was asked");
+    settle(&unit).await;
+    assert_eq!((world.inbox(a).len(), unit.gauges().dead), (0, 0));
+    send(&unit, &item).await;
+    settle(&unit).await;
+    assert_eq!(world.inbox(a).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_hangs_up_is_served_all_the_same() {
+    let world = World::new();
+    let [a, b] = [world.process("a").await, world.process("b").await];
+    let store = Arc::new(MemoryStore::stepped());
+    let unit = world.open(store.clone()).await;
+    let sending = tokio::spawn({
+        let (unit, item) = (unit.clone(), world.message(a, &sends([to(b, 1, "once")])));
+        async move { unit.send(item).await }
+    });
+    until(|| store.waiting() == 1).await;
+    sending.abort();
+    until(|| {
+        store.sync();
+        unit.gauges().outbox == 0
+    })
+    .await;
+    assert_eq!(world.inbox(b), ["once"]);
 }

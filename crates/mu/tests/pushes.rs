@@ -377,3 +377,30 @@ async fn a_unit_that_stops_takes_nothing_more_and_leaves_the_rest_to_the_next() 
     settle(&unit).await;
     assert_eq!(world.inbox(b), ["later"]);
 }
+
+/// Threads, real time and a real disk: eight processes write to each other in a ring, each round twenty messages.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_processes_keep_their_order_on_many_threads() {
+    let world = World::new();
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(store::DiskStore::open(folder.path(), store::Options::default()).unwrap());
+    let mut ring = Vec::new();
+    for name in 0..8 {
+        ring.push(world.process(&name.to_string()).await);
+    }
+    let unit = world.open_with(store, Options { loaded_max: 100, ..Options::default() }).await;
+    for from in (0..100).step_by(20) {
+        let round = (0..8).map(|at| {
+            let next = ring[(at + 1) % 8];
+            let says = (from..from + 20).map(|n| to(next, n, &n.to_string()));
+            unit.send(world.message(ring[at], &sends(says)))
+        });
+        futures::future::try_join_all(round).await.unwrap();
+    }
+    settle(&unit).await;
+    for process in ring {
+        let numbers: Vec<usize> = world.inbox(process).iter().filter_map(|text| text.parse().ok()).collect();
+        assert_eq!(numbers, (0..100).collect::<Vec<_>>());
+    }
+    unit.stop().await;
+}
