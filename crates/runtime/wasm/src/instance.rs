@@ -40,7 +40,7 @@ impl Instance {
             memory_max: limits.memory_bytes,
             gas_max: limits.compute,
             exports: None,
-            moment: Moment::new(&format),
+            moment: Moment::new(),
         };
         let mut store = Store::new(program.pre.module().engine(), host);
         store.limiter(|host| host);
@@ -143,8 +143,7 @@ impl Instance {
     }
 
     fn prepare(&mut self, globals: &[Val], operators: u64, gas: u64) -> wasmtime::Result<()> {
-        let format = self.store.data().format;
-        self.store.data_mut().moment = Moment::new(&format);
+        self.store.data_mut().moment = Moment::new();
         for (global, value) in self.globals.iter().zip(globals) {
             global.set(&mut self.store, *value)?;
         }

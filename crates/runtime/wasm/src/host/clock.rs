@@ -1,17 +1,15 @@
 //! Time, of which there is none: a counter of milliseconds that every look advances, and UTC.
 
 use super::Call;
-use crate::format::{Format, Width};
+use crate::format::Width;
 
 const DAY: i64 = 86_400;
 /// No date is further from 1970, milliseconds: where JavaScript's calendar ends.
 const DATE_MS_MAX: i64 = 8_640_000_000_000_000;
 
 /// What the counter says to the first look of a message. It starts at 10000 and the glue of the reference
-/// looks a few times while it sets itself up.
-pub(super) fn first(_format: &Format) -> u64 {
-    10_004
-}
+/// looks four times while it makes its standard files.
+pub(super) const FIRST: u64 = 10_004;
 
 /// `Date.now()`.
 pub(super) fn date_now(call: &mut Call<'_, '_>) -> wasmtime::Result<i64> {
@@ -24,9 +22,19 @@ pub(super) fn date_now(call: &mut Call<'_, '_>) -> wasmtime::Result<i64> {
 
 /// `performance.now()`.
 pub(super) fn get_now(call: &mut Call<'_, '_>) -> wasmtime::Result<i64> {
-    let clock = &mut call.moment().clock;
-    *clock += 1;
-    Ok(*clock as i64 - 1)
+    Ok(look(call) as i64)
+}
+
+/// The time, which goes on for being looked at.
+pub(super) fn look(call: &mut Call<'_, '_>) -> u64 {
+    let now = peek(call);
+    call.moment().clock = now + 1;
+    now
+}
+
+/// The time that the next look will see.
+pub(super) fn peek(call: &mut Call<'_, '_>) -> u64 {
+    call.moment().clock
 }
 
 /// `tzset`: UTC, no summer time.

@@ -4,6 +4,7 @@
 //! nobody listens, nothing is executed. Names and behaviour: `protocol/04b-wasm-host.md`.
 
 mod asyncify;
+mod calls;
 mod clock;
 mod files;
 mod heap;
@@ -15,7 +16,7 @@ use crate::exports::Exports;
 use crate::format::{Format, Width};
 
 pub(crate) use asyncify::Sleep;
-pub(crate) use files::Files;
+use files::Files;
 
 /// Arguments that an imported function may have.
 const ARGUMENTS_MAX: usize = 16;
@@ -47,8 +48,8 @@ pub(crate) struct Moment {
 
 impl Moment {
     /// The state that every message starts with.
-    pub fn new(format: &Format) -> Moment {
-        Moment { clock: clock::first(format), temp_ret: 0, files: Files::default(), sleep: Sleep::Awake }
+    pub fn new() -> Moment {
+        Moment { clock: clock::FIRST, temp_ret: 0, files: Files::default(), sleep: Sleep::Awake }
     }
 }
 
@@ -117,7 +118,8 @@ pub(crate) fn link(
             jump::link_invoke(linker, &from, &name, signature, ty)?;
             continue;
         }
-        let answer = answer(&from, &readable);
+        let without_files = format.minified.then(|| calls::answer_of_none(&readable)).flatten();
+        let answer = without_files.or_else(|| answer(&from, &readable));
         let result = ty.result(0);
         linker.func_new(&from, &name, ty, move |mut caller, arguments, results| {
             let Some(answer) = answer else {
@@ -173,7 +175,7 @@ fn answer(module: &str, name: &str) -> Option<Answer> {
         "__asyncjs__weavedrive_open" | "__asyncjs__weavedrive_read" | "__asyncjs__weavedrive_close" => {
             asyncify::not_available
         }
-        _ => return files::answer(name),
+        _ => return calls::answer(name),
     })
 }
 
