@@ -214,3 +214,17 @@ fn signatures_that_others_accept_and_we_refuse() {
     assert!(!verdict(1, [0xe0, 0, 0, 0]), "an empty place signed");
     assert!(!verdict(1, [0, 0, 0, 1]), "only an empty place signed");
 }
+
+#[test]
+fn an_item_is_restored_from_its_words_and_from_no_others() {
+    let cases: Vec<Case> = load("arweave/ans104-items.json");
+    let mut restored = 0;
+    for case in cases.into_iter().filter(|case| case.expected_ours) {
+        let item = DataItem::parse(Bytes::from(case.raw.0)).unwrap();
+        assert_eq!(DataItem::restore(item.item()).as_ref(), Some(&item), "{}", case.name);
+        let other = protocol::Item { data: Bytes::from_static(b"other"), ..item.item().clone() };
+        assert_eq!(DataItem::restore(&other), None, "{}", case.name);
+        restored += 1;
+    }
+    assert!(restored >= 9);
+}

@@ -11,10 +11,22 @@ use crate::core::{Core, keys_between};
 use crate::keys::{self, BUNDLE_INDEX, CHUNK, DATA, PROOF, RootKey};
 use crate::record::{Head, Source, What};
 
+/// How many bytes of an item's data are kept under one key: ranges of a large item are read without the rest.
+const PIECE: usize = 1 << 20;
 /// How many bytes a number in a bundle has.
 const NUMBER: usize = 32;
 /// How many bytes of a bundle's index an item has.
 const ENTRY: usize = 64;
+
+/// The data of an item, as it is kept.
+pub(crate) fn pieces(data: &Bytes) -> impl Iterator<Item = Bytes> {
+    (0..data.len()).step_by(PIECE).map(|start| data.slice(start..data.len().min(start + PIECE)))
+}
+
+/// The key of a piece.
+pub(crate) fn piece_key(id: Id, index: u32) -> Vec<u8> {
+    [&id.as_bytes()[..], &index.to_be_bytes()].concat()
+}
 
 impl Core {
     /// A part of the data of something; `None` if some of it is not here (yet).
@@ -44,9 +56,17 @@ impl Core {
     }
 
     fn whole(&self, id: Id, range: Range<u64>) -> Result<Option<Bytes>, Error> {
-        let Some(bytes) = self.store.get(DATA, id.as_bytes())? else { return Ok(None) };
-        let range = range.start as usize..range.end as usize;
-        Ok((range.end <= bytes.len()).then(|| bytes.slice(range)))
+        let mut parts = Parts::new(range);
+        while let Some(at) = parts.missing() {
+            let index = u32::try_from(at / PIECE as u64).map_err(|_| Error::Damaged("an item"))?;
+            let Some(piece) = self.store.get(DATA, &piece_key(id, index))? else { return Ok(None) };
+            let start = u64::from(index) * PIECE as u64;
+            if start + piece.len() as u64 <= at {
+                return Ok(None);
+            }
+            parts.push(start, piece);
+        }
+        Ok(Some(parts.finish()))
     }
 
     fn chunked(&self, data: RootKey, range: Range<u64>) -> Result<Option<Bytes>, Error> {

@@ -9,7 +9,7 @@ use store::Space;
 
 /// What an item or transaction says and where its data is: id → [`crate::record::Head`].
 pub(crate) const HEAD: Space = Space("weave.head");
-/// Data that is kept in one piece: id → bytes.
+/// Data of items that came by themselves: id, index of the piece → bytes.
 pub(crate) const DATA: Space = Space("weave.data");
 /// Everything in order: place → id, kind, size.
 pub(crate) const ORDER: Space = Space("weave.order");

@@ -15,7 +15,7 @@ use crate::bundle::{Cargo, Load, bundle};
 use crate::chain::{self, Contents, Mined};
 use crate::codec::Writer;
 use crate::core::{ANCHOR_DEPTH, Core, aside};
-use crate::keys::{END, OFFSET, WALLET};
+use crate::keys::{END, OFFSET, Place, WALLET};
 use crate::record::{Account, Head, What};
 use crate::{Error, Mining};
 
@@ -122,14 +122,21 @@ fn gather(core: &Core, after: u64, to: u64, batch: &mut Batch) -> Result<(Vec<He
     let options = &core.options;
     let mut heads = Vec::new();
     let mut load = Load::default();
-    let mut last_number = after;
+    // A number whose write failed belongs to nothing: without a bound in the way, the block covers all numbers.
+    let mut last_number = to;
     let mut count = 0;
+    let fits = |count, place: Place, last_number: &mut u64| {
+        let fits = count < options.block_entries_max;
+        if !fits {
+            *last_number = place.number;
+        }
+        fits
+    };
     core.each_pending(after, to, |place, line| {
         let Some(size) = line.item_size else {
             heads.push(core.head(line.id)?.ok_or(Error::Damaged("a transaction"))?);
-            last_number = place.number;
             count += 1;
-            return Ok(count < options.block_entries_max);
+            return Ok(fits(count, place, &mut last_number));
         };
         let is_full =
             load.items.len() >= options.bundle_items_max || load.bytes + size > options.bundle_bytes_max;
@@ -138,9 +145,8 @@ fn gather(core: &Core, after: u64, to: u64, batch: &mut Batch) -> Result<(Vec<He
         }
         load.items.push(Cargo { place, id: line.id, size });
         load.bytes += size;
-        last_number = place.number;
         count += 1;
-        Ok(count < options.block_entries_max)
+        Ok(fits(count, place, &mut last_number))
     })?;
     if !load.items.is_empty() {
         heads.push(bundle(core, &load, batch)?);

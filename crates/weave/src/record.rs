@@ -23,7 +23,7 @@ pub(crate) struct Head {
 /// Where data is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Source {
-    /// In one piece, under its own id.
+    /// Under its own id.
     Own,
     /// Within the data of what came in from outside.
     Within { outer: Id, offset: u64 },

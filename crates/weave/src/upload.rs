@@ -10,7 +10,7 @@ use unit::Kind;
 use crate::core::Core;
 use crate::keys::{DATA, FIND, HEAD, ORDER, Place, Term, UNPACK};
 use crate::record::{Head, Line, Source, What};
-use crate::{Error, unpack};
+use crate::{Error, data, unpack};
 
 /// Takes an item in. When this returns, it survives a crash and can be found.
 pub(crate) async fn upload(core: &Arc<Core>, item: DataItem) -> unit::Result<()> {
@@ -35,6 +35,9 @@ pub(crate) async fn upload(core: &Arc<Core>, item: DataItem) -> unit::Result<()>
     Ok(())
 }
 
+/// How many pieces of data are written down at once.
+const PIECES: usize = 16;
+
 /// Gives an item its number and has it written down; `None` if it is known.
 fn start(core: &Core, item: &DataItem, is_bundle: bool) -> Result<Option<(u64, Appended)>, Error> {
     let id = item.id.as_bytes().to_vec();
@@ -49,10 +52,14 @@ fn start(core: &Core, item: &DataItem, is_bundle: bool) -> Result<Option<(u64, A
     let place = Place::of(state.next);
     let head = Head { place, received, received_at, data_size, source: Source::Own, parent: None, what };
     let mut batch = Batch::new();
-    put(&mut batch, item.id, &head, &terms);
-    if data_size > 0 {
-        batch.put(DATA, id.clone(), item.data.clone());
+    for (index, piece) in data::pieces(&item.data).enumerate() {
+        batch.put(DATA, data::piece_key(item.id, index as u32), piece);
+        if index % PIECES == PIECES - 1 {
+            // Need not be waited for: batches become durable in order, and until the last one nobody sees this.
+            let _ = core.store.append(std::mem::take(&mut batch));
+        }
     }
+    put(&mut batch, item.id, &head, &terms);
     if is_bundle {
         batch.put(UNPACK, id, Vec::new());
     }

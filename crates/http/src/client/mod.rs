@@ -3,10 +3,12 @@
 mod su;
 mod mu;
 mod cu;
+mod gateway;
 mod routing;
 mod transport;
 
 pub use cu::Compute;
+pub use gateway::{Gateway, GatewayOptions};
 pub use mu::Messenger;
 pub use routing::RoutingScheduler;
 pub use su::Scheduler;

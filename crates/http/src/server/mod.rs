@@ -3,6 +3,9 @@
 pub mod su;
 pub mod mu;
 pub mod cu;
+pub mod weave;
+pub mod graphql;
+pub mod bundler;
 mod common;
 mod reply;
 mod request;
@@ -19,8 +22,6 @@ pub use reply::Failure;
 pub use request::Params;
 pub use serve::{Serving, serve};
 
-#[expect(unused_imports, reason = "for the weave's routes, which come next")]
-pub(crate) use common::finish;
 pub(crate) use reply::{json, text};
 pub(crate) use request::read_body;
 

@@ -3,6 +3,10 @@
 pub mod su;
 pub mod mu;
 pub mod cu;
+pub mod graphql;
+pub mod transaction;
+pub mod block;
+pub mod bundler;
 pub mod info;
 pub mod error;
 

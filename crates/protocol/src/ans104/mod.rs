@@ -112,26 +112,29 @@ impl DataItem {
     /// Signs a draft. The result counts as verified.
     pub fn sign(wallet: &Wallet, draft: Draft) -> Result<DataItem, Error> {
         let kind = wallet.signature_type();
-        let tag_bytes = tags::encode(&draft.tags)?;
-        let target = draft.target.as_ref().map(|id| &id.0);
-        let len = 2 + kind.signature_len() + kind.owner_len() + 82 + tag_bytes.len() + draft.data.len();
-        let mut bytes = BytesMut::with_capacity(len);
-        bytes.put_u16_le(kind.number());
-        bytes.put_bytes(0, kind.signature_len());
-        bytes.put_slice(wallet.owner());
-        for optional in [target, draft.anchor.as_ref()] {
-            bytes.put_u8(optional.is_some().into());
-            bytes.put_slice(optional.map_or(&[][..], |id| id));
-        }
-        bytes.put_u64_le(draft.tags.0.len() as u64);
-        bytes.put_u64_le(tag_bytes.len() as u64);
-        bytes.put_slice(&tag_bytes);
-        bytes.put_slice(&draft.data);
-
+        let anchor = draft.anchor.as_ref().map_or(&[][..], |anchor| anchor);
+        let mut bytes = frame(kind, wallet.owner(), draft.target, anchor, &draft.tags, &draft.data)?;
         let layout = Layout::read(&bytes).expect("it was written just above");
         let signature = wallet.sign(&layout.signing_hash(&bytes));
         bytes[layout.signature.clone()].copy_from_slice(&signature);
         Ok(DataItem::assemble(bytes.freeze(), layout, Id::of_signature(&signature), draft.tags, true))
+    }
+
+    /// The item whose words these are, if its signature is over exactly these words. For who has an item from
+    /// somebody's JSON; what kind of signature it is need not be told, as long as the lengths tell.
+    pub fn restore(item: &Item) -> Option<DataItem> {
+        let is_possible = |kind: &SignatureType| {
+            kind.owner_len() == item.owner.len() && kind.signature_len() == item.signature.len()
+        };
+        let restore = |kind: SignatureType| {
+            let mut bytes =
+                frame(kind, &item.owner, item.target, &item.anchor, &item.tags, &item.data).ok()?;
+            let layout = Layout::read(&bytes).ok()?;
+            bytes[layout.signature].copy_from_slice(&item.signature);
+            let restored = DataItem::parse(bytes.freeze()).ok()?;
+            (restored.id == item.id && restored.verify().is_ok()).then_some(restored)
+        };
+        (1..=7).filter_map(SignatureType::from_number).filter(is_possible).find_map(restore)
     }
 
     fn assemble(bytes: Bytes, layout: Layout, id: Id, tags: Tags, verified: bool) -> DataItem {
@@ -187,6 +190,32 @@ impl PartialEq for DataItem {
 }
 
 impl Eq for DataItem {}
+
+/// The bytes of an item with room for its signature.
+fn frame(
+    kind: SignatureType,
+    owner: &[u8],
+    target: Option<Id>,
+    anchor: &[u8],
+    tags: &Tags,
+    data: &[u8],
+) -> Result<BytesMut, Error> {
+    let tag_bytes = tags::encode(tags)?;
+    let len = 2 + kind.signature_len() + kind.owner_len() + 82 + tag_bytes.len() + data.len();
+    let mut bytes = BytesMut::with_capacity(len);
+    bytes.put_u16_le(kind.number());
+    bytes.put_bytes(0, kind.signature_len());
+    bytes.put_slice(owner);
+    for optional in [target.as_ref().map_or(&[][..], |id| id.as_bytes()), anchor] {
+        bytes.put_u8((!optional.is_empty()).into());
+        bytes.put_slice(optional);
+    }
+    bytes.put_u64_le(tags.0.len() as u64);
+    bytes.put_u64_le(tag_bytes.len() as u64);
+    bytes.put_slice(&tag_bytes);
+    bytes.put_slice(data);
+    Ok(bytes)
+}
 
 /// Where in an item's bytes its parts are. What is absent is an empty range.
 struct Layout {
