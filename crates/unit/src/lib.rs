@@ -17,6 +17,8 @@ mod scheduler;
 #[cfg(feature = "suite")]
 pub mod suite;
 mod weave;
+#[cfg(feature = "suite")]
+mod weave_suite;
 
 pub use arweave::{
     Arweave, Block, BlockAt, BlockHash, BlockHead, Chunk, Entry, NewChunk, NodeInfo, Posted, UploadReceipt,

@@ -13,6 +13,8 @@ use protocol::{Address, DataItem, Draft, HashChain, Id, ProcessId, Slot, Tags, T
 use crate::fakes::{FakeClock, FakeWeave};
 use crate::{AssignRequest, Kind, Scheduled, Scheduler, SlotRange, Weave as _};
 
+pub use crate::weave_suite::{WeaveGround, weave};
+
 /// A fresh scheduler and what it stands on.
 pub struct Ground {
     /// Under test. It has no processes.
