@@ -123,13 +123,27 @@ async fn an_rsa_wallet_signs_for_several_processes_at_once() {
 
 #[tokio::test]
 async fn who_comes_when_too_many_wait_is_told_to_come_back() {
-    let store = Arc::new(MemoryStore::new());
-    let world = World::on(store, pirn_su::Options { waiting_max: 1, ..options() }).await;
-    let process = world.spawn("one").await;
-    // On one thread all of them are asked before the first is done.
-    let sent =
-        futures::future::join_all((0..3).map(|n| world.su.schedule(message(process, &n.to_string())))).await;
-    let busy = sent.iter().filter_map(|answer| answer.as_ref().err());
-    assert!(busy.clone().all(|error| matches!(error.kind, unit::Kind::Busy { .. })));
-    assert_eq!(world.whole(process).await.len(), 1 + 3 - busy.count(), "who was told so has no slot");
+    let store = Arc::new(MemoryStore::stepped());
+    let bounds = pirn_su::Options { waiting_max: 1, in_flight_max: 1, ..options() };
+    let world = World::on(store.clone(), bounds).await;
+    world.weave.fail_uploads(u64::MAX);
+    let process = world.process("one");
+    let ask = |item: &protocol::DataItem| {
+        let (su, item) = (world.su.clone(), item.clone());
+        tokio::spawn(async move { su.schedule(item).await })
+    };
+    // The first is on its way to a disk that does not come, the second has the turn, the third comes too late.
+    let first = ask(&process);
+    while store.waiting() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let (second, third) = (ask(&message(process.id.into(), "2")), ask(&message(process.id.into(), "3")));
+    let busy = third.await.unwrap().unwrap_err();
+    assert!(matches!(busy.kind, unit::Kind::Busy { .. }), "{busy}");
+    while !second.is_finished() {
+        store.sync();
+        tokio::task::yield_now().await;
+    }
+    let shown = [first.await.unwrap().unwrap(), second.await.unwrap().unwrap()];
+    assert_eq!(world.whole(process.id.into()).await, shown, "who was told so has no slot");
 }
