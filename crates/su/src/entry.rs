@@ -160,3 +160,42 @@ fn number(n: u64) -> Bytes {
 fn read_number(bytes: &[u8]) -> Option<u64> {
     bytes.try_into().ok().map(u64::from_be_bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use protocol::{Draft, Height, Wallet};
+
+    use super::*;
+    use crate::assign::assign;
+
+    fn entry(message: Option<DataItem>) -> Entry {
+        let wallet = Wallet::ed25519_from_seed([1; 32]);
+        let plan = assign(Id([1; 32]).into(), None, Id([1; 32]), vec![], Timestamp(77), Height(1));
+        let signed = DataItem::sign(&wallet, plan.draft()).unwrap();
+        let assignment = plan.signed(signed.item().clone());
+        Entry::new(message, signed, assignment)
+    }
+
+    #[test]
+    fn an_entry_is_read_as_it_was_written() {
+        let message = DataItem::sign(&Wallet::ed25519_from_seed([2; 32]), Draft::default()).unwrap();
+        for message in [None, Some(message)] {
+            let entry = entry(message);
+            let bytes = entry.encode();
+            let read = Entry::decode(entry.process(), entry.slot(), &bytes).unwrap();
+            assert_eq!((&read.message, &read.assignment), (&entry.message, &entry.assignment));
+            assert_eq!(read.scheduled, entry.scheduled);
+            assert_eq!(Entry::peek_timestamp(&bytes), Some(Timestamp(77)));
+        }
+    }
+
+    #[test]
+    fn damaged_bytes_are_an_error() {
+        let entry = entry(None);
+        let bytes = entry.encode();
+        let check = |bytes: Bytes| assert!(Entry::decode(entry.process(), entry.slot(), &bytes).is_err());
+        (0..bytes.len()).for_each(|len| check(bytes.slice(..len)));
+        check(Bytes::from([&[VERSION + 1], &bytes[1..]].concat()));
+        check(Bytes::from([&bytes[..9], &u32::MAX.to_be_bytes(), &bytes[HEADER..]].concat()));
+    }
+}

@@ -162,13 +162,19 @@ impl Ledger {
         shown.await.map_err(|_| Error::Stopping)?
     }
 
-    /// Waits until nothing is on its way to the disk; nothing new is accepted meanwhile and afterwards.
+    /// Waits until nothing is on its way to the disk. Nothing new gets there meanwhile.
     pub(crate) async fn drain(&self) {
         let all = u32::try_from(self.options.in_flight_max).unwrap_or(u32::MAX);
-        let drained = self.in_flight.acquire_many(all).await.is_ok();
-        if drained {
-            self.in_flight.close();
+        // An error says that it is closed already.
+        if let Ok(all) = self.in_flight.acquire_many(all).await {
+            self.close();
+            drop(all);
         }
+    }
+
+    /// Accepts nothing more.
+    pub(crate) fn close(&self) {
+        self.in_flight.close();
     }
 
     /// Makes an entry visible once it is durable. Its own task: a client that hangs up does not stop it.

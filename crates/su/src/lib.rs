@@ -119,9 +119,11 @@ impl SchedulerUnit {
     pub async fn stop(&self) {
         let bound = Duration::from_millis(self.ledger.options.stop_ms);
         if tokio::time::timeout(bound, self.ledger.drain()).await.is_err() {
-            tracing::warn!(bound = ?bound, "assignments are still on their way to the disk");
+            tracing::warn!(?bound, "assignments are still on their way to the disk");
         }
-        lock(&self.tasks).abort_all();
+        self.ledger.close();
+        let mut tasks = std::mem::take(&mut *lock(&self.tasks));
+        tasks.shutdown().await;
     }
 
     /// Bytes are hashed in place up to here, on other threads beyond.

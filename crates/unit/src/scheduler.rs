@@ -13,7 +13,9 @@ use crate::{Page, Result, Tip};
 /// whoever sends it again. Timestamps are strictly increasing within a schedule. The process itself has slot 0.
 #[async_trait]
 pub trait Scheduler: Send + Sync {
-    /// Assigns the next slot to a Process or Message item; for an item that has one already, answers with that.
+    /// Assigns the next slot to a Process or Message item; for an item that has one already, answers with that. A
+    /// pushed message that another messenger pushed before has that one's slot: `message_id` of the answer then is
+    /// the other's id, and only that one is found in the schedule.
     async fn schedule(&self, item: DataItem) -> Result<Scheduled>;
 
     /// Assigns a message or transaction that is on the weave (or in this scheduler's log) to a process.
