@@ -30,9 +30,10 @@ impl Unit {
                 let permits = Arc::clone(&permits);
                 self.spawn(|unit| async move {
                     let Some(_permit) = unit.permit(&permits).await else { return };
-                    if let Err(error) = unit.push_cron(process, &at_work).await {
-                        // The next look is the next try.
-                        tracing::warn!(%process, %error, "cannot push cron");
+                    let looked = unit.push_cron(process, &at_work).await;
+                    let failed_before = at_work.is_failing(looked.is_err());
+                    if let (Err(error), false) = (looked, failed_before) {
+                        tracing::warn!(%process, %error, "cannot push cron; will try again at every look");
                     }
                 });
             }
@@ -57,7 +58,8 @@ impl Unit {
                 return Ok(());
             }
             let limit = self.options.cron_page.max(1);
-            let query = OutcomeQuery { from: progress.cursor.clone(), to: None, sort: Sort::Ascending, limit };
+            let query =
+                OutcomeQuery { from: progress.cursor.clone(), to: None, sort: Sort::Ascending, limit };
             let page = self.ports.compute.cron(process, query).await?;
             let before = progress.clone();
             for evaluated in &page.items {
@@ -85,8 +87,7 @@ impl Unit {
         progress: &Progress,
         at_work: &AtWork,
     ) -> Result<bool> {
-        let origin =
-            Origin { process, message: None, root: None, pushed_for: None, wallet: None, depth: 0 };
+        let origin = Origin { process, message: None, root: None, pushed_for: None, wallet: None, depth: 0 };
         let key = key_of(process, &evaluated.cursor);
         if self.queue.mark(PUSHED, &key).map_err(internal)?.is_some() {
             return Ok(true);

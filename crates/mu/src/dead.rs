@@ -53,7 +53,8 @@ pub(crate) fn list(store: &dyn Store, after: u64, limit: usize) -> Result<Vec<De
 
 /// Drops the oldest, for there are more than may be. Answers with how many.
 pub(crate) fn drop_oldest(store: &dyn Store, batch: &mut Batch, n: usize) -> usize {
-    let oldest = store.scan(DEAD, (Bound::Unbounded, Bound::Unbounded), Order::Ascending, n).unwrap_or_default();
+    let oldest =
+        store.scan(DEAD, (Bound::Unbounded, Bound::Unbounded), Order::Ascending, n).unwrap_or_default();
     for (key, _) in &oldest {
         batch.delete(DEAD, key.clone());
         batch.delete(BODY, key.clone());

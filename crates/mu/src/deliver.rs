@@ -136,7 +136,9 @@ impl Unit {
         }
         match self.ports.weave.get(target).await {
             Ok(found) if found.item.kind() == Some("Process") => {
-                return Err(Error::not_found(format!("process {target} has no scheduler that is known here")));
+                return Err(Error::not_found(format!(
+                    "process {target} has no scheduler that is known here"
+                )));
             }
             Ok(_) => {}
             Err(error) if error.kind == Kind::NotFound => {}

@@ -1,9 +1,9 @@
 //! The messenger unit: takes messages in and carries their consequences out.
 //!
 //! Whatever is accepted is a task on the disk until it is done, and every task has the same two steps. *Deliver*:
-//! the item gets its slot ([`receive`] for what a client sends, [`deliver`] for what this unit sends itself).
+//! the item gets its slot (`receive` for what a client sends, `deliver` for what this unit sends itself).
 //! *Push*: the outcome of that slot is asked for, its outbox becomes signed items, and those are the next tasks
-//! ([`push`] shows the walk; [`outbox`] decides what is sent). [`cron`] pushes what time did, without a client.
+//! (`push` shows the walk; `outbox` decides what is sent). `cron` pushes what time did, without a client.
 //!
 //! # Why nothing is lost and nothing happens twice
 //!
@@ -27,21 +27,22 @@
 //!   public, and anybody could send one again.
 //! - A message to something that is neither a process nor a known wallet is refused, if it comes from a client.
 
-mod codec;
-mod cron;
-mod dead;
-mod deliver;
-mod life;
-mod monitor;
-mod options;
-mod outbox;
-mod push;
-mod queue;
+// The walk, in order; then what it stands on.
 mod receive;
-mod retry;
+mod push;
+mod outbox;
 mod sign;
-mod task;
+mod deliver;
+mod retry;
+mod monitor;
+mod cron;
 mod trace;
+mod dead;
+mod queue;
+mod task;
+mod codec;
+mod life;
+mod options;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -53,7 +54,8 @@ use protocol::{Address, DataItem, Id, ProcessId, Timestamp, Wallet, tag};
 use store::Store;
 use tokio::sync::Semaphore;
 use unit::{
-    AssignRequest, Clock, Compute, Error, Kind, Messenger, Page, Receipt, Result, Scheduler, Trace, TraceQuery, Weave,
+    AssignRequest, Clock, Compute, Error, Kind, Messenger, Page, Receipt, Result, Scheduler, Trace,
+    TraceQuery, Weave,
 };
 
 pub use dead::Dead;
@@ -272,7 +274,9 @@ impl Unit {
     fn begin(&self) -> Result<life::Busy<'_>> {
         let busy = self.life.busy();
         if self.life.is_stopping() {
-            return Err(Error::unavailable("the messenger unit is stopping").with_hint("send it again in a moment"));
+            return Err(
+                Error::unavailable("the messenger unit is stopping").with_hint("send it again in a moment")
+            );
         }
         Ok(busy)
     }

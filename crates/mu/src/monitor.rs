@@ -30,7 +30,9 @@ impl Unit {
             }
             if monitors.len() >= self.options.monitored_max {
                 let max = self.options.monitored_max;
-                return Err(Error::refused(format!("{max} processes are monitored here and that is the most")));
+                return Err(Error::refused(format!(
+                    "{max} processes are monitored here and that is the most"
+                )));
             }
             monitors.insert(process, Arc::new(Monitor::new(Progress::default())));
             self.ports.store.append(put(process, &Progress::default()))
@@ -41,9 +43,9 @@ impl Unit {
     pub(crate) async fn unmonitor(&self, request: DataItem) -> Result<()> {
         let process = self.owned_process(request).await?;
         let written = {
-            let Some(monitor) = lock(&self.monitors.0).remove(&process) else {
-                return Err(Error::not_found("Process monitor not found"));
-            };
+            let mut monitors = lock(&self.monitors.0);
+            let monitor = monitors.remove(&process);
+            let monitor = monitor.ok_or_else(|| Error::not_found("Process monitor not found"))?;
             // Whoever is at this process's cron writes nothing from here on, so nothing comes after this batch.
             let mut progress = lock(&monitor.progress);
             *progress = None;
@@ -62,7 +64,8 @@ impl Unit {
                 .with_hint("sign an item without tags whose target is the process"));
         }
         let process = request.target.ok_or_else(|| {
-            Error::invalid("the request does not say which process").with_hint("the process is the item's target")
+            Error::invalid("the request does not say which process")
+                .with_hint("the process is the item's target")
         })?;
         let owner = self.owner_of(process.into()).await?;
         if owner != request.address() {
@@ -98,6 +101,8 @@ pub(crate) struct Monitor {
     progress: Mutex<Option<Progress>>,
     /// Somebody is at its cron.
     busy: AtomicBool,
+    /// The last look at its cron failed.
+    failing: AtomicBool,
 }
 
 /// How far the cron of a process is pushed.
@@ -115,10 +120,13 @@ impl Monitors {
         let mut monitors = BTreeMap::new();
         let mut from = Bytes::new();
         loop {
-            let page = store.scan(MONITOR, (Bound::Excluded(&from), Bound::Unbounded), Order::Ascending, PAGE)?;
+            let page =
+                store.scan(MONITOR, (Bound::Excluded(&from), Bound::Unbounded), Order::Ascending, PAGE)?;
             for (key, row) in &page {
                 match protocol::Id::from_slice(key).zip(decode(row)) {
-                    Some((id, progress)) => drop(monitors.insert(id.into(), Arc::new(Monitor::new(progress)))),
+                    Some((id, progress)) => {
+                        drop(monitors.insert(id.into(), Arc::new(Monitor::new(progress))))
+                    }
                     None => tracing::error!(?key, "a monitor cannot be read and is left where it is"),
                 }
             }
@@ -150,6 +158,11 @@ impl AtWork {
         lock(&self.0.progress).clone()
     }
 
+    /// Whether the last look failed is now this. Answers with what it was.
+    pub(crate) fn is_failing(&self, failing: bool) -> bool {
+        self.0.failing.swap(failing, Ordering::Relaxed)
+    }
+
     /// Takes a step that ends there. False if the process is monitored no longer: then nothing happens.
     pub(crate) fn advance(&self, queue: &Queue, process: ProcessId, to: Progress, mut step: Step) -> bool {
         let mut progress = lock(&self.0.progress);
@@ -171,7 +184,11 @@ impl Drop for AtWork {
 
 impl Monitor {
     fn new(progress: Progress) -> Monitor {
-        Monitor { progress: Mutex::new(Some(progress)), busy: AtomicBool::new(false) }
+        Monitor {
+            progress: Mutex::new(Some(progress)),
+            busy: AtomicBool::new(false),
+            failing: AtomicBool::new(false),
+        }
     }
 }
 
@@ -218,8 +235,12 @@ mod tests {
     fn progress_is_read_as_it_was_written() {
         check(Progress::default());
         check(Progress { started: true, cursor: None });
-        let cursor =
-            Cursor { timestamp: Timestamp(9), ordinate: Some(3), cron: Some("0-10-seconds".into()), sort: None };
+        let cursor = Cursor {
+            timestamp: Timestamp(9),
+            ordinate: Some(3),
+            cron: Some("0-10-seconds".into()),
+            sort: None,
+        };
         check(Progress { started: true, cursor: Some(cursor.clone()) });
         check(Progress { started: true, cursor: Some(Cursor { ordinate: None, cron: None, ..cursor }) });
     }

@@ -161,7 +161,8 @@ impl Reading {
         if data > item_bytes {
             return Err(format!("its data has {data} bytes, at most {item_bytes} are pushed"));
         }
-        self.bytes += data + OVERHEAD + tags.iter().map(|tag| tag.name.len() + tag.value.len()).sum::<usize>();
+        self.bytes +=
+            data + OVERHEAD + tags.iter().map(|tag| tag.name.len() + tag.value.len()).sum::<usize>();
         if self.bytes > outcome_bytes {
             return Err(format!("at most {outcome_bytes} bytes of one outcome are pushed"));
         }

@@ -12,7 +12,8 @@ const CHILD: &str = "h5Fzq4IkEvEmZEl5NGpgR-lWj_SdXLhB5WazKQ5X1E4";
 const LIMITS: Limits = Limits { elements: 100, item_bytes: 1 << 20, outcome_bytes: 8 << 20 };
 
 fn outcome(messages: &[&str], spawns: &[&str], assignments: &[&str]) -> Outcome {
-    let list = |texts: &[&str]| texts.iter().map(|text| Json::parse(text).expect("the test has JSON")).collect();
+    let list =
+        |texts: &[&str]| texts.iter().map(|text| Json::parse(text).expect("the test has JSON")).collect();
     Outcome {
         messages: list(messages),
         spawns: list(spawns),
@@ -37,7 +38,8 @@ fn show(outcome: &Outcome, pushed_for: Option<&str>, limits: Limits, part: &Part
     let mut out = String::new();
     let draft = |out: &mut String, draft: &Draft| {
         let target = draft.target.map_or("-".to_owned(), |id| id.to_string());
-        let anchor = draft.anchor.map_or("-".to_owned(), |bytes| String::from_utf8_lossy(&bytes).into_owned());
+        let anchor =
+            draft.anchor.map_or("-".to_owned(), |bytes| String::from_utf8_lossy(&bytes).into_owned());
         *out += &format!("to {target} anchor {anchor} data {:?}\n", String::from_utf8_lossy(&draft.data));
         for Tag { name, value } in &draft.tags {
             *out += &format!("  {name} = {value}\n");
@@ -59,7 +61,8 @@ fn show(outcome: &Outcome, pushed_for: Option<&str>, limits: Limits, part: &Part
                 draft(&mut out, &spawned(P1.parse().unwrap(), &notice, CHILD.parse().unwrap()));
             }
             Element::Assign(AssignRequest { process, message, base_layer, exclude }) => {
-                out += &format!("assign {message} to {process} base layer {base_layer} without {exclude:?}\n");
+                out +=
+                    &format!("assign {message} to {process} base layer {base_layer} without {exclude:?}\n");
             }
         }
     }
@@ -75,7 +78,7 @@ fn check(outcome: Outcome, pushed_for: Option<&str>, expect: expect_test::Expect
 }
 
 #[test]
-fn a_pushed_message_is_that_of_the_reference_byte_for_byte() {
+fn a_pushed_message_is_that_of_the_reference_tag_for_tag() {
     let message = format!(
         r#"{{"Data":"hi","Anchor":"00000000000000000000000000000003","Tags":[{{"value":"ao","name":"Data-Protocol"}},
         {{"value":"ao.TN.1","name":"Variant"}},{{"value":"Message","name":"Type"}},{{"value":"3","name":"Reference"}},
@@ -227,11 +230,15 @@ fn a_process_speaks_for_itself_only() {
 fn assignments_go_to_every_process_they_name() {
     let tagged = |value: &str| {
         let anchor = "a".repeat(32);
-        format!(r#"{{"Target":"{P2}","Anchor":"{anchor}","Tags":[{{"name":"Assignments","value":{value}}}]}}"#)
+        format!(
+            r#"{{"Target":"{P2}","Anchor":"{anchor}","Tags":[{{"name":"Assignments","value":{value}}}]}}"#
+        )
     };
     let bare = format!(r#"{{"Processes":["{P1}","{P2}"],"Message":"{HEAD}"}}"#);
-    let full = format!(r#"{{"Processes":["{P2}"],"Message":"{HEAD}","BaseLayer":true,"Exclude":["Data","Tags"]}}"#);
-    let listed = format!(r#"{{"Processes":"{P2}","Message":"{HEAD}","BaseLayer":"","Exclude":"Data, Anchor"}}"#);
+    let full =
+        format!(r#"{{"Processes":["{P2}"],"Message":"{HEAD}","BaseLayer":true,"Exclude":["Data","Tags"]}}"#);
+    let listed =
+        format!(r#"{{"Processes":"{P2}","Message":"{HEAD}","BaseLayer":"","Exclude":"Data, Anchor"}}"#);
     check(
         outcome(&[&tagged(&format!(r#"["{P1}","{CHILD}"]"#))], &[], &[&bare, &full, &listed]),
         None,

@@ -42,7 +42,9 @@ impl Unit {
     /// yet: what is lost here is done again.
     async fn prepare(&self, process: ProcessId, mut turn: Turn) -> (Turn, Prepared) {
         loop {
-            let Some(permit) = self.permit(&self.push_permits).await else { return (turn, Prepared::Stopped) };
+            let Some(permit) = self.permit(&self.push_permits).await else {
+                return (turn, Prepared::Stopped);
+            };
             let tried = self.try_prepare(process, &turn).await;
             drop(permit);
             match tried {
@@ -102,13 +104,21 @@ impl Unit {
     }
 
     /// What follows from an outcome, signed.
-    pub(crate) async fn outbox_of(&self, origin: &Origin, outcome: &Arc<Outcome>, part: Part) -> Result<Outbox> {
-        let is_empty = outcome.messages.is_empty() && outcome.spawns.is_empty() && outcome.assignments.is_empty();
+    pub(crate) async fn outbox_of(
+        &self,
+        origin: &Origin,
+        outcome: &Arc<Outcome>,
+        part: Part,
+    ) -> Result<Outbox> {
+        let is_empty =
+            outcome.messages.is_empty() && outcome.spawns.is_empty() && outcome.assignments.is_empty();
         if is_empty || outcome.error.is_some() {
             return Ok(Outbox::default());
         }
         if let Some(max) = self.options.depth_max.filter(|max| origin.depth >= *max) {
-            return Ok(Outbox::refused(format!("nothing of its outcome is pushed: it is {max} outcomes from the root")));
+            return Ok(Outbox::refused(format!(
+                "nothing of its outcome is pushed: it is {max} outcomes from the root"
+            )));
         }
         let about = match self.about(origin.process).await {
             Ok(about) => about,

@@ -71,9 +71,17 @@ struct Live {
 /// What the queue is told; in the order of the batches. As many as steps are under way, which is bounded by who
 /// makes them.
 enum Event {
-    Appended { appended: Appended, fresh: Vec<Task>, finished: Vec<u64>, marks: Vec<Mark> },
+    Appended {
+        appended: Appended,
+        fresh: Vec<Task>,
+        finished: Vec<u64>,
+        marks: Vec<Mark>,
+    },
     /// Nobody carries these out any more: they are to be read again once `visible`.
-    Abandoned { visible: Appended, numbers: Vec<u64> },
+    Abandoned {
+        visible: Appended,
+        numbers: Vec<u64>,
+    },
 }
 
 /// A key and the value that it gets.
@@ -517,8 +525,7 @@ fn count(store: &dyn Store, space: Space) -> Result<usize, store::Error> {
     let mut n = 0;
     let mut from = Bytes::new();
     loop {
-        let page =
-            store.scan(space, (Bound::Excluded(&from), Bound::Unbounded), Order::Ascending, PAGE)?;
+        let page = store.scan(space, (Bound::Excluded(&from), Bound::Unbounded), Order::Ascending, PAGE)?;
         n += page.len();
         match page.last() {
             Some((key, _)) if page.len() == PAGE => from = key.clone(),

@@ -23,8 +23,12 @@ impl Unit {
             step.promise(Work::Push { process, message: item.id, only: None }, chain.clone(), None, None);
         if let (true, Some(target)) = (process == item.id.into(), item.target) {
             // A process that is sent to somebody is assigned to him as well.
-            let request =
-                AssignRequest { process: target.into(), message: item.id, base_layer: false, exclude: vec![] };
+            let request = AssignRequest {
+                process: target.into(),
+                message: item.id,
+                base_layer: false,
+                exclude: vec![],
+            };
             step.promise(Work::Assign(request), chain, None, Some(first));
         }
 
@@ -132,8 +136,10 @@ impl Unit {
             return Err(error);
         }
         if !self.ports.weave.knows_wallet(target.into()).await? {
-            return Err(Error::not_found(format!("{target} is neither a process nor a wallet that is known here"))
-                .with_hint("check the id; a process is known once its scheduler has it"));
+            return Err(Error::not_found(format!(
+                "{target} is neither a process nor a wallet that is known here"
+            ))
+            .with_hint("check the id; a process is known once its scheduler has it"));
         }
         let id = item.id;
         self.ports.weave.upload(item).await?;
@@ -154,7 +160,10 @@ impl Unit {
         let n = item.bytes().len();
         if n > self.options.item_bytes_max {
             let max = self.options.item_bytes_max;
-            return Err(Error::new(Kind::TooLarge, format!("{} has {n} bytes, at most {max} are taken", item.id)));
+            return Err(Error::new(
+                Kind::TooLarge,
+                format!("{} has {n} bytes, at most {max} are taken", item.id),
+            ));
         }
         let is_quick = item.signature_type != SignatureType::Arweave && n <= HASHED_INLINE;
         let verified = if is_quick {
@@ -189,7 +198,8 @@ fn check(item: &DataItem) -> Result<ProcessId> {
         (Some("Process"), _) => Ok(item.id.into()),
         (Some("Message"), Some(target)) => Ok(target.into()),
         (Some("Message"), None) => {
-            Err(Error::invalid(format!("message {} has no target", item.id)).with_hint("set the id of a process"))
+            Err(Error::invalid(format!("message {} has no target", item.id))
+                .with_hint("set the id of a process"))
         }
         _ => Err(Error::invalid("Tag 'Type': must be either 'Process' or 'Message'")),
     }

@@ -93,7 +93,8 @@ fn sign_all(wallet: &Wallet, sender: ProcessId, elements: &[Place]) -> Vec<Resul
 }
 
 fn sign_one(wallet: &Wallet, sender: ProcessId, element: &Element) -> Result<Signed, String> {
-    let sign = |draft: &protocol::Draft| DataItem::sign(wallet, draft.clone()).map_err(|error| error.to_string());
+    let sign =
+        |draft: &protocol::Draft| DataItem::sign(wallet, draft.clone()).map_err(|error| error.to_string());
     match element {
         Element::Message { draft, assignments } => {
             let item = sign(draft)?;

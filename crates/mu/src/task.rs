@@ -117,13 +117,19 @@ impl Task {
         match &self.work {
             Work::Send { message, target } => out.byte(0).id(*message).maybe_id(*target),
             Work::Assign(AssignRequest { process, message, base_layer, exclude }) => {
-                out.byte(1).id(*process).id(*message).byte(u8::from(*base_layer)).number(exclude.len() as u64);
+                out.byte(1)
+                    .id(*process)
+                    .id(*message)
+                    .byte(u8::from(*base_layer))
+                    .number(exclude.len() as u64);
                 for field in exclude {
                     out.text(field);
                 }
                 &mut out
             }
-            Work::Push { process, message, only } => out.byte(2).id(*process).id(*message).maybe_number(*only),
+            Work::Push { process, message, only } => {
+                out.byte(2).id(*process).id(*message).maybe_number(*only)
+            }
         };
         let Chain { root, pushed_for, parent, sender, wallet, depth, since } = &self.chain;
         out.id(*root).maybe_id(*pushed_for).maybe_id(*parent).maybe_id(*sender).maybe_id(*wallet);

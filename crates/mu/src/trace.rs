@@ -154,7 +154,7 @@ mod tests {
         let row = |text: &&str| {
             let mut names = text.chars();
             let message = id(names.next().unwrap());
-            let parent = names.nth(0).and(names.next()).map(id);
+            let parent = names.next().and(names.next()).map(id);
             let trace = Trace {
                 message,
                 process: Some(id('P').into()),

@@ -20,7 +20,8 @@ fn salted() -> Wallet {
 
 /// What each process was sent, by name, without what differs from run to run.
 fn summary(world: &World, processes: &[(&str, ProcessId)]) -> BTreeMap<String, Vec<String>> {
-    let mut all: Vec<(String, ProcessId)> = processes.iter().map(|(name, id)| (name.to_string(), *id)).collect();
+    let mut all: Vec<(String, ProcessId)> =
+        processes.iter().map(|(name, id)| (name.to_string(), *id)).collect();
     let mut summary = BTreeMap::new();
     while let Some((name, process)) = all.pop() {
         let mut inbox = Vec::new();
@@ -47,7 +48,8 @@ async fn run(crash_at: usize, reached: bool) -> (BTreeMap<String, Vec<String>>, 
     let mut world = World::new();
     world.wallet = salted();
     let [a, b, c] = [world.process("a").await, world.process("b").await, world.process("c").await];
-    let spawn = json!({"Data": sends([to(c, 5, "born")]), "Tags": [{"name": "Module", "value": world::MODULE}]});
+    let spawn =
+        json!({"Data": sends([to(c, 5, "born")]), "Tags": [{"name": "Module", "value": world::MODULE}]});
     let tagged = json!({"Target": b, "Anchor": "0".repeat(32), "Data": "both",
         "Tags": [{"name": "Assignments", "value": [c]}]});
     let first = world.message(a, &sends([to(b, 1, &sends([to(c, 2, "deep")])), to(b, 3, "next")]));
@@ -58,7 +60,8 @@ async fn run(crash_at: usize, reached: bool) -> (BTreeMap<String, Vec<String>>, 
         .to_string(),
     );
     let tags = world.process_item("child", &[]).tags.clone();
-    let third = Draft { target: Some(c.into()), tags, data: sends([to(b, 7, "from a child")]).into(), anchor: None };
+    let third =
+        Draft { target: Some(c.into()), tags, data: sends([to(b, 7, "from a child")]).into(), anchor: None };
     let third = sign(&world.user, third);
     let items: Vec<DataItem> = vec![first, second, third];
 

@@ -84,7 +84,8 @@ async fn an_item_that_is_sent_again_is_taken_again_and_pushed_once() {
     settle(&unit).await;
     assert_eq!(world.inbox(a).len(), 1);
     assert_eq!(world.inbox(b), ["once"]);
-    let traces = unit.traces(TraceQuery { process: Some(a), limit: 10, ..TraceQuery::default() }).await.unwrap();
+    let traces =
+        unit.traces(TraceQuery { process: Some(a), limit: 10, ..TraceQuery::default() }).await.unwrap();
     assert_eq!(traces.items.len(), 1, "{traces:?}");
 }
 
@@ -118,7 +119,8 @@ async fn a_compute_unit_that_is_down_is_waited_for() {
     settle(&unit).await;
     assert_eq!(world.inbox(b), ["late"]);
     assert_eq!(unit.gauges().retrying, 0);
-    let traces = unit.traces(TraceQuery { process: Some(a), limit: 1, ..TraceQuery::default() }).await.unwrap();
+    let traces =
+        unit.traces(TraceQuery { process: Some(a), limit: 1, ..TraceQuery::default() }).await.unwrap();
     assert_eq!(traces.items[0].error, None, "what went well in the end is not shown as failed");
 }
 
@@ -227,11 +229,15 @@ async fn assignments_are_made_and_pushed() {
     assert_eq!(world.inbox(b), ["both".to_owned(), format!("assigned {}", first.id)]);
 
     // By a client, who is told the id of the assignment.
-    let request = AssignRequest { process: c, message: first.id, base_layer: false, exclude: vec!["Data".into()] };
+    let request =
+        AssignRequest { process: c, message: first.id, base_layer: false, exclude: vec!["Data".into()] };
     let receipt = unit.assign(request).await.unwrap();
     settle(&unit).await;
     let entry = world.scheduler.entries(c).pop().unwrap();
-    assert_eq!((receipt.id, &entry.assignment.exclude[..]), (entry.assignment.id(), &["Data".to_owned()][..]));
+    assert_eq!(
+        (receipt.id, &entry.assignment.exclude[..]),
+        (entry.assignment.id(), &["Data".to_owned()][..])
+    );
     assert!(world.compute.asked().contains(&(c, receipt.id)), "outcomes of assignments go by their own id");
 }
 

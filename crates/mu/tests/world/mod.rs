@@ -14,7 +14,8 @@ use serde_json::json;
 use store::{Appended, Batch, MemoryStore, Order, Space, Store};
 use unit::fakes::{FakeClock, FakeCompute, FakeScheduler, FakeWeave};
 use unit::{
-    AssignRequest, Error, Messenger, Page, ProcessRecord, Receipt, Result, Scheduled, Scheduler, SlotRange, Tip,
+    AssignRequest, Error, Messenger, Page, ProcessRecord, Receipt, Result, Scheduled, Scheduler, SlotRange,
+    Tip,
 };
 
 pub const MODULE: &str = "IW5kj4Dqym5bgFoF-1GHfufKM2utIj5SQefD2n2o67g";
@@ -77,9 +78,10 @@ impl World {
     }
 
     pub fn process_item(&self, name: &str, tags: &[(&str, &str)]) -> DataItem {
-        let mut all: Tags = [("Data-Protocol", "ao"), ("Variant", "ao.TN.1"), ("Type", "Process"), ("Name", name)]
-            .into_iter()
-            .collect();
+        let mut all: Tags =
+            [("Data-Protocol", "ao"), ("Variant", "ao.TN.1"), ("Type", "Process"), ("Name", name)]
+                .into_iter()
+                .collect();
         all.push(tag::MODULE, MODULE);
         all.push(tag::SCHEDULER, MODULE);
         all.0.extend(tags.iter().map(|(name, value)| tag(name, value)));
@@ -88,7 +90,8 @@ impl World {
 
     /// A message of the user.
     pub fn message(&self, to: impl Into<Id>, says: &str) -> DataItem {
-        let tags = [("Data-Protocol", "ao"), ("Variant", "ao.TN.1"), ("Type", "Message")].into_iter().collect();
+        let tags =
+            [("Data-Protocol", "ao"), ("Variant", "ao.TN.1"), ("Type", "Message")].into_iter().collect();
         let data = Bytes::copy_from_slice(says.as_bytes());
         sign(&self.user, Draft { target: Some(to.into()), anchor: None, tags, data })
     }
@@ -105,7 +108,8 @@ impl World {
 
     /// The item in a slot.
     pub fn item(&self, process: ProcessId, slot: u64) -> Arc<protocol::Item> {
-        let entry = self.scheduler.entries(process).into_iter().find(|entry| entry.assignment.slot == Slot(slot));
+        let entry =
+            self.scheduler.entries(process).into_iter().find(|entry| entry.assignment.slot == Slot(slot));
         entry.expect("the slot is taken").message.expect("it was delivered")
     }
 
@@ -228,7 +232,12 @@ impl Scheduler for Faulty {
     async fn find(&self, process: Option<ProcessId>, id: Id) -> Result<Scheduled> {
         self.inner.find(process, id).await
     }
-    async fn schedule_page(&self, process: ProcessId, range: SlotRange, limit: usize) -> Result<Page<Scheduled>> {
+    async fn schedule_page(
+        &self,
+        process: ProcessId,
+        range: SlotRange,
+        limit: usize,
+    ) -> Result<Page<Scheduled>> {
         self.inner.schedule_page(process, range, limit).await
     }
     async fn latest(&self, process: ProcessId) -> Result<Scheduled> {
