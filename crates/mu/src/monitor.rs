@@ -59,8 +59,9 @@ impl Unit {
     /// The process that a request is about, if its owner made it.
     async fn owned_process(&self, request: DataItem) -> Result<ProcessId> {
         let request = self.verified(request).await?;
-        if request.is_ao() {
-            return Err(Error::invalid("a monitor request is no ao message")
+        // Messages are public: whoever reads one of the owner's could send it here as a request.
+        if matches!(request.kind(), Some("Message" | "Process")) {
+            return Err(Error::invalid("a message is no monitor request")
                 .with_hint("sign an item without tags whose target is the process"));
         }
         let process = request.target.ok_or_else(|| {

@@ -49,7 +49,7 @@ async fn a_request_must_name_a_process_and_be_signed_for_that_purpose() {
     let process = cron_process(&world).await;
     let unit = world.open(Arc::new(MemoryStore::new())).await;
     // Anybody can read the owner's messages and send one of them here.
-    check(unit.monitor(world.message(process, "{}")).await, Kind::Invalid, "no ao message");
+    check(unit.monitor(world.message(process, "{}")).await, Kind::Invalid, "no monitor request");
     let nowhere = sign(&world.user, Draft { data: " ".into(), ..Draft::default() });
     check(unit.monitor(nowhere).await, Kind::Invalid, "does not say which process");
     let unknown = world.request(&world.user, protocol::Id([9; 32]).into());
