@@ -25,6 +25,9 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Dev(commands::dev::Dev),
+    Node(commands::node::Node),
+    Config(commands::config::Config),
     Env(commands::env::Env),
     Spawn(commands::spawn::Spawn),
     Send(commands::send::Send),
@@ -57,6 +60,9 @@ fn main() -> ExitCode {
 
 async fn run(command: Command, ui: Ui) -> Result {
     match command {
+        Command::Dev(command) => command.run(ui).await,
+        Command::Node(command) => command.run(ui).await,
+        Command::Config(command) => command.run(ui),
         Command::Env(command) => command.run(ui).await,
         Command::Spawn(command) => command.run(ui).await,
         Command::Send(command) => command.run(ui).await,

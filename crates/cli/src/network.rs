@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use pirn_http::client::{Compute, Gateway, Messenger, Options, Scheduler, Transport};
+use pirn_http::client::{Compute, Gateway, GatewayOptions, Messenger, Options, Scheduler, Transport};
 use pirn_http::wire::info::Network;
 use protocol::{Address, Wallet};
 
@@ -66,11 +66,12 @@ impl Where {
     pub fn clients(&self) -> Result<Clients> {
         let transport = Transport::new(Options::default())?;
         let gateway = self.at(&self.gateway, 0);
+        let options = GatewayOptions { uploader: gateway.clone(), gateway, ..GatewayOptions::default() };
         Ok(Clients {
             mu: Messenger::new(&self.mu_url(), transport.clone()),
             su: Scheduler::new(&self.at(&self.su, 3), transport.clone()),
             cu: Compute::new(&self.at(&self.cu, 4), transport.clone()),
-            gateway: Gateway::new(&gateway, &gateway, transport),
+            gateway: Gateway::new(options, transport),
         })
     }
 }

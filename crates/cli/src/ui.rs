@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::io::{IsTerminal as _, Write as _};
 
 use serde::Serialize;
+use tracing_subscriber::EnvFilter;
 
 use crate::error::Failure;
 
@@ -31,6 +32,18 @@ impl Ui {
         if !self.json {
             let _ = writeln!(std::io::stderr().lock(), "{text}");
         }
+    }
+
+    /// From now on what units have to say goes to stderr: as text to a person, as JSON to a program. `PIRN_LOG` says
+    /// how much, as in `PIRN_LOG=info,pirn_su=debug`; warnings by default.
+    pub fn log(&self) {
+        let filter = EnvFilter::try_from_env("PIRN_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+        let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+        // Whoever has set another one before is a test.
+        let _ = match std::io::stderr().is_terminal() {
+            true => log.with_ansi(colourful()).try_init(),
+            false => log.json().try_init(),
+        };
     }
 
     /// What went wrong, its causes, and what to do.

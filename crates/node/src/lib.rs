@@ -1,1 +1,24 @@
-//! Being written.
+//! A node: its configuration, and the wiring of parts into something that runs.
+//!
+//! The four contracts of `unit` are fulfilled here or elsewhere, as [`Config::roles`] says; whoever asks one does not
+//! know which. Nothing here prints or exits: that is for the one who starts a node.
+
+mod config;
+mod sources;
+mod error;
+mod accounts;
+mod keys;
+mod clock;
+mod listen;
+mod holder;
+mod metered;
+mod metrics;
+mod vitals;
+mod assemble;
+mod roles;
+
+pub use accounts::{Account, AccountKind, accounts};
+pub use assemble::Node;
+pub use config::{Config, Ports, Remote, Role, Wallets};
+pub use error::Error;
+pub use sources::{Loaded, Overrides, Setting, load};

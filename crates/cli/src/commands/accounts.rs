@@ -14,10 +14,14 @@ pub struct Accounts {}
 /// An account, as programs get it.
 #[derive(Serialize)]
 pub struct Shown {
-    index: usize,
-    name: &'static str,
-    kind: &'static str,
-    address: Address,
+    /// Its place in the list.
+    pub index: usize,
+    /// What people call it.
+    pub name: &'static str,
+    /// What sort of key it has.
+    pub kind: &'static str,
+    /// Its address.
+    pub address: Address,
 }
 
 /// All accounts, as programs get them.

@@ -1,12 +1,15 @@
 //! One file per command; its doc comments are its help.
 
 pub mod accounts;
+pub mod config;
+pub mod dev;
 pub mod dry;
 pub mod env;
 pub mod eval;
 pub mod fund;
 pub mod log;
 pub mod module;
+pub mod node;
 pub mod result;
 pub mod send;
 pub mod spawn;

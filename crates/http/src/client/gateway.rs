@@ -73,6 +73,14 @@ impl Gateway {
         answer.json::<Response<T>>()?.read()
     }
 
+    /// Gives a wallet winston out of nothing, where the gateway is one of a development network; what it has then.
+    pub async fn mint(&self, wallet: Address, winston: u128) -> Result<u128> {
+        let url = format!("{}/mint/{wallet}/{winston}", self.options.gateway);
+        let answer = self.transport.get(&url).await?;
+        let balance = std::str::from_utf8(&answer.body).ok().and_then(|text| text.trim().parse().ok());
+        balance.ok_or_else(|| Error::unavailable(format!("{url} answered with no balance")))
+    }
+
     async fn head(&self, id: Id) -> Result<Found> {
         let page = self.query(Query { ids: vec![id], limit: 1, ..Query::default() }).await?;
         let found = page.items.into_iter().find(|found| found.item.id == id);

@@ -1,0 +1,162 @@
+//! `pirn dev`: starts, says where it is, refuses what is taken, and leaves nothing behind.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use expect_test::{Expect, expect};
+use serde_json::Value;
+
+fn pirn(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pirn"));
+    command.args(arguments).env_remove("PIRN_WALLET").env("NO_COLOR", "1");
+    command
+}
+
+/// A network that is ready.
+struct Network {
+    child: Child,
+    facts: Value,
+}
+
+impl Network {
+    fn start(arguments: &[&str], temporary: &Path) -> Network {
+        let mut command = pirn(&[&["dev", "--port", "0", "--json"], arguments].concat());
+        let mut child =
+            command.env("TMPDIR", temporary).current_dir(temporary).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        Network { child, facts: serde_json::from_str(&line).unwrap() }
+    }
+
+    fn url(&self, part: &str) -> &str {
+        self.facts["urls"][part].as_str().unwrap()
+    }
+
+    fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The answer to a GET, status line and headers included.
+fn get(url: &str) -> String {
+    let (address, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET /{path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[track_caller]
+fn check(output: Output, code: i32, expect: Expect) {
+    assert_eq!(output.status.code(), Some(code), "{output:?}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "", "stdout is for answers");
+    expect.assert_eq(&String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn every_unit_answers_when_it_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let network = Network::start(&[], folder.path());
+    for part in ["gateway", "bundler", "mu", "su", "cu"] {
+        let answer = get(&format!("{}/info", network.url(part)));
+        assert!(answer.starts_with("HTTP/1.1 200"), "{part}: {answer}");
+        let metrics = get(&format!("{}/metrics", network.url(part)));
+        assert!(metrics.contains("pirn_resident_bytes"), "{part}: {metrics}");
+    }
+    assert_eq!(network.facts["authority"], network.facts["addresses"]["mu"]);
+    assert_eq!(network.facts["accounts"].as_array().unwrap().len(), 20);
+    let ada = network.facts["accounts"][0]["address"].as_str().unwrap();
+    let balance = get(&format!("{}/wallet/{ada}/balance", network.url("gateway")));
+    assert!(balance.ends_with("1000000000000000"), "{balance}");
+}
+
+#[track_caller]
+fn check_that_nothing_is_left(signal: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut network = Network::start(&[], folder.path());
+    let address = network.url("su").strip_prefix("http://").unwrap().to_owned();
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "the temporary state");
+    network.signal(signal);
+    assert!(network.child.wait().unwrap().success());
+    assert!(TcpStream::connect(address).is_err(), "the port is free");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left on the disk");
+}
+
+#[test]
+fn ctrl_c_leaves_no_process_no_port_and_no_file() {
+    check_that_nothing_is_left("-INT");
+}
+
+#[test]
+fn sigterm_leaves_no_process_no_port_and_no_file() {
+    check_that_nothing_is_left("-TERM");
+}
+
+#[test]
+fn a_port_that_is_taken_is_named_with_its_holder() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let base = port.to_string();
+    let output = pirn(&["dev", "--port", &base]).env("TMPDIR", folder.path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.starts_with(&format!("error: port {port} for the gateway is taken by ")), "{said}");
+    assert!(said.contains(&format!("(pid {})", std::process::id())), "{said}");
+    assert!(said.contains("hint: "), "{said}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing was begun");
+}
+
+#[test]
+fn a_kept_network_is_the_same_after_a_kill() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("net");
+    let arguments = ["--state", state.to_str().unwrap()];
+    let mut first = Network::start(&arguments, folder.path());
+    let addresses = first.facts["addresses"].clone();
+    let in_use = pirn(&["dev", "--port", "0", "--state", state.to_str().unwrap()]).output().unwrap();
+    assert_eq!(in_use.status.code(), Some(1), "{in_use:?}");
+    assert!(String::from_utf8_lossy(&in_use.stderr).contains("in use by another"), "{in_use:?}");
+    first.child.kill().unwrap();
+    first.child.wait().unwrap();
+    let second = Network::start(&arguments, folder.path());
+    assert_eq!(second.facts["addresses"], addresses);
+    let key = std::fs::metadata(state.join("keys/su.json")).unwrap();
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&key.permissions()) & 0o777, 0o600);
+}
+
+#[test]
+fn what_cannot_be_is_said_with_a_hint() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str]| pirn(arguments).current_dir(folder.path()).output().unwrap();
+    check(run(&["dev", "--port", "65533"]), 2, expect![[r#""#]]);
+    check(run(&["node", "--config", "nowhere.toml"]), 2, expect![[r#""#]]);
+    check(run(&["node", "--roles", "cu"]), 2, expect![[r#""#]]);
+    std::fs::write(folder.path().join("pirn.toml"), "[mu]\ndepth = 4\n").unwrap();
+    check(run(&["dev"]), 2, expect![[r#""#]]);
+}
+
+#[test]
+fn the_configuration_says_where_each_value_is_from() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("pirn.toml"), "ports.su = 7003\n").unwrap();
+    let mut command = pirn(&["config", "show", "--json"]);
+    let output = command.current_dir(folder.path()).env("PIRN__PORTS__CU", "7004").output().unwrap();
+    let settings: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
+    let of = |key: &str| settings.iter().find(|setting| setting["key"] == key).unwrap().clone();
+    assert_eq!(of("ports.mu")["source"], "default");
+    assert_eq!(of("ports.su")["value"], "7003");
+    assert!(of("ports.su")["source"].as_str().unwrap().ends_with("pirn.toml"));
+    assert_eq!(of("ports.cu")["source"], "environment PIRN__PORTS__CU");
+}

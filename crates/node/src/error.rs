@@ -1,0 +1,96 @@
+//! Why a node does not start.
+
+use std::path::PathBuf;
+
+/// Why a node does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The configuration cannot be used.
+    #[error("{what}")]
+    Config {
+        /// What is wrong, and where it stands.
+        what: String,
+        /// What to do.
+        hint: Option<String>,
+    },
+    /// A port is not free.
+    #[error("port {port} for the {role} is taken{}", holder.as_ref().map(|by| format!(" by {by}")).unwrap_or_default())]
+    PortTaken {
+        /// Which.
+        port: u16,
+        /// For what.
+        role: &'static str,
+        /// Who has it, if that can be told.
+        holder: Option<String>,
+    },
+    /// The operating system does not let us listen.
+    #[error("cannot listen on {address} for the {role}")]
+    Listen {
+        /// Where.
+        address: std::net::SocketAddr,
+        /// For what.
+        role: &'static str,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file or folder.
+    #[error("cannot {what} {}", path.display())]
+    File {
+        /// The act.
+        what: &'static str,
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file that holds no wallet.
+    #[error("{} holds no wallet", path.display())]
+    Wallet {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: protocol::crypto::BadWallet,
+    },
+    /// The state folder cannot be opened.
+    #[error("cannot open the state in {}", path.display())]
+    Store {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: store::Error,
+    },
+    /// A part does not start.
+    #[error("the {part} does not start")]
+    Part {
+        /// Which.
+        part: &'static str,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl Error {
+    /// What can be done about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Error::Config { hint, .. } => hint.clone(),
+            Error::PortTaken { port, .. } => Some(format!(
+                "start on other ports with `--port {}`, or on any free ones with `--port 0`",
+                if *port < 60_000 { 5000 + port % 1000 / 100 * 100 } else { 5000 }
+            )),
+            Error::Store { source: store::Error::InUse { .. }, .. } => {
+                Some("another node uses that folder; stop it, or choose another with `--state`".to_owned())
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether it is about how the node was asked to start, rather than about what then went wrong.
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Error::Config { .. } | Error::PortTaken { .. } | Error::Wallet { .. })
+    }
+
+    pub(crate) fn part(part: &'static str) -> impl FnOnce(unit::Error) -> Error {
+        move |source| Error::Part { part, source: source.into() }
+    }
+}

@@ -1,0 +1,153 @@
+//! The four contracts of a node, each here or elsewhere.
+
+use std::sync::Arc;
+
+use pirn_http::client::{self, RoutingScheduler, Transport};
+use store::{Blobs, Store};
+use unit::{Clock, Compute, Messenger, Scheduler, Weave};
+
+use crate::keys::Keys;
+use crate::metered::Metered;
+use crate::{Config, Error, Role};
+
+/// What the units of a node share.
+pub(crate) struct Common {
+    pub store: Arc<dyn Store>,
+    pub blobs: Arc<dyn Blobs>,
+    pub clock: Arc<dyn Clock>,
+    pub transport: Transport,
+}
+
+/// The units that run here.
+#[derive(Default)]
+pub(crate) struct Units {
+    pub weave: Option<Arc<weave::EmbeddedWeave>>,
+    pub su: Option<Arc<su::SchedulerUnit>>,
+    pub cu: Option<Arc<cu::ComputeUnit>>,
+    pub mu: Option<Arc<mu::MessengerUnit>>,
+}
+
+/// The contracts of the node, as its servers carry them.
+pub(crate) struct Contracts {
+    pub scheduler: Option<Arc<dyn Scheduler>>,
+    pub compute: Option<Arc<dyn Compute>>,
+    pub messenger: Option<Arc<dyn Messenger>>,
+}
+
+/// Opens the units in the order in which they need each other.
+pub(crate) async fn open(config: &Config, common: &Common, keys: &Keys) -> Result<(Units, Contracts), Error> {
+    let mut units = Units::default();
+    let weave = open_weave(config, common, &mut units).await?;
+    let own = open_scheduler(config, common, keys, &weave, &mut units).await?;
+    // What another scheduler schedules is asked of that one.
+    let scheduler = own.clone().map(|own| {
+        let (weave, clock) = (weave.clone(), common.clock.clone());
+        Arc::new(RoutingScheduler::new(own, weave, clock, common.transport.clone())) as Arc<dyn Scheduler>
+    });
+    let compute = open_compute(config, common, keys, &weave, &scheduler, &mut units).await?;
+    let messenger = open_messenger(config, common, keys, &weave, &scheduler, &compute, &mut units).await?;
+    let contracts = Contracts {
+        scheduler: own.filter(|_| config.has(Role::Su)),
+        compute: compute.filter(|_| config.has(Role::Cu)),
+        messenger,
+    };
+    Ok((units, contracts))
+}
+
+async fn open_weave(config: &Config, common: &Common, units: &mut Units) -> Result<Arc<dyn Weave>, Error> {
+    if config.has(Role::Gateway) {
+        let ports = weave::Ports { store: common.store.clone(), clock: common.clock.clone() };
+        let weave = weave::EmbeddedWeave::open(ports, config.weave.clone()).await;
+        let weave = weave.map_err(|error| Error::Part { part: "weave", source: error.into() })?;
+        units.weave = Some(weave.clone());
+        return Ok(weave);
+    }
+    let remote = &config.remote;
+    let gateway = remote.gateway.clone().unwrap_or_default();
+    let options = client::GatewayOptions {
+        uploader: remote.bundler.clone().unwrap_or_else(|| gateway.clone()),
+        graphql: remote.graphql.clone(),
+        gateway,
+        ..client::GatewayOptions::default()
+    };
+    Ok(Arc::new(client::Gateway::new(options, common.transport.clone())))
+}
+
+async fn open_scheduler(
+    config: &Config,
+    common: &Common,
+    keys: &Keys,
+    weave: &Arc<dyn Weave>,
+    units: &mut Units,
+) -> Result<Option<Arc<dyn Scheduler>>, Error> {
+    if config.has(Role::Su) {
+        let ports = su::Ports {
+            store: common.store.clone(),
+            weave: weave.clone(),
+            clock: common.clock.clone(),
+            wallet: keys.su.clone(),
+        };
+        let unit = su::SchedulerUnit::open(ports, config.su.clone()).await;
+        let unit = unit.map_err(|error| Error::Part { part: "scheduler unit", source: error.into() })?;
+        units.su = Some(unit.clone());
+        return Ok(Some(Arc::new(Metered(unit))));
+    }
+    let remote = config.remote.su.as_deref();
+    Ok(remote
+        .map(|url| Arc::new(client::Scheduler::new(url, common.transport.clone())) as Arc<dyn Scheduler>))
+}
+
+async fn open_compute(
+    config: &Config,
+    common: &Common,
+    keys: &Keys,
+    weave: &Arc<dyn Weave>,
+    scheduler: &Option<Arc<dyn Scheduler>>,
+    units: &mut Units,
+) -> Result<Option<Arc<dyn Compute>>, Error> {
+    if let (true, Some(scheduler)) = (config.has(Role::Cu), scheduler) {
+        let wasm = runtime_wasm::WasmRuntime::new(config.wasm.clone());
+        let wasm = wasm.map_err(|error| Error::Part { part: "WebAssembly runtime", source: error.into() })?;
+        let ports = cu::Ports {
+            store: common.store.clone(),
+            blobs: common.blobs.clone(),
+            scheduler: scheduler.clone(),
+            weave: weave.clone(),
+            clock: common.clock.clone(),
+            address: keys.cu.address(),
+            runtimes: vec![Arc::new(wasm)],
+        };
+        let unit = cu::ComputeUnit::open(ports, config.cu.clone()).await;
+        let unit = unit.map_err(|error| Error::Part { part: "compute unit", source: error.into() })?;
+        units.cu = Some(unit.clone());
+        return Ok(Some(Arc::new(Metered(unit))));
+    }
+    let remote = config.remote.cu.as_deref();
+    Ok(remote.map(|url| Arc::new(client::Compute::new(url, common.transport.clone())) as Arc<dyn Compute>))
+}
+
+async fn open_messenger(
+    config: &Config,
+    common: &Common,
+    keys: &Keys,
+    weave: &Arc<dyn Weave>,
+    scheduler: &Option<Arc<dyn Scheduler>>,
+    compute: &Option<Arc<dyn Compute>>,
+    units: &mut Units,
+) -> Result<Option<Arc<dyn Messenger>>, Error> {
+    let (true, Some(scheduler), Some(compute)) = (config.has(Role::Mu), scheduler, compute) else {
+        return Ok(None);
+    };
+    let ports = mu::Ports {
+        store: common.store.clone(),
+        scheduler: scheduler.clone(),
+        compute: compute.clone(),
+        weave: weave.clone(),
+        clock: common.clock.clone(),
+        wallet: keys.mu.clone(),
+    };
+    let unit = mu::MessengerUnit::open(ports, config.mu.clone()).await;
+    let unit = unit.map_err(|error| Error::Part { part: "messenger unit", source: error.into() })?;
+    units.mu = Some(unit.clone());
+    Ok(Some(Arc::new(Metered(unit))))
+}
