@@ -13,7 +13,7 @@ use serde_json::json as json_value;
 use unit::{Entry, Kind};
 
 use super::manifest::{self, Manifest};
-use super::{Answer, Server, Shared, absent, waiting};
+use super::{Answer, Server, Shared, absent, read_id, waiting};
 use crate::server::json;
 
 /// The data of something, whatever it is.
@@ -124,7 +124,7 @@ fn is_manifest(entry: &Entry) -> bool {
 /// What is named, or the answer where it is not there.
 async fn entry(server: &Server, id: &str) -> Result<Result<Entry, Response>, crate::server::Failure> {
     let nothing = || json(StatusCode::NOT_FOUND, &json_value!({"status": 404, "error": "Not Found"}));
-    let Ok(id) = id.parse::<Id>() else { return Ok(Err(nothing())) };
+    let Some(id) = read_id(id) else { return Ok(Err(nothing())) };
     match server.weave.entry(id).await {
         Ok(entry) => Ok(Ok(entry)),
         Err(error) if error.kind == Kind::NotFound => Ok(Err(nothing())),
