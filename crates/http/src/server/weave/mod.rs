@@ -149,12 +149,16 @@ async fn quote(server: &Server, bytes: &str, target: Option<Address>) -> Answer 
 }
 
 async fn balance(State(server): Shared, Path(address): Path<String>) -> Answer {
-    let Some(address) = read_id(&address).map(Address) else { return Ok(text(StatusCode::BAD_REQUEST, "Invalid address.")) };
+    let Some(address) = read_id(&address).map(Address) else {
+        return Ok(text(StatusCode::BAD_REQUEST, "Invalid address."));
+    };
     Ok(text(StatusCode::OK, server.weave.balance(address).await?.to_string()))
 }
 
 async fn last_tx(State(server): Shared, Path(address): Path<String>) -> Answer {
-    let Some(address) = read_id(&address).map(Address) else { return Ok(text(StatusCode::BAD_REQUEST, "Invalid address.")) };
+    let Some(address) = read_id(&address).map(Address) else {
+        return Ok(text(StatusCode::BAD_REQUEST, "Invalid address."));
+    };
     let last = server.weave.last_tx(address).await?;
     Ok(text(StatusCode::OK, last.map(|id| id.to_string()).unwrap_or_default()))
 }
@@ -380,7 +384,9 @@ async fn mine(state: Shared, Path(blocks): Path<String>) -> Answer {
 }
 
 async fn mint(State(server): Shared, Path((address, winston)): Path<(String, String)>) -> Answer {
-    let Some(address) = read_id(&address).map(Address) else { return Ok(text(StatusCode::BAD_REQUEST, "Invalid address.")) };
+    let Some(address) = read_id(&address).map(Address) else {
+        return Ok(text(StatusCode::BAD_REQUEST, "Invalid address."));
+    };
     let winston =
         winston.parse().map_err(|_| Error::invalid(format!("{winston:?} is not a whole number")))?;
     Ok(text(StatusCode::OK, server.weave.mint(address, winston).await?.to_string()))
