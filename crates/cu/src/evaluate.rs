@@ -141,7 +141,7 @@ impl Live {
         let mut evaluated = 0;
         while let Some((progress, ticks)) = walk.next_step() {
             for tick in &ticks {
-                self.tick(position.slot, tick, bench)?;
+                self.tick(position.slot, progress.step, tick, bench)?;
             }
             evaluated += ticks.len() as u64;
             let last = ticks.last().map_or(position.last, |tick| (tick.timestamp, tick.height));
@@ -154,13 +154,13 @@ impl Live {
         Ok(true)
     }
 
-    fn tick(&mut self, slot: Slot, tick: &Tick, bench: &Bench<'_>) -> Result<()> {
+    fn tick(&mut self, slot: Slot, step: u64, tick: &Tick, bench: &Bench<'_>) -> Result<()> {
         let input = input::cron(self.subject.process, &self.subject.owner, tick);
         let outcome = self.handle(&input, bench)?;
         bench.counted.ticks.fetch_add(1, Ordering::Relaxed);
         // Before an entry that is recorded, its ticks are too.
         if self.recorded.is_none_or(|recorded| slot >= recorded) {
-            bench.results.record_tick(self.subject.process, slot, tick, &outcome)?;
+            bench.results.record_tick(self.subject.process, slot, step, tick, &outcome)?;
         }
         Ok(())
     }

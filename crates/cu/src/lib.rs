@@ -183,12 +183,15 @@ impl Compute for ComputeUnit {
             return Ok(outcome);
         }
         let entry = self.shared.find(process, message).await?;
-        let assignment = entry.assignment.id();
+        if let Some(outcome) = results.of_entry(&entry.assignment)? {
+            return Ok(outcome);
+        }
+        let assignment = Arc::clone(&entry.assignment);
         if let Some(outcome) = self.shared.evaluate(entry).await? {
             return Ok(outcome);
         }
         // Somebody else had it evaluated in the meantime.
-        let outcome = results.of_message(process, assignment)?;
+        let outcome = results.of_entry(&assignment)?;
         outcome.ok_or_else(|| {
             Error::unavailable(format!("the outcome of {message} in process {process} is not there"))
         })

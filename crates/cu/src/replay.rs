@@ -255,7 +255,7 @@ impl Line {
                 subject
             }
         };
-        let shared = Arc::clone(shared);
+        let (shared, is_past) = (Arc::clone(shared), self.past.is_some());
         let woken = tokio::task::spawn_blocking(move || {
             let recorded = shared.results.head(subject.process)?;
             let start = |memory| {
@@ -277,6 +277,13 @@ impl Line {
                 Some(found) => found,
                 None => (None, start(None).map_err(|refusal| refused(&refusal))?),
             };
+            if let (Some(newest), false) = (recorded, is_past) {
+                // Ticks after the newest slot may have been right only until the last stop: whatever this machine
+                // has not evaluated itself, it will, and then as the schedule says by then.
+                let here = position.filter(|position| position.slot == newest);
+                let done = here.and_then(|position| position.ticks).map(|ticks| ticks.step);
+                shared.results.forget_ticks(subject.process, newest, done)?;
+            }
             Ok(Live { subject, machine, position, recorded, unsaved: Work::default(), broken: false })
         });
         woken.await.map_err(|panic| Error::internal(&panic))?
@@ -285,13 +292,13 @@ impl Line {
     /// The schedule contradicts ticks that were evaluated: forgets them and goes back to before.
     pub(crate) async fn roll_back(&self, shared: &Arc<Shared>, live: Option<Live>) -> Option<Live> {
         let Live { position, recorded, .. } = live?;
-        let Position { slot, timestamp, .. } = position?;
+        let Position { slot, .. } = position?;
         let process = self.process;
         tracing::warn!(%process, %slot, "cron was ahead of the schedule; its ticks are evaluated again");
         // If later slots are recorded, so are the right ticks before them, and only a checkpoint was wrong.
         let outcomes = match recorded {
             Some(recorded) if recorded > slot => Ok(()),
-            _ => shared.results.forget_ticks(process, slot, timestamp),
+            _ => shared.results.forget_ticks(process, slot, None),
         };
         let (checkpoints, results) = (shared.checkpoints.clone(), outcomes);
         let forgotten = tokio::task::spawn_blocking(move || {

@@ -18,7 +18,10 @@ use crate::journal::Journal;
 const OUTCOMES: Space = Space("cu.outcome");
 /// The keys of [`OUTCOMES`] that are of crons.
 const CRONS: Space = Space("cu.cron");
-/// Process, message or assignment id: a [`Standing`].
+/// Process, slot, step of its ticks, cron: that key. In the order of evaluation, which is not that of the pages:
+/// blocks can be older than when they are reached.
+const TICKS: Space = Space("cu.tick");
+/// Process, message: a [`Standing`]. Assignment ids are not among them: the scheduler knows these, and few ask by them.
 const MESSAGES: Space = Space("cu.message");
 /// Process, duplicate key: the first slot that has it.
 const SEEN: Space = Space("cu.seen");
@@ -66,15 +69,28 @@ impl Results {
         Results { journal }
     }
 
-    /// What is recorded of a message of a process, by message or assignment id.
-    pub(crate) fn of_message(&self, process: ProcessId, id: Id) -> Result<Option<Arc<Outcome>>> {
-        let (timestamp, slot) = match self.standing(process, id)? {
-            None => return Ok(None),
-            Some(Standing::Duplicate { .. }) => return Ok(Some(Arc::new(empty_outcome()))),
-            Some(Standing::Evaluated { timestamp, slot }) => (timestamp, slot),
-        };
-        let key = key(process, timestamp, slot, None);
-        let stored = self.journal.get(OUTCOMES, &key)?;
+    /// What is recorded of a message of a process.
+    pub(crate) fn of_message(&self, process: ProcessId, message: Id) -> Result<Option<Arc<Outcome>>> {
+        match self.standing(process, message)? {
+            None => Ok(None),
+            Some(Standing::Duplicate { .. }) => Ok(Some(Arc::new(empty_outcome()))),
+            Some(Standing::Evaluated { timestamp, slot }) => self.at(process, timestamp, slot),
+        }
+    }
+
+    /// What is recorded of an entry of a schedule.
+    pub(crate) fn of_entry(&self, assignment: &Assignment) -> Result<Option<Arc<Outcome>>> {
+        let (process, slot) = (assignment.process, assignment.slot);
+        if self.head(process)?.is_none_or(|head| head < slot) {
+            return Ok(None);
+        }
+        // It was evaluated, and only duplicates leave no outcome.
+        let outcome = self.at(process, assignment.timestamp.0, slot.0)?;
+        Ok(Some(outcome.unwrap_or_else(|| Arc::new(empty_outcome()))))
+    }
+
+    fn at(&self, process: ProcessId, timestamp: u64, slot: u64) -> Result<Option<Arc<Outcome>>> {
+        let stored = self.journal.get(OUTCOMES, &key(process, timestamp, slot, None))?;
         Ok(stored.map(|value| decode(&value)).transpose()?.map(|(_, outcome)| Arc::new(outcome)))
     }
 
@@ -169,36 +185,40 @@ impl Results {
         if self.standing(process, message)?.is_none() {
             batch.put(MESSAGES, joined(process, message.as_bytes()), standing.encode());
         }
-        batch.put(MESSAGES, joined(process, assignment.id().as_bytes()), standing.encode());
         batch.put(HEADS, process.0.0.to_vec(), slot.to_be_bytes().to_vec());
         self.journal.append(batch)
     }
 
-    /// Records the outcome of a tick after the message that has `slot`.
+    /// Records the outcome of a tick after the message that has `slot`, in that step of its ticks.
     pub(crate) fn record_tick(
         &self,
         process: ProcessId,
         slot: Slot,
+        step: u64,
         tick: &Tick,
         outcome: &Outcome,
     ) -> Result<()> {
-        let key = Bytes::from(key(process, tick.timestamp.0, slot.0, Some(&tick.cron)));
+        let listed = Bytes::from(key(process, tick.timestamp.0, slot.0, Some(&tick.cron)));
         let mut batch = Batch::new();
-        batch.put(OUTCOMES, key.clone(), encode(None, outcome)?);
-        batch.put(CRONS, key, Bytes::new());
+        batch.put(OUTCOMES, listed.clone(), encode(None, outcome)?);
+        batch.put(CRONS, listed.clone(), Bytes::new());
+        batch.put(TICKS, key(process, slot.0, step, Some(&tick.cron)), listed);
         self.journal.append(batch)
     }
 
-    /// Forgets the ticks after the message that has `slot`: the schedule says now that they never were.
-    pub(crate) fn forget_ticks(&self, process: ProcessId, slot: Slot, timestamp: Timestamp) -> Result<()> {
-        let lower = key(process, timestamp.0, 0, None);
-        let upper = upper_bound(process, None);
-        let range = (Bound::Included(lower.as_slice()), upper.as_ref().map(Vec::as_slice));
+    /// Forgets the ticks after the message that has `slot`, or only those after a step: they were never evaluated, as
+    /// far as the machine knows that goes on from there, or the schedule says now that they never were.
+    pub(crate) fn forget_ticks(&self, process: ProcessId, slot: Slot, after: Option<u64>) -> Result<()> {
+        let lower = key(process, slot.0, after.map_or(0, |step| step + 1), None);
+        let upper = after_all_of(process, slot.0);
+        let range = (Bound::Included(lower.as_slice()), Bound::Included(upper.as_slice()));
+        let ticks = self.journal.scan(TICKS, range, Order::Ascending, usize::MAX / 2)?;
+        if ticks.is_empty() {
+            return Ok(());
+        }
         let mut batch = Batch::new();
-        for (key, _) in self.journal.scan(CRONS, range, Order::Ascending, usize::MAX - 1)? {
-            if read_u64(&key, 40) == Some(slot.0) {
-                batch.delete(OUTCOMES, key.clone()).delete(CRONS, key);
-            }
+        for (key, listed) in ticks {
+            batch.delete(OUTCOMES, listed.clone()).delete(CRONS, listed).delete(TICKS, key);
         }
         self.journal.append(batch)
     }

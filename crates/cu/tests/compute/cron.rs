@@ -102,6 +102,29 @@ async fn ticks_that_the_schedule_contradicts_are_evaluated_again() {
 }
 
 #[tokio::test]
+async fn ticks_of_before_a_restart_do_not_outlive_what_contradicts_them() {
+    for stops_well in [false, true] {
+        let mut world = World::new();
+        world.options.cron_lag_ms = 0;
+        let process = world.spawn(CRON).await;
+        let hasty = world.open().await;
+        world.clock.set(1_035_000);
+        assert_eq!(cron(&hasty, process, None, 10).await.0.len(), 3);
+        if stops_well {
+            hasty.stop().await;
+        }
+        world.clock.set(1_025_000);
+        let message = world.send(process, "Add").await;
+        let restarted = world.open().await;
+        assert_eq!(ask(&restarted, process, message).await, "4");
+        let late = world.open_fresh().await;
+        ask(&late, process, message).await;
+        assert_eq!(all_results(&restarted, process).await, all_results(&late, process).await);
+        assert_eq!(all_results(&late, process).await.items.len(), 4);
+    }
+}
+
+#[tokio::test]
 async fn a_long_tail_is_evaluated_in_parts() {
     let mut world = World::new();
     world.options.cron_ticks_max = 4;

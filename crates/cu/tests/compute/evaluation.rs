@@ -30,7 +30,9 @@ async fn a_restart_answers_from_the_store_without_a_machine() {
     let cu = world.open().await;
     assert_eq!(ask(&cu, process, message).await, "2");
     let cu = world.open().await;
+    let assignment = world.scheduler.find(Some(process), message).await.unwrap().assignment.id();
     assert_eq!(ask(&cu, process, message).await, "2");
+    assert_eq!(ask(&cu, process, assignment).await, "2");
     assert_eq!((world.handled(), cu.counters().machines), (2, 0));
 }
 
@@ -66,6 +68,8 @@ async fn a_replay_from_a_checkpoint_is_the_replay_from_the_start_duplicates_incl
     }
     let middle = world.push(process, &messengers[1], "3").await;
     let duplicate = cu.result(process, middle.message_id()).await.unwrap();
+    assert_eq!((&duplicate.messages, duplicate.output.get()), (&Vec::new(), "\"\""));
+    let duplicate = cu.result(process, middle.assignment.id()).await.unwrap();
     assert_eq!((&duplicate.messages, duplicate.output.get()), (&Vec::new(), "\"\""));
     cu.stop().await;
     assert!(!world.blobs.list("checkpoint/").unwrap().is_empty());
