@@ -31,7 +31,8 @@ describe('every module boots, evaluates and keeps its state', () => {
       assert.equal(await ada.value(process, 'ao.id'), process)
       const failed = await ada.eval(process, 'error("on purpose")')
       assert.match(plain(JSON.stringify(failed.Error ?? failed.Output)), /on purpose/)
-      assert.equal(await ada.value(process, 'return Count'), '2', 'a failed message leaves the state alone')
+      // Some modules warn that a slot passed them by.
+      assert.match(await ada.value(process, 'return Count'), /(^|\n)2$/, 'a failed message leaves the state alone')
     })
   }
   test('sqlite answers a query inside the process', async () => {
@@ -109,8 +110,10 @@ describe('one process, all verbs', () => {
     assert.equal(await ada.value(other, 'return Inbox[#Inbox].Target'), process)
     const again = await ada.ao.assign({ process: other, message })
     assert.equal(again, assignment, 'the same thing assigned again keeps its slot')
-    const empty = await ada.ao.assign({ process: other, message: sent[0], exclude: ['Data', 'Anchor'] })
-    await ada.ao.result({ process: other, message: empty })
+    const secret = await ada.send(process, { Action: 'Letter' }, 'not for all')
+    const without = await ada.ao.assign({ process: other, message: secret, exclude: ['Data', 'Anchor'] })
+    await ada.ao.result({ process: other, message: without })
+    assert.equal(await ada.value(other, 'return Inbox[#Inbox].Id'), secret)
     assert.equal(await ada.value(other, 'return tostring(Inbox[#Inbox].Data)'), 'nil')
   })
 

