@@ -9,16 +9,29 @@ pub(crate) struct Format {
     pub pointers: Width,
     /// Imports and exports carry one-letter names.
     pub minified: bool,
-    /// `main` runs when an instance starts; otherwise the first message does everything.
-    pub runs_main: bool,
+    /// How `main` is called.
+    pub main: Main,
     /// The seven variables that Emscripten's glue makes up are there; otherwise none.
     pub has_environment: bool,
+    /// The clock says 0 for ever.
+    pub clock_stands: bool,
     /// An argument string reserves four bytes per UTF-16 unit; otherwise its bytes.
     pub quadruple_strings: bool,
     /// We count gas by instrumenting the module, as its format demands.
     pub metered: bool,
     /// The heap never grows beyond this, bytes.
     pub heap_max: u64,
+}
+
+/// How `main` is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Main {
+    /// Not at all: the first message does everything.
+    Never,
+    /// When an instance starts, without arguments.
+    Bare,
+    /// When an instance starts, with the name of a program, which stays on the stack.
+    Named,
 }
 
 /// Width of a guest pointer.
@@ -44,8 +57,9 @@ const OLD: Format = Format {
     name: "wasm32-unknown-emscripten",
     pointers: Width::W32,
     minified: true,
-    runs_main: true,
+    main: Main::Bare,
     has_environment: true,
+    clock_stands: true,
     quadruple_strings: true,
     metered: false,
     heap_max: 524_288_000,
@@ -55,8 +69,9 @@ const FOURTH: Format = Format {
     name: "wasm32-unknown-emscripten4",
     pointers: Width::W32,
     minified: false,
-    runs_main: false,
+    main: Main::Never,
     has_environment: false,
+    clock_stands: false,
     quadruple_strings: false,
     metered: false,
     heap_max: 4_294_901_760,
@@ -72,11 +87,12 @@ const WIDE: Format = Format {
 /// All of them, as `protocol/04-cu.md` section 4.11 lists them.
 const FORMATS: [Format; 7] = [
     OLD,
-    Format { name: "wasm32-unknown-emscripten2", minified: false, ..OLD },
+    Format { name: "wasm32-unknown-emscripten2", minified: false, main: Main::Named, ..OLD },
     Format {
         name: "wasm32-unknown-emscripten3",
         minified: false,
         quadruple_strings: false,
+        clock_stands: false,
         heap_max: FOURTH.heap_max,
         ..OLD
     },

@@ -4,7 +4,8 @@ use wasmtime::{Global, Store, Trap, Val};
 
 use runtime::{GAS_PER_OPERATOR, Limits};
 
-use crate::exports::Exports;
+use crate::exports::{Callee, Exports};
+use crate::format::Main;
 use crate::host::{Host, Moment, Sleep, Stop, c_string};
 use crate::prepare::START;
 use crate::program::Program;
@@ -20,6 +21,20 @@ pub(crate) struct Instance {
     exports: Exports,
     globals: Vec<Global>,
     limits: Limits,
+}
+
+/// Bytes of the guest's stack that its input leaves free.
+const STACK_SPARE: u64 = 1024;
+
+/// What the reference calls the program, where one needs a name.
+const PROGRAM_NAME: &str = "./this.program";
+
+/// What every message starts with, besides the memory.
+#[derive(Debug, Clone)]
+pub(crate) struct Beginning {
+    globals: Vec<Val>,
+    /// Where the guest's stack ends, in its memory; 0 if it does not say.
+    stack_end: u64,
 }
 
 /// What a call of `handle` came to.
@@ -57,7 +72,7 @@ impl Instance {
     }
 
     /// Does what an instance does before its first message: data, constructors, `main`.
-    pub fn begin(&mut self, data: &[(u64, Vec<u8>)]) -> wasmtime::Result<()> {
+    pub fn begin(&mut self, data: &[(u64, Vec<u8>)]) -> wasmtime::Result<Beginning> {
         for (at, bytes) in data {
             let memory = self.exports.memory.data_mut(&mut self.store);
             crate::host::slice(memory, *at, bytes.len() as u64)?.copy_from_slice(bytes);
@@ -66,41 +81,61 @@ impl Instance {
         let format = self.store.data().format;
         self.call(START)?;
         self.call("emscripten_stack_init")?;
-        self.mark_stack_end()?;
+        let stack_end = self.mark_stack_end()?;
         self.call(format.exported("__wasm_call_ctors"))?;
-        if format.runs_main
-            && let Err(error) = self.call(format.exported("main"))
-            && !matches!(error.downcast_ref(), Some(Stop::Exit(_)))
-        {
-            return Err(error);
+        match format.main {
+            Main::Never => {}
+            Main::Bare => self.run_main(&[])?,
+            Main::Named => {
+                // The vector of arguments, and what it points to, stay on the stack.
+                let exports = self.exports.clone();
+                let Some(stack) = &exports.stack else { return Err(Stop::Pointer.into()) };
+                let vector = stack.alloc.call(&mut self.store, &[8])?;
+                let name = stack.alloc.call(&mut self.store, &[PROGRAM_NAME.len() as u64 + 1])?;
+                self.put(&exports, name, PROGRAM_NAME)?;
+                let memory = exports.memory.data_mut(&mut self.store);
+                let words = [(name as u32).to_le_bytes(), [0; 4]].concat();
+                crate::host::slice(memory, vector, 8)?.copy_from_slice(&words);
+                self.run_main(&[1, vector])?;
+            }
         }
-        Ok(())
+        let globals = self.globals.iter().map(|global| global.get(&mut self.store)).collect();
+        Ok(Beginning { globals, stack_end })
+    }
+
+    /// Calls `main`, if there is one. It may end by calling `exit`.
+    fn run_main(&mut self, arguments: &[u64]) -> wasmtime::Result<()> {
+        let name = self.store.data().format.exported("main");
+        let Some(main) = self.callee(name) else { return Ok(()) };
+        match main.call(&mut self.store, arguments) {
+            Err(error) if !matches!(error.downcast_ref(), Some(Stop::Exit(_))) => Err(error),
+            _ => self.call("fflush"),
+        }
     }
 
     /// Calls an export with zeros, if there is one of that name.
     fn call(&mut self, name: &str) -> wasmtime::Result<()> {
-        let Some(func) = self.instance.get_func(&mut self.store, name) else { return Ok(()) };
-        let Some(callee) = crate::exports::Callee::of(func, &mut self.store) else { return Ok(()) };
-        callee.call(&mut self.store, &[]).map(drop)
+        self.callee(name).map_or(Ok(()), |callee| callee.call(&mut self.store, &[]).map(drop))
+    }
+
+    fn callee(&mut self, name: &str) -> Option<Callee> {
+        let func = self.instance.get_func(&mut self.store, name)?;
+        Callee::of(func, &mut self.store)
     }
 
     /// The two words at the end of the stack, and the one at address 0, by which the readable formats of the
     /// reference notice that something ran over them. Nobody here looks, but they are part of the memory.
-    fn mark_stack_end(&mut self) -> wasmtime::Result<()> {
+    /// Answers where the stack ends.
+    fn mark_stack_end(&mut self) -> wasmtime::Result<u64> {
         let end = self.exports.stack.as_ref().and_then(|stack| stack.end.clone());
-        let Some(end) = end.filter(|_| !self.store.data().format.minified) else { return Ok(()) };
+        let Some(end) = end.filter(|_| !self.store.data().format.minified) else { return Ok(0) };
         let end = end.call(&mut self.store, &[])?;
-        let end = if end == 0 { 4 } else { end };
+        let mark = if end == 0 { 4 } else { end };
         let memory = self.exports.memory.data_mut(&mut self.store);
-        for (at, word) in [(end, 0x0213_5467_u32), (end + 4, 0x89BA_CDFE), (0, 0x6373_6D65)] {
+        for (at, word) in [(mark, 0x0213_5467_u32), (mark + 4, 0x89BA_CDFE), (0, 0x6373_6D65)] {
             crate::host::slice(memory, at, 4)?.copy_from_slice(&word.to_le_bytes());
         }
-        Ok(())
-    }
-
-    /// The globals as they are now.
-    pub fn globals(&mut self) -> Vec<Val> {
-        self.globals.iter().map(|global| global.get(&mut self.store)).collect()
+        Ok(end)
     }
 
     /// The memory, for those who map it.
@@ -122,12 +157,13 @@ impl Instance {
         Ok(())
     }
 
-    /// Evaluates a message, with the globals that every message starts with.
-    pub fn evaluate(&mut self, globals: &[Val], message: &str, environment: &str) -> Evaluated {
+    /// Evaluates a message.
+    pub fn evaluate(&mut self, from: &Beginning, message: &str, environment: &str) -> Evaluated {
         let compute = self.limits.compute;
         // A module that counts gas itself is stopped by that count; operators are a bound behind it.
         let operators = if self.exports.gas.is_some() { compute } else { compute / GAS_PER_OPERATOR };
-        let done = self.prepare(globals, operators, compute).and_then(|()| self.handle(message, environment));
+        let ready = self.prepare(&from.globals, operators, compute);
+        let done = ready.and_then(|()| self.handle(from, message, environment));
         let (gas, spent) = self.spent(operators, compute);
         let answer = done.map_err(|error| {
             if spent {
@@ -174,11 +210,21 @@ impl Instance {
         }
     }
 
-    fn handle(&mut self, message: &str, environment: &str) -> wasmtime::Result<Vec<u8>> {
+    fn handle(&mut self, from: &Beginning, message: &str, environment: &str) -> wasmtime::Result<Vec<u8>> {
         let exports = self.exports.clone();
         let Some(stack) = &exports.stack else { return self.handle_on_heap(&exports, message, environment) };
         let base = stack.save.call(&mut self.store, &[])?;
-        let arguments = [self.push(&exports, message)?, self.push(&exports, environment)?];
+        let rooms = [message, environment].map(|text| self.room_for(text));
+        // What does not fit would overwrite the guest's own data.
+        if base.saturating_sub(from.stack_end) < rooms[0] + rooms[1] + STACK_SPARE {
+            let why = format!("its stack has no room for {} bytes of input", rooms[0] + rooms[1]);
+            return Err(Stop::Abort(why).into());
+        }
+        let mut arguments = [0; 2];
+        for ((at, text), room) in arguments.iter_mut().zip([message, environment]).zip(rooms) {
+            *at = stack.alloc.call(&mut self.store, &[room])?;
+            self.put(&exports, *at, text)?;
+        }
         let mut answer = exports.handle.call(&mut self.store, &arguments)?;
         while let (Some(asyncify), Sleep::FallingAsleep(at)) =
             (&exports.asyncify, self.store.data().moment.sleep)
@@ -193,22 +239,13 @@ impl Instance {
         Ok(text)
     }
 
-    /// Puts a string on the guest's stack. One that does not fit would overwrite the guest's own data.
-    fn push(&mut self, exports: &Exports, text: &str) -> wasmtime::Result<u64> {
-        let Some(stack) = &exports.stack else { return Err(Stop::Pointer.into()) };
-        let room = if self.store.data().format.quadruple_strings {
+    /// Bytes that a string gets on the guest's stack.
+    fn room_for(&self, text: &str) -> u64 {
+        if self.store.data().format.quadruple_strings {
             text.chars().map(|c| 4 * c.len_utf16() as u64).sum::<u64>() + 1
         } else {
             text.len() as u64 + 1
-        };
-        let top = stack.save.call(&mut self.store, &[])?;
-        let end = stack.end.as_ref().map(|end| end.call(&mut self.store, &[])).transpose()?.unwrap_or(0);
-        if top.saturating_sub(end) < room + 16 {
-            return Err(Stop::Abort(format!("its stack has no room for {room} bytes of input")).into());
         }
-        let at = stack.alloc.call(&mut self.store, &[room])?;
-        self.put(exports, at, text)?;
-        Ok(at)
     }
 
     /// For modules that do not offer their stack: the strings are allocated, and freed again.

@@ -53,7 +53,7 @@ impl Machine {
     /// A machine that starts fresh or from a checkpoint.
     pub(crate) fn start(program: Arc<Program>, start: Start) -> Result<Machine, Refusal> {
         let Start { environment, limits, memory } = start;
-        let first = match program.beginning() {
+        let first = match program.first() {
             Ok(first) => first.clone(),
             Err(why) => {
                 let state = State::Dead(format!("the module cannot start: {why}"));
@@ -92,7 +92,7 @@ impl Machine {
         };
         let first = life.first.clone();
         let instance = life.instance(&self.program, self.limits, &self.environment)?;
-        let done = instance.evaluate(&first.globals, message, self.environment.to_json());
+        let done = instance.evaluate(&first.beginning, message, self.environment.to_json());
         let mut outcome = match done.answer {
             Ok(text) => answer::read(&text),
             Err(why) => answer::failed(&why),
@@ -179,7 +179,7 @@ impl Life {
             instance.grow_to(self.size).map_err(engine)?;
             instance.view().map(&self.image).map_err(refused("to map a memory"))?;
             for message in &self.since {
-                let again = instance.evaluate(&self.first.globals, message, environment.to_json());
+                let again = instance.evaluate(&self.first.beginning, message, environment.to_json());
                 debug_assert!(again.answer.is_ok(), "an evaluation that succeeded, succeeds again");
             }
             self.instance = Some(instance);

@@ -4,12 +4,12 @@ use std::sync::{Arc, OnceLock};
 
 use protocol::Module;
 use runtime::{Limits, Refusal, Start};
-use wasmtime::{Engine, InstancePre, Linker, Val};
+use wasmtime::{InstancePre, Linker};
 
 use crate::format::Format;
 use crate::host::{self, Host};
 use crate::image::Image;
-use crate::instance::Instance;
+use crate::instance::{Beginning, Instance};
 use crate::machine::Machine;
 use crate::prepare::{Prepared, Shape};
 use crate::region::{CAPACITY_MAX, capacity_of};
@@ -23,17 +23,14 @@ pub(crate) struct Program {
     pub burns_fuel: bool,
     pub options: MachineOptions,
     data: Vec<(u64, Vec<u8>)>,
-    beginning: OnceLock<Beginning>,
+    first: OnceLock<Result<Arc<First>, String>>,
 }
 
-/// What every process of a module begins with, or why none does.
-pub(crate) type Beginning = Result<Arc<First>, String>;
-
-/// The memory and the globals of a module after its constructors.
+/// What every process of a module begins with: how things are after its constructors.
 pub(crate) struct First {
     pub image: Arc<Image>,
     pub size: u64,
-    pub globals: Vec<Val>,
+    pub beginning: Beginning,
 }
 
 impl Program {
@@ -49,25 +46,26 @@ impl Program {
         let mut linker = Linker::new(compiled.engine());
         host::link(&mut linker, compiled, &format).map_err(unfit)?;
         let pre = linker.instantiate_pre(compiled).map_err(unfit)?;
-        let burns_fuel = burns_fuel(compiled.engine(), format);
+        // All pay for operators but those whose format has its own count.
+        let burns_fuel = !format.metered;
         let Prepared { data, shape, .. } = prepared;
-        Ok(Program { format, shape, pre, burns_fuel, options, data, beginning: OnceLock::new() })
+        Ok(Program { format, shape, pre, burns_fuel, options, data, first: OnceLock::new() })
     }
 
-    /// What every process begins with. Made once, by the first machine.
-    pub fn beginning(&self) -> &Beginning {
-        self.beginning.get_or_init(|| self.begin())
+    /// What every process begins with, or why none does. Made once, by the first machine.
+    pub fn first(&self) -> &Result<Arc<First>, String> {
+        self.first.get_or_init(|| self.begin())
     }
 
-    fn begin(&self) -> Beginning {
+    fn begin(&self) -> Result<Arc<First>, String> {
         let limits = Limits { memory_bytes: CAPACITY_MAX, compute: u64::MAX >> 1 };
         let why = |error: &dyn std::fmt::Display| error.to_string();
         let mut instance = Instance::new(self, limits).map_err(|error| why(&error))?;
-        instance.begin(&self.data).map_err(|error| why(&error))?;
+        let beginning = instance.begin(&self.data).map_err(|error| why(&error))?;
         // The instance's pages are its own, all that it has written: they are the image.
         let image = Image::new(self.capacity()).map_err(|error| why(&error))?;
         instance.view().commit(&image).map_err(|error| why(&error))?;
-        Ok(Arc::new(First { image: Arc::new(image), size: instance.size(), globals: instance.globals() }))
+        Ok(Arc::new(First { image: Arc::new(image), size: instance.size(), beginning }))
     }
 
     /// Address space of a memory of this module.
@@ -78,11 +76,6 @@ impl Program {
             capacity_of(bytes(memory.minimum()), memory.maximum().map(bytes))
         })
     }
-}
-
-/// Whether instances of that engine pay for operators: all but those whose format has its own count.
-fn burns_fuel(_engine: &Engine, format: Format) -> bool {
-    !format.metered
 }
 
 /// The program as the contract knows it.

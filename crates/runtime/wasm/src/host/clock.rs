@@ -13,8 +13,7 @@ pub(super) const FIRST: u64 = 10_004;
 
 /// `Date.now()`.
 pub(super) fn date_now(call: &mut Call<'_, '_>) -> wasmtime::Result<i64> {
-    // The oldest glue knows no time at all.
-    if call.format().minified {
+    if call.format().clock_stands {
         return Ok(0);
     }
     get_now(call)
@@ -43,8 +42,10 @@ pub(super) fn set_zone(call: &mut Call<'_, '_>) -> wasmtime::Result<i64> {
     if call.n_arguments() == 4 {
         call.put_word(call.pointer(0), 0)?;
         call.put_i32(call.pointer(1), 0)?;
-        call.put(call.pointer(3), b"UTC\0")?;
-        call.put(names, b"UTC\0")?;
+        // One glue takes the long name, and six letters of it.
+        let name: &[u8] = if call.format().has_environment { b"Coordi\0" } else { b"UTC\0" };
+        call.put(call.pointer(3), name)?;
+        call.put(names, name)?;
         return Ok(0);
     }
     // Older glue allocates the names, once. That it has is in the memory.

@@ -93,7 +93,7 @@ const VARIABLES: [&str; 7] = [
     "PWD=/",
     "HOME=/home/web_user",
     "LANG=C.UTF-8",
-    "_=./this.program",
+    concat!("_=", "./this.program"),
 ];
 
 fn variables(call: &Call<'_, '_>) -> &'static [&'static str] {
