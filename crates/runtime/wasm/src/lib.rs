@@ -5,7 +5,7 @@
 //! see [`host`].
 //!
 //! In reading order: a [`format`] says how an era of modules is called; [`prepare`] rewrites a module and
-//! [`metering`] prices it; a [`program`] is it compiled; an [`instance`] calls it; a [`machine`] is a process,
+//! [`metering`] prices it; a [`program`] is it compiled, which a [`cache`] remembers; an [`instance`] calls it; a [`machine`] is a process,
 //! whose memory is an [`image`] mapped into a [`region`].
 //!
 //! # Deviations
@@ -27,6 +27,7 @@ mod machine;
 mod metering;
 mod prepare;
 mod program;
+mod cache;
 mod region;
 
 use std::num::NonZeroUsize;
@@ -37,8 +38,9 @@ use protocol::Module;
 use runtime::{Refusal, Start};
 use wasmtime::{Config, Engine, OptLevel};
 
+use crate::cache::{Cache, Compiled};
 use crate::format::Format;
-use crate::program::{Program, Shared};
+use crate::program::Program;
 
 pub use machine::Machine;
 
@@ -108,25 +110,35 @@ impl WasmRuntime {
         Ok(WasmRuntime { counting: engine(true)?, plain: engine(false)?, options })
     }
 
-    /// Starts a machine of a module at once: for tools that have one module and no unit.
-    pub fn start(&self, module: &Module, start: Start) -> Result<Machine, Refusal> {
-        Machine::start(Arc::new(self.compile(module)?), start)
-    }
-
-    fn compile(&self, module: &Module) -> Result<Program, Refusal> {
+    /// Compiles a module, or finds it compiled: what [`runtime::Runtime::load`] does, with the type that knows
+    /// JSON.
+    pub fn program(&self, module: &Module) -> Result<WasmProgram, Refusal> {
         let name = module.tags.first(protocol::tag::MODULE_FORMAT).unwrap_or_default();
         let Some(format) = Format::named(name) else {
             return Err(Refusal::Format { format: name.chars().take(100).collect() });
         };
+        let compiled = self.compiled(module, format)?;
+        Ok(WasmProgram(Arc::new(Program::link(module, format, compiled, self.options.machine)?)))
+    }
+
+    fn compiled(&self, module: &Module, format: Format) -> Result<Compiled, Refusal> {
         let unfit = |why: String| Refusal::Module { module: module.id, why };
         if module.data.len() as u64 > self.options.module_bytes_max {
             return Err(unfit(format!("it has more than {} bytes", self.options.module_bytes_max)));
         }
-        let prepared = prepare::prepare(&module.data, format).map_err(|error| unfit(error.to_string()))?;
         let engine = if format.metered { &self.plain } else { &self.counting };
-        let compiled =
+        let cache = self.options.cache.as_deref().map(Cache::new);
+        if let Some(compiled) = cache.as_ref().and_then(|cache| cache.get(engine, format, &module.data)) {
+            return Ok(compiled);
+        }
+        let prepared = prepare::prepare(&module.data, format).map_err(|error| unfit(error.to_string()))?;
+        let code =
             wasmtime::Module::new(engine, &prepared.bytes).map_err(|error| unfit(format!("{error:#}")))?;
-        Program::link(module, format, &compiled, prepared, self.options.machine)
+        let compiled = Compiled { module: code, data: prepared.data, shape: prepared.shape };
+        if let Some(cache) = cache {
+            cache.put(engine, format, &module.data, &compiled);
+        }
+        Ok(compiled)
     }
 }
 
@@ -136,7 +148,24 @@ impl runtime::Runtime for WasmRuntime {
     }
 
     fn load(&self, module: &Module) -> Result<Arc<dyn runtime::Program>, Refusal> {
-        Ok(Arc::new(Shared(Arc::new(self.compile(module)?))))
+        Ok(Arc::new(self.program(module)?))
+    }
+}
+
+/// A compiled module. Cheap to clone.
+#[derive(Clone)]
+pub struct WasmProgram(Arc<Program>);
+
+impl WasmProgram {
+    /// A machine of this program: fresh, or with the memory of a checkpoint.
+    pub fn machine(&self, start: Start) -> Result<Machine, Refusal> {
+        Machine::start(self.0.clone(), start)
+    }
+}
+
+impl runtime::Program for WasmProgram {
+    fn start(&self, start: Start) -> Result<Box<dyn runtime::Machine>, Refusal> {
+        Ok(Box::new(self.machine(start)?))
     }
 }
 

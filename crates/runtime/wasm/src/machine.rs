@@ -5,6 +5,7 @@
 //! messages since the commit are then evaluated again, which is cheap because they are few and gives the same
 //! memory because evaluation is a function.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -47,6 +48,9 @@ struct Life {
     since_gas: u64,
     /// How many messages until the next commit.
     interval: usize,
+    /// Bytes of pages of its own, at the commit.
+    overlay_bytes: u64,
+    image_bytes: u64,
 }
 
 impl Machine {
@@ -92,7 +96,13 @@ impl Machine {
         };
         let first = life.first.clone();
         let instance = life.instance(&self.program, self.limits, &self.environment)?;
-        let done = instance.evaluate(&first.beginning, message, self.environment.to_json());
+        let environment = self.environment.to_json();
+        let evaluate = AssertUnwindSafe(|| instance.evaluate(&first.beginning, message, environment));
+        let Ok(done) = std::panic::catch_unwind(evaluate) else {
+            // Ours, not the guest's. What was half done goes with the instance.
+            life.fail();
+            return Err(system("to go on after a panic of its WebAssembly host".to_owned()));
+        };
         let mut outcome = match done.answer {
             Ok(text) => answer::read(&text),
             Err(why) => answer::failed(&why),
@@ -163,7 +173,18 @@ impl runtime::Machine for Machine {
 impl Life {
     fn new(first: Arc<First>, image: Arc<Image>, size: u64) -> Life {
         let since = Vec::new();
-        Life { first, image, size, instance: None, since, since_bytes: 0, since_gas: 0, interval: 1 }
+        Life {
+            first,
+            image,
+            size,
+            instance: None,
+            since,
+            since_bytes: 0,
+            since_gas: 0,
+            interval: 1,
+            overlay_bytes: 0,
+            image_bytes: 0,
+        }
     }
 
     /// The instance, with the memory after all messages so far.
@@ -191,6 +212,7 @@ impl Life {
     fn fail(&mut self) {
         self.instance = None;
         self.interval = 1;
+        self.overlay_bytes = 0;
     }
 
     /// Makes the memory as it is now the committed one.
@@ -207,24 +229,26 @@ impl Life {
             view.commit(&copy).map_err(refused("to commit a memory"))?;
             view.map(&copy).map_err(refused("to map a memory"))?;
             self.image = Arc::new(copy);
+            self.overlay_bytes = 0;
         } else {
             let bytes = view.commit(&self.image).map_err(refused("to commit a memory"))?;
+            self.overlay_bytes = bytes;
             if bytes > overlay_bytes_max {
                 view.forget().map_err(refused("to give back pages"))?;
+                self.overlay_bytes = 0;
             }
         }
         self.size = instance.size();
+        self.image_bytes = self.image.resident_bytes();
         self.since.clear();
         self.since_bytes = 0;
         self.since_gas = 0;
         Ok(())
     }
 
+    /// As of the last commit: what was written since is not counted, as counting costs a walk.
     fn resident_bytes(&self) -> u64 {
-        let overlay =
-            self.instance.as_ref().map_or(0, |instance| instance.view().private_bytes().unwrap_or(0));
-        let image = if Arc::strong_count(&self.image) > 1 { 0 } else { self.image.resident_bytes() };
-        overlay + image + self.since_bytes as u64
+        self.overlay_bytes + self.image_bytes + self.since_bytes as u64
     }
 }
 

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use wasm_encoder::{Encode as _, ExportSection, GlobalSection, GlobalType, RawSection};
-use wasmparser::{Operator, Parser, Payload, TypeRef, ValType};
+use wasmparser::{Operator, Parser, Payload, TypeRef, ValType, WasmFeatures};
 
 use crate::format::{Format, Width};
 use crate::metering::{Unmetered, inline_body, meter_body};
@@ -16,6 +16,8 @@ use crate::metering::{Unmetered, inline_body, meter_body};
 /// Version of this rewriting: compiled modules of another one are not ours.
 pub(crate) const VERSION: u32 = 1;
 
+/// What the names of our own exports begin with.
+const OURS: &str = "pirn:";
 /// Name of the export of the global that counts gas in a metered module: used, minus the limit.
 pub(crate) const GAS: &str = "pirn:gas";
 /// Name of the export of the start function.
@@ -67,8 +69,15 @@ pub(crate) enum Unfit {
     Metering(#[from] Unmetered),
 }
 
+/// What a module may be made of: WebAssembly 2.0 and memories of 64 bits.
+fn features() -> WasmFeatures {
+    WasmFeatures::WASM2 | WasmFeatures::MEMORY64 | WasmFeatures::EXTENDED_CONST
+}
+
 /// Rewrites a module of `format`.
 pub(crate) fn prepare(module: &[u8], format: Format) -> Result<Prepared, Unfit> {
+    // Before anything is added that a module could otherwise name.
+    wasmparser::Validator::new_with_features(features()).validate_all(module)?;
     let survey = Survey::of(module)?;
     let baked = survey.usegas.is_some();
     if format.metered && baked {
@@ -278,6 +287,13 @@ impl Survey {
                             survey.mutable_globals.push(survey.n_globals_imported + survey.n_globals);
                         }
                         survey.n_globals += 1;
+                    }
+                }
+                Payload::ExportSection(reader) => {
+                    for export in reader {
+                        if export?.name.starts_with(OURS) {
+                            return Err(Unfit::Shape("it exports a name that begins with pirn:"));
+                        }
                     }
                 }
                 Payload::StartSection { func, .. } => survey.start = Some(func),

@@ -3,15 +3,15 @@
 use std::sync::{Arc, OnceLock};
 
 use protocol::Module;
-use runtime::{Limits, Refusal, Start};
+use runtime::{Limits, Refusal};
 use wasmtime::{InstancePre, Linker};
 
+use crate::cache::Compiled;
 use crate::format::Format;
 use crate::host::{self, Host};
 use crate::image::Image;
 use crate::instance::{Beginning, Instance};
-use crate::machine::Machine;
-use crate::prepare::{Prepared, Shape};
+use crate::prepare::Shape;
 use crate::region::{CAPACITY_MAX, capacity_of};
 use crate::{MachineOptions, system};
 
@@ -38,17 +38,16 @@ impl Program {
     pub fn link(
         module: &Module,
         format: Format,
-        compiled: &wasmtime::Module,
-        prepared: Prepared,
+        compiled: Compiled,
         options: MachineOptions,
     ) -> Result<Program, Refusal> {
         let unfit = |error: wasmtime::Error| Refusal::Module { module: module.id, why: format!("{error:#}") };
-        let mut linker = Linker::new(compiled.engine());
-        host::link(&mut linker, compiled, &format).map_err(unfit)?;
-        let pre = linker.instantiate_pre(compiled).map_err(unfit)?;
+        let Compiled { module: code, data, shape } = compiled;
+        let mut linker = Linker::new(code.engine());
+        host::link(&mut linker, &code, &format).map_err(unfit)?;
+        let pre = linker.instantiate_pre(&code).map_err(unfit)?;
         // All pay for operators but those whose format has its own count.
         let burns_fuel = !format.metered;
-        let Prepared { data, shape, .. } = prepared;
         Ok(Program { format, shape, pre, burns_fuel, options, data, first: OnceLock::new() })
     }
 
@@ -75,15 +74,6 @@ impl Program {
             let bytes = |pages: u64| pages.saturating_mul(65536);
             capacity_of(bytes(memory.minimum()), memory.maximum().map(bytes))
         })
-    }
-}
-
-/// The program as the contract knows it.
-pub(crate) struct Shared(pub Arc<Program>);
-
-impl runtime::Program for Shared {
-    fn start(&self, start: Start) -> Result<Box<dyn runtime::Machine>, Refusal> {
-        Machine::start(self.0.clone(), start).map(|machine| Box::new(machine) as Box<dyn runtime::Machine>)
     }
 }
 

@@ -165,11 +165,6 @@ impl View {
         Ok(bytes)
     }
 
-    /// The bytes of pages that are this memory's own: written since the image was mapped.
-    pub fn private_bytes(self) -> Result<u64, Errno> {
-        Ok(self.private_runs()?.iter().map(|(start, end)| (end - start) as u64).sum())
-    }
-
     /// Runs of pages of our own: offsets of start and end.
     fn private_runs(self) -> Result<Vec<(usize, usize)>, Errno> {
         match scan(self.base as u64, self.size as u64) {
