@@ -11,6 +11,25 @@ use serde_json::value::RawValue;
 /// An output that ends so is an error, and the memory behind it is not kept.
 const NO_BUFFER: &str = "not enough memory for buffer allocation";
 
+/// What came of a message, and how it ended: to units an error is an error, but not to those who stand in for the
+/// reference's loader, which throws some and returns others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Evaluation {
+    /// What came of it.
+    pub outcome: Outcome,
+    /// How it ended.
+    pub ended: Ended,
+}
+
+/// How an evaluation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// With an answer of the module; it may say that it is an error.
+    Answered,
+    /// Without one: the module said no, or was stopped.
+    Stopped,
+}
+
 #[derive(Deserialize)]
 struct Answer<'a> {
     #[serde(borrow, default)]
@@ -34,26 +53,26 @@ struct Response<'a> {
     output: Option<&'a RawValue>,
 }
 
-/// Reads an answer. Its gas is for the caller to fill in.
-pub(crate) fn read(text: &[u8]) -> Outcome {
+/// Reads an answer, as an outcome whose gas is for the caller to fill in; and who says that it failed.
+pub(crate) fn read(text: &[u8]) -> Evaluation {
     let text = String::from_utf8_lossy(text);
     let Ok(answer) = serde_json::from_str::<Answer<'_>>(&text) else {
         return failed("the module answered something that is not JSON");
     };
     if !answer.ok.is_some_and(is_truthy) {
-        return Outcome { error: Some(answer.response.map_or(Json::string(""), keep)), ..failed("") };
+        return refused(answer.response.map_or(Json::string(""), keep), Ended::Stopped);
     }
     // A response that is no object has no members.
     let response = answer.response.and_then(|raw| serde_json::from_str(raw.get()).ok());
     let response: Response<'_> = response.unwrap_or_default();
     if let Some(error) = response.error.filter(|raw| is_truthy(raw)) {
-        return Outcome { error: Some(keep(error)), ..failed("") };
+        return refused(keep(error), Ended::Answered);
     }
     let output = response.output.map_or(Json::string(""), keep);
     if output.get().starts_with('"') && output.to().is_ok_and(|text: String| text.ends_with(NO_BUFFER)) {
-        return Outcome { error: Some(output), ..failed("") };
+        return refused(output, Ended::Answered);
     }
-    Outcome {
+    let outcome = Outcome {
         messages: elements(response.messages),
         assignments: elements(response.assignments),
         spawns: elements(response.spawns),
@@ -62,12 +81,18 @@ pub(crate) fn read(text: &[u8]) -> Outcome {
         gas_used: 0,
         gas: 0,
         gas_schedule: GAS_SCHEDULE,
-    }
+    };
+    Evaluation { outcome, ended: Ended::Answered }
 }
 
-/// An outcome that failed before or beside the module's own words.
-pub(crate) fn failed(error: &str) -> Outcome {
-    Outcome::failed(error, 0, GAS_SCHEDULE)
+/// An evaluation that failed before or beside the module's own words.
+pub(crate) fn failed(error: &str) -> Evaluation {
+    Evaluation { outcome: Outcome::failed(error, 0, GAS_SCHEDULE), ended: Ended::Stopped }
+}
+
+fn refused(error: Json, ended: Ended) -> Evaluation {
+    let outcome = Outcome { error: Some(error), ..Outcome::failed("", 0, GAS_SCHEDULE) };
+    Evaluation { outcome, ended }
 }
 
 fn keep(raw: &RawValue) -> Json {
@@ -94,7 +119,7 @@ mod tests {
 
     #[track_caller]
     fn check(answer: &str, output: &str, messages: &[&str], error: Option<&str>) {
-        let outcome = read(answer.as_bytes());
+        let outcome = read(answer.as_bytes()).outcome;
         assert_eq!(outcome.output.get(), output, "{answer}");
         assert_eq!(outcome.messages.iter().map(Json::get).collect::<Vec<_>>(), messages, "{answer}");
         assert_eq!(outcome.error.as_ref().map(Json::get), error, "{answer}");

@@ -23,6 +23,10 @@ pub(crate) struct Instance {
     limits: Limits,
 }
 
+/// The engine looks at its count now and then, not at every operator. It counts this far beyond the limit, so
+/// that the limit is exact: who used more has failed, wherever the engine looked.
+const OPERATORS_SPARE: u64 = 1_000_000;
+
 /// Bytes of the guest's stack that its input leaves free.
 const STACK_SPARE: u64 = 1024;
 
@@ -89,7 +93,7 @@ impl Instance {
             Main::Named => {
                 // The vector of arguments, and what it points to, stay on the stack.
                 let exports = self.exports.clone();
-                let Some(stack) = &exports.stack else { return Err(Stop::Pointer.into()) };
+                let Some(stack) = &exports.stack else { return self.ready(stack_end) };
                 let vector = stack.alloc.call(&mut self.store, &[8])?;
                 let name = stack.alloc.call(&mut self.store, &[PROGRAM_NAME.len() as u64 + 1])?;
                 self.put(&exports, name, PROGRAM_NAME)?;
@@ -99,6 +103,10 @@ impl Instance {
                 self.run_main(&[1, vector])?;
             }
         }
+        self.ready(stack_end)
+    }
+
+    fn ready(&mut self, stack_end: u64) -> wasmtime::Result<Beginning> {
         let globals = self.globals.iter().map(|global| global.get(&mut self.store)).collect();
         Ok(Beginning { globals, stack_end })
     }
@@ -164,16 +172,15 @@ impl Instance {
         let operators = if self.exports.gas.is_some() { compute } else { compute / GAS_PER_OPERATOR };
         let ready = self.prepare(&from.globals, operators, compute);
         let done = ready.and_then(|()| self.handle(from, message, environment));
-        let (gas, spent) = self.spent(operators, compute);
-        let answer = done.map_err(|error| {
-            if spent {
-                return format!("out of gas: the evaluation used its Compute-Limit of {compute}");
-            }
-            match error.downcast_ref::<Trap>() {
-                Some(Trap::StackOverflow) => "stack overflow: the module called itself too deeply".to_owned(),
-                Some(trap) => format!("the module trapped: {trap}"),
-                None => error.to_string(),
-            }
+        let (gas, is_out) = self.spent(operators, compute);
+        if is_out {
+            let why = format!("out of gas: the evaluation used its Compute-Limit of {compute}");
+            return Evaluated { answer: Err(why), gas: compute };
+        }
+        let answer = done.map_err(|error| match error.downcast_ref::<Trap>() {
+            Some(Trap::StackOverflow) => "stack overflow: the module called itself too deeply".to_owned(),
+            Some(trap) => format!("the module trapped: {trap}"),
+            None => error.to_string(),
         });
         Evaluated { answer, gas }
     }
@@ -188,7 +195,7 @@ impl Instance {
 
     fn refill(&mut self, operators: u64, gas: u64) -> wasmtime::Result<()> {
         if self.store.get_fuel().is_ok() {
-            self.store.set_fuel(operators)?;
+            self.store.set_fuel(operators.saturating_add(OPERATORS_SPARE))?;
         }
         if let Some(global) = self.exports.gas {
             self.store.data_mut().gas_max = gas;
@@ -199,14 +206,16 @@ impl Instance {
 
     /// Gas used so far, and whether that is more than there was.
     fn spent(&mut self, operators: u64, compute: u64) -> (u64, bool) {
-        let left = self.store.get_fuel().ok();
-        let dry = left == Some(0);
+        let used = match self.store.get_fuel() {
+            Ok(left) => operators.saturating_add(OPERATORS_SPARE).saturating_sub(left),
+            Err(_) => 0,
+        };
         match self.exports.gas {
             Some(global) => {
                 let over = global.get(&mut self.store).i64().unwrap_or(0);
-                (over.saturating_add_unsigned(compute).max(0) as u64, over > 0 || dry)
+                (over.saturating_add_unsigned(compute).max(0) as u64, over > 0 || used > operators)
             }
-            None => (operators.saturating_sub(left.unwrap_or(0)).saturating_mul(GAS_PER_OPERATOR), dry),
+            None => (used.saturating_mul(GAS_PER_OPERATOR), used > operators),
         }
     }
 

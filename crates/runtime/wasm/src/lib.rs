@@ -42,6 +42,7 @@ use crate::cache::{Cache, Compiled};
 use crate::format::Format;
 use crate::program::Program;
 
+pub use answer::{Ended, Evaluation};
 pub use machine::Machine;
 
 /// Options of the runtime. None changes an outcome.

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use protocol::Outcome;
 use runtime::{Environment, Input, Limits, Memory, PAGE_BYTES, Refusal, Start};
 
-use crate::answer;
+use crate::answer::{self, Evaluation};
 use crate::image::Image;
 use crate::instance::Instance;
 use crate::program::{First, Program, refused};
@@ -90,6 +90,11 @@ impl Machine {
 
     /// Evaluates a message that is JSON already.
     pub fn handle_json(&mut self, message: &str) -> Result<Outcome, Refusal> {
+        Ok(self.evaluate_json(message)?.outcome)
+    }
+
+    /// The same, and how it ended.
+    pub fn evaluate_json(&mut self, message: &str) -> Result<Evaluation, Refusal> {
         let life = match &mut self.state {
             State::Dead(why) => return Ok(answer::failed(why)),
             State::Live(life) => life,
@@ -103,17 +108,17 @@ impl Machine {
             life.fail();
             return Err(system("to go on after a panic of its WebAssembly host".to_owned()));
         };
-        let mut outcome = match done.answer {
+        let mut evaluation = match done.answer {
             Ok(text) => answer::read(&text),
             Err(why) => answer::failed(&why),
         };
-        outcome.gas = done.gas;
-        if outcome.error.is_some() {
+        evaluation.outcome.gas = done.gas;
+        if evaluation.outcome.error.is_some() {
             life.fail();
-            return Ok(outcome);
+            return Ok(evaluation);
         }
         if self.program.shape.counts_gas {
-            outcome.gas_used = done.gas;
+            evaluation.outcome.gas_used = done.gas;
         }
         life.since.push(message.into());
         life.since_bytes += message.len();
@@ -130,7 +135,7 @@ impl Machine {
             life.commit(0)?;
             life.instance = None;
         }
-        Ok(outcome)
+        Ok(evaluation)
     }
 }
 

@@ -1,5 +1,7 @@
 //! `pirn module`
 
+mod run;
+
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -22,6 +24,7 @@ pub struct Module {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Run(run::Run),
     Publish(Publish),
 }
 
@@ -48,6 +51,7 @@ impl Module {
     /// Runs the verb.
     pub async fn run(self, ui: Ui) -> Result {
         match self.verb {
+            Verb::Run(run) => run.run(ui),
             Verb::Publish(Publish { file, format, signer, at }) => {
                 let module = publish(&at.clients()?, &signer.wallet()?, &file, format.as_deref()).await?;
                 ui.answer(module, &Published { module });
