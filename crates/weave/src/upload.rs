@@ -56,7 +56,7 @@ fn start(core: &Core, item: &DataItem, is_bundle: bool) -> Result<Option<(u64, A
         batch.put(DATA, data::piece_key(item.id, index as u32), piece);
         if index % PIECES == PIECES - 1 {
             // Need not be waited for: batches become durable in order, and until the last one nobody sees this.
-            let _ = core.store.append(std::mem::take(&mut batch));
+            drop(core.store.append(std::mem::take(&mut batch)));
         }
     }
     put(&mut batch, item.id, &head, &terms);

@@ -34,7 +34,8 @@ async fn the_same_item_twice_is_there_once() {
     let weave = weave().await;
     let item = item(1, &[("A", "1")], "once");
     let (a, b) = tokio::join!(weave.upload(item.clone()), weave.upload(item.clone()));
-    (a.unwrap(), b.unwrap());
+    a.unwrap();
+    b.unwrap();
     weave.upload(item).await.unwrap();
     assert_eq!(find(&weave, ascending(Query::default())).await, ["once"]);
 }

@@ -261,7 +261,7 @@ impl Life {
 fn restore(program: &Program, first: &First, memory: &Memory) -> Result<Image, Refusal> {
     let bad = |why: &str| Refusal::Memory { why: why.to_owned() };
     let page = PAGE_BYTES as u64;
-    if memory.size_bytes % 65536 != 0 || memory.size_bytes > program.capacity() {
+    if !memory.size_bytes.is_multiple_of(65536) || memory.size_bytes > program.capacity() {
         return Err(bad("its size is none that a memory of this module can have"));
     }
     let image = Image::new(program.capacity()).map_err(refused("memory for a checkpoint"))?;

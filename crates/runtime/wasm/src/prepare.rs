@@ -188,8 +188,11 @@ fn append(
     Ok(())
 }
 
+/// Where a segment goes, and its bytes.
+type Segments = Vec<(u64, Vec<u8>)>;
+
 /// Takes the active segments out of a data section. What remains keeps their numbers.
-fn take_data(reader: wasmparser::DataSectionReader<'_>) -> Result<(Vec<u8>, Vec<(u64, Vec<u8>)>), Unfit> {
+fn take_data(reader: wasmparser::DataSectionReader<'_>) -> Result<(Vec<u8>, Segments), Unfit> {
     let mut section = wasm_encoder::DataSection::new();
     let mut segments = Vec::new();
     for segment in reader {
