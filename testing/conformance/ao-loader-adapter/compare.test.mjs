@@ -43,9 +43,11 @@ function log (...steps) {
   })
 }
 
-const BOOT = { data: '', tags: { Type: 'Process', Name: 'compare' }, from: OWNER }
+const BOOT = { data: '', tags: { Type: 'Process', Module: MODULE, Name: 'compare' }, from: OWNER }
 const from = (who, action, data = '') => ({ data, tags: { Type: 'Message', Action: action }, from: who })
 
+// Nothing here prints a NaN, whose sign in the reference is that of the processor, and nothing asks for the time in
+// milliseconds, which in the reference depends on how long it has had its instance.
 const AOS = log(
   BOOT,
   'return 1 + 1',
@@ -76,7 +78,7 @@ const AOS = log(
   'Big = nil collectgarbage() return math.floor(collectgarbage("count"))',
   'local s = "" for i = 1, 200 do s = s .. "(" end return load("return " .. s .. "1" .. s:gsub("%(", ")"))()',
   'return ("x"):rep(20000):gsub("x", function(c) return c .. "y" end):len()',
-  'return select("#", table.unpack({}, 1, 200)) .. " " .. #tostring(0/0) .. tostring(-(0/0)) .. tostring(2^63) .. (7 // 2) .. (7 % -3)'
+  'return select("#", table.unpack({}, 1, 200)) .. " " .. tostring(1/0) .. tostring(2^63) .. (7 // 2) .. (7 % -3)'
 )
 
 const FILES = log(
@@ -88,6 +90,7 @@ const FILES = log(
   'print("to nobody") io.write("to nobody") io.stderr:write("to nobody") return tostring(io.read())'
 )
 
+// SQLite asks for random bytes when it opens a file. The reference gives it some, so its memory differs from run to run.
 const SQLITE = log(
   BOOT,
   'sqlite3 = require("lsqlite3") db = sqlite3.open_memory() return db:exec([[CREATE TABLE t (id INTEGER PRIMARY KEY, s TEXT); INSERT INTO t VALUES (NULL, \'a\'), (NULL, \'b\');]])',
@@ -136,7 +139,7 @@ async function ours (bytes, format, messages) {
       said.push({ Thrown: error?.message ?? error })
     }
   }
-  said.push({ memory: createHash('sha256').update(memory).digest('hex') })
+  said.push({ memory: createHash('sha256').update(memory ?? '').digest('hex') })
   return said
 }
 
@@ -148,6 +151,7 @@ for (const [file, format, logs] of CASES) {
       assert.equal(we.length, they.length)
       for (const [nonce, expected] of they.entries()) {
         const got = we[nonce]
+        if (expected.memory && name === 'SQLITE') continue
         // Gas of an error is not on the wire.
         if (expected.Error) delete expected.GasUsed, delete got.GasUsed
         // As text: the order of keys counts.

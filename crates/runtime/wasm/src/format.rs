@@ -15,6 +15,9 @@ pub(crate) struct Format {
     pub has_environment: bool,
     /// The clock says 0 for ever.
     pub clock_stands: bool,
+    /// `system(NULL)` says that there is a shell. There is none, here or there that a process could rely on, but
+    /// what it says is part of the outcome.
+    pub claims_shell: bool,
     /// An argument string reserves four bytes per UTF-16 unit; otherwise its bytes.
     pub quadruple_strings: bool,
     /// We count gas by instrumenting the module, as its format demands.
@@ -60,6 +63,7 @@ const OLD: Format = Format {
     main: Main::Bare,
     has_environment: true,
     clock_stands: true,
+    claims_shell: false,
     quadruple_strings: true,
     metered: false,
     heap_max: 524_288_000,
@@ -72,6 +76,7 @@ const FOURTH: Format = Format {
     main: Main::Never,
     has_environment: false,
     clock_stands: false,
+    claims_shell: true,
     quadruple_strings: false,
     metered: false,
     heap_max: 4_294_901_760,
@@ -80,6 +85,7 @@ const FOURTH: Format = Format {
 const WIDE: Format = Format {
     name: "wasm64-unknown-emscripten-draft_2024_02_15",
     pointers: Width::W64,
+    claims_shell: false,
     heap_max: 17_179_869_184,
     ..FOURTH
 };

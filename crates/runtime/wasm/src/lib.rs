@@ -14,6 +14,8 @@
 //!   the unit has kept its instance.
 //! - A checkpoint is restored to its own size. The reference may round it up, so that a process's memory
 //!   would depend on its unit's restarts.
+//! - Not-a-number is always the positive, quiet one. In the reference its sign is that of the unit's processor:
+//!   `print(0/0)` says `-nan` on x86 and `nan` on ARM; here it says `nan`.
 //! - An input that does not fit the module's stack is an error. In the reference it overwrites the module's
 //!   data.
 
