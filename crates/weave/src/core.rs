@@ -204,6 +204,17 @@ impl Core {
         self.store.append(Batch::new())
     }
 
+    /// Waits until what has that ticket is durable. If it never will be, it may be sent again.
+    pub(crate) async fn land(&self, ticket: u64, appended: Appended) -> Result<(), Error> {
+        let written = appended.await;
+        let mut state = self.state();
+        match &written {
+            Ok(()) => state.flight.landed(ticket),
+            Err(_) => state.flight.failed(ticket),
+        }
+        Ok(written?)
+    }
+
     /// Milliseconds, as the clock says, and the newest height.
     pub(crate) fn now(&self) -> (Timestamp, Height) {
         (self.clock.now(), self.state().tip.height)
@@ -265,6 +276,11 @@ impl Flight {
         while let Some((_, id)) = self.order.pop_front_if(|(first, _)| *first <= ticket) {
             self.ids.remove(&id);
         }
+    }
+
+    pub(crate) fn failed(&mut self, ticket: u64) {
+        let ids = &mut self.ids;
+        self.order.retain(|(other, id)| *other != ticket || !ids.remove(id));
     }
 }
 

@@ -8,7 +8,7 @@ use store::Order;
 
 use crate::Error;
 use crate::core::{Core, keys_between};
-use crate::keys::{self, BUNDLE_INDEX, CHUNK, DATA, PROOF, RootKey};
+use crate::keys::{self, BUNDLE_INDEX, CHUNK, DATA, PROOF, ROOT, RootKey};
 use crate::record::{Head, Source, What};
 
 /// How many bytes of an item's data are kept under one key: ranges of a large item are read without the rest.
@@ -37,6 +37,12 @@ impl Core {
         let len = range.end - range.start;
         if len > self.options.read_bytes_max {
             return Err(Error::TooLarge { what: id, size: len, max: self.options.read_bytes_max });
+        }
+        // Half of some data looks like data: it is there when all of it is.
+        if let Source::Chunks { root } = head.source
+            && !self.is_complete(RootKey { root, size: head.data_size })?
+        {
+            return Ok(None);
         }
         if len == 0 {
             return Ok(Some(Bytes::new()));
@@ -67,6 +73,17 @@ impl Core {
             parts.push(start, piece);
         }
         Ok(Some(parts.finish()))
+    }
+
+    /// Whether every chunk of some data is here.
+    fn is_complete(&self, data: RootKey) -> Result<bool, Error> {
+        Ok(data.size == 0 || self.bytes_here(data)? >= data.size)
+    }
+
+    /// How many bytes of some data are here.
+    pub(crate) fn bytes_here(&self, data: RootKey) -> Result<u64, Error> {
+        let here = self.store.get(ROOT, &data.key())?;
+        Ok(here.and_then(|bytes| bytes[..].try_into().ok().map(u64::from_be_bytes)).unwrap_or(0))
     }
 
     fn chunked(&self, data: RootKey, range: Range<u64>) -> Result<Option<Bytes>, Error> {

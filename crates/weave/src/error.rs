@@ -25,6 +25,9 @@ pub enum Error {
     /// The wallet of the weave cannot be used.
     #[error(transparent)]
     Wallet(#[from] protocol::crypto::BadWallet),
+    /// Whoever sent it first was told that it failed.
+    #[error("{0} was sent before, and could not be kept")]
+    Lost(protocol::Id),
     /// A task was stopped in the middle.
     #[error("the weave is stopping")]
     Stopping,

@@ -14,7 +14,7 @@ use crate::keys::{CHUNK, PROOF, Place, ROOT, ROOT_USER, RootKey, UNPACK};
 use crate::record::{Account, Head, Source, What};
 use crate::upload::{Terms, is_bundle, put};
 use crate::validate::{self, Around, Chunked};
-use crate::{Error, unpack};
+use crate::{Error, unpack, upload};
 
 /// Takes a transaction in. When this returns, it survives a crash.
 pub(crate) async fn transaction(core: &Arc<Core>, tx: Transaction) -> unit::Result<Posted> {
@@ -69,12 +69,14 @@ pub(crate) async fn transaction(core: &Arc<Core>, tx: Transaction) -> unit::Resu
         Some((state.flight.start([id]), core.store.append(batch)))
     };
     let Some((ticket, appended)) = started else {
-        core.barrier().await.map_err(Error::from)?;
+        upload::known(core, id).await?;
         return Ok(Posted::Known);
     };
-    appended.await.map_err(Error::from)?;
+    if let Err(error) = core.land(ticket, appended).await {
+        core.state().pending.remove(id);
+        return Err(error.into());
+    }
     drop(counting);
-    core.state().flight.landed(ticket);
     debug!(transaction = %id, "kept a transaction");
     core.work.notify_one();
     if unpack_it {
@@ -85,11 +87,11 @@ pub(crate) async fn transaction(core: &Arc<Core>, tx: Transaction) -> unit::Resu
 
 /// Whether it is here already; answers no sooner than that it is durable.
 async fn known(core: &Core, id: Id) -> Result<Option<Posted>, Error> {
-    let known = core.state().flight.has(id) || core.head(id)?.is_some();
-    if known {
-        core.barrier().await?;
+    if !core.state().flight.has(id) && core.head(id)?.is_none() {
+        return Ok(None);
     }
-    Ok(known.then_some(Posted::Known))
+    upload::known(core, id).await?;
+    Ok(Some(Posted::Known))
 }
 
 /// Where the data of a transaction will be, and the writes that put there what came along.
@@ -132,9 +134,7 @@ pub(crate) async fn chunk(core: &Arc<Core>, chunk: NewChunk) -> unit::Result<()>
     if core.store.get(CHUNK, &data.chunk(end)).map_err(Error::from)?.is_some() {
         return Ok(());
     }
-    let here = core.store.get(ROOT, &data.key()).map_err(Error::from)?;
-    let here = here.and_then(|bytes| bytes[..].try_into().ok().map(u64::from_be_bytes)).unwrap_or(0);
-    let here = here + chunk.data.len() as u64;
+    let here = core.bytes_here(data)? + chunk.data.len() as u64;
     let mut batch = Batch::new();
     batch.put(CHUNK, data.chunk(end).to_vec(), chunk.data);
     batch.put(PROOF, data.chunk(end).to_vec(), chunk.data_path);

@@ -1,7 +1,7 @@
 //! Bundles that were posted: what is in them becomes an item like any other, if its signature holds.
 
 use std::collections::BTreeSet;
-use std::ops::Range;
+use std::ops::{Bound, Range};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -11,7 +11,7 @@ use store::{Batch, Order};
 use tracing::{debug, warn};
 
 use crate::Error;
-use crate::core::{Core, PAGE, aside, keys_all};
+use crate::core::{Core, PAGE, aside};
 use crate::data::Window;
 use crate::keys::{Place, UNPACK};
 use crate::record::{Head, Source, What};
@@ -52,16 +52,21 @@ pub(crate) fn unpack(core: &Core, id: Id) -> Result<(), Error> {
     Ok(())
 }
 
-/// Unpacks what was left undone when the node stopped.
+/// Unpacks what was left undone when the node stopped. What waits for chunks waits on.
 pub(crate) async fn resume(core: Arc<Core>) {
-    let left = aside(&core, |core| {
-        let page = core.store.scan(UNPACK, keys_all(), Order::Ascending, PAGE)?;
-        Ok(page.iter().filter_map(|(key, _)| Id::from_slice(key)).collect::<Vec<_>>())
-    });
-    for id in left.await.unwrap_or_default() {
-        if let Err(error) = aside(&core, move |core| unpack(core, id)).await {
-            warn!(bundle = %id, %error, "could not unpack a bundle; will try again after a restart");
+    let mut from = [0; 32];
+    loop {
+        let page = aside(&core, move |core| {
+            Ok(core.store.scan(UNPACK, (Bound::Excluded(&from), Bound::Unbounded), Order::Ascending, PAGE)?)
+        });
+        let page = page.await.unwrap_or_default();
+        let Some(last) = page.iter().filter_map(|(key, _)| Id::from_slice(key)).next_back() else { return };
+        for id in page.iter().filter_map(|(key, _)| Id::from_slice(key)) {
+            if let Err(error) = aside(&core, move |core| unpack(core, id)).await {
+                warn!(bundle = %id, %error, "could not unpack a bundle; will try again after a restart");
+            }
         }
+        from = last.0;
     }
 }
 
@@ -185,9 +190,13 @@ impl Work<'_> {
             self.kept += ids.len() as u64;
             (state.flight.start(ids), self.core.store.append(batch))
         };
-        appended.wait()?;
-        self.core.state().flight.landed(ticket);
-        Ok(())
+        let written = appended.wait();
+        let mut state = self.core.state();
+        match &written {
+            Ok(()) => state.flight.landed(ticket),
+            Err(_) => state.flight.failed(ticket),
+        }
+        Ok(written?)
     }
 }
 

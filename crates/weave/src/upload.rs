@@ -22,17 +22,25 @@ pub(crate) async fn upload(core: &Arc<Core>, item: DataItem) -> unit::Result<()>
     item.verify().map_err(|error| unit::Error::invalid(error.to_string()))?;
     let is_bundle = is_bundle(&item.tags);
     let Some((ticket, appended)) = start(core, &item, is_bundle)? else {
-        // It may be here and not be durable: whoever sends it again is told no sooner than the first.
-        return Ok(core.barrier().await.map_err(Error::from)?);
+        return Ok(known(core, item.id).await?);
     };
-    appended.await.map_err(Error::from)?;
-    core.state().flight.landed(ticket);
+    core.land(ticket, appended).await?;
     debug!(item = %item.id, "kept an item");
     core.work.notify_one();
     if is_bundle {
         unpack::now_or_soon(core, item.id, size).await?;
     }
     Ok(())
+}
+
+/// Something that was sent before may be here and not be durable: whoever sends it again is told no sooner than the
+/// first, and that it failed if it did.
+pub(crate) async fn known(core: &Core, id: Id) -> Result<(), Error> {
+    core.barrier().await?;
+    match core.head(id)? {
+        Some(_) => Ok(()),
+        None => Err(Error::Lost(id)),
+    }
 }
 
 /// How many pieces of data are written down at once.

@@ -193,6 +193,32 @@ async fn an_upload_is_acknowledged_only_when_it_is_durable() {
     again.await.unwrap();
 }
 
+#[tokio::test]
+async fn a_bundle_that_a_crash_left_packed_is_unpacked_afterwards() {
+    let inner = item(2, &[("Unit", "inner")], "inner");
+    let outer = item(1, &bundle_tags(), ans104::bundle(&[inner.clone()]));
+    let stepped = Arc::new(MemoryStore::stepped());
+    let syncing = async {
+        while stepped.waiting() == 0 {
+            tokio::task::yield_now().await;
+        }
+        stepped.sync();
+    };
+    let (weave, ()) = tokio::join!(over(stepped.clone(), manual()), syncing);
+    let mut upload = Box::pin(weave.upload(outer.clone()));
+    assert!(futures_poll(&mut upload).is_none());
+    stepped.sync_next();
+    // The bundle is durable; the power goes out before what is in it is.
+    let survivor = Arc::new(stepped.crash());
+    drop(upload);
+    let weave = over(survivor.clone(), manual()).await;
+    while weave.get(inner.id).await.is_err() {
+        survivor.sync();
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(weave.entry(inner.id).await.unwrap().bundle, Some(outer.id));
+}
+
 /// Polls once.
 fn futures_poll<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());

@@ -223,6 +223,7 @@ async fn data_in_chunks_is_whole_when_the_last_is_there_in_any_order() {
         chunks.reverse();
         for chunk in chunks {
             assert_eq!(weave.get(tx.id).await.unwrap_err().kind, Kind::NotFound, "{size} bytes");
+            assert_eq!(weave.data(tx.id, 0..0).await.unwrap_err().kind, Kind::NotFound, "{size} bytes");
             weave.post_chunk(chunk.clone()).await.unwrap();
             weave.post_chunk(chunk).await.unwrap();
         }
