@@ -58,10 +58,11 @@ fn get(url: &str) -> String {
 }
 
 #[track_caller]
-fn check(output: Output, code: i32, expect: Expect) {
+fn check(folder: &Path, arguments: &[&str], code: i32, expect: Expect) {
+    let output: Output = pirn(arguments).current_dir(folder).output().unwrap();
     assert_eq!(output.status.code(), Some(code), "{output:?}");
     assert_eq!(String::from_utf8_lossy(&output.stdout), "", "stdout is for answers");
-    expect.assert_eq(&String::from_utf8_lossy(&output.stderr));
+    expect.assert_eq(&String::from_utf8_lossy(&output.stderr).replace(folder.to_str().unwrap(), "FOLDER"));
 }
 
 #[test]
@@ -139,12 +140,44 @@ fn a_kept_network_is_the_same_after_a_kill() {
 #[test]
 fn what_cannot_be_is_said_with_a_hint() {
     let folder = tempfile::tempdir().unwrap();
-    let run = |arguments: &[&str]| pirn(arguments).current_dir(folder.path()).output().unwrap();
-    check(run(&["dev", "--port", "65533"]), 2, expect![[r#""#]]);
-    check(run(&["node", "--config", "nowhere.toml"]), 2, expect![[r#""#]]);
-    check(run(&["node", "--roles", "cu"]), 2, expect![[r#""#]]);
-    std::fs::write(folder.path().join("pirn.toml"), "[mu]\ndepth = 4\n").unwrap();
-    check(run(&["dev"]), 2, expect![[r#""#]]);
+    let folder = folder.path();
+    check(
+        folder,
+        &["dev", "--port", "65533"],
+        2,
+        expect![[r#"
+        error: there are no five ports from 65533 on
+        hint: 65531 is the last that can be
+    "#]],
+    );
+    check(
+        folder,
+        &["node", "--config", "nowhere.toml"],
+        2,
+        expect![[r#"
+        error: there is no configuration file nowhere.toml
+        hint: name one that exists with --config, or leave it out for ./pirn.toml
+    "#]],
+    );
+    check(
+        folder,
+        &["node", "--roles", "cu"],
+        2,
+        expect![[r#"
+        error: there is no weave
+        hint: add gateway to roles, or say where one is: remote.gateway
+    "#]],
+    );
+    std::fs::write(folder.join("pirn.toml"), "[mu]\ndepth = 4\n").unwrap();
+    check(
+        folder,
+        &["dev"],
+        2,
+        expect![[r#"
+        error: there is no option mu.depth (from FOLDER/pirn.toml)
+        hint: did you mean mu.depth_max? `pirn config show` lists every option
+    "#]],
+    );
 }
 
 #[test]

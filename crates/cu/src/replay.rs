@@ -382,19 +382,22 @@ impl Line {
             return Ok(Entry { scheduled, item, delivery: Delivery::Delivered });
         }
         let id = scheduled.message_id();
-        let found =
-            shared.patiently(|| shared.ports.weave.get(id)).await.map_err(|error| match error.kind {
-                Kind::NotFound => {
+        let item = match shared.patiently(|| shared.ports.weave.get(id)).await {
+            Ok(found) => found.item,
+            // What was sent to another process of the same scheduler a moment ago is not on the weave yet.
+            Err(error) if error.kind == Kind::NotFound => match shared.ports.scheduler.find(None, id).await {
+                Ok(Scheduled { message: Some(item), .. }) if item.id == id => item,
+                _ => {
                     let slot = scheduled.assignment.slot;
-                    Error::unavailable(format!(
-                        "slot {slot} of process {} assigns {id}, which cannot be found",
-                        self.process
-                    ))
-                    .with_hint("evaluation goes on as soon as the weave has it")
+                    let of = self.process;
+                    let what = format!("slot {slot} of process {of} assigns {id}, which cannot be found");
+                    let hint = "evaluation goes on as soon as the weave has it";
+                    return Err(Error::unavailable(what).with_hint(hint));
                 }
-                _ => error,
-            })?;
-        Ok(Entry { scheduled, item: found.item, delivery: Delivery::Assigned })
+            },
+            Err(error) => return Err(error),
+        };
+        Ok(Entry { scheduled, item, delivery: Delivery::Assigned })
     }
 
     /// The blocks above a height, up to another.

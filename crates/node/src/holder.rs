@@ -20,6 +20,9 @@ pub(crate) fn of_port(port: u16) -> Option<String> {
         .collect();
     let wanted: Vec<String> = inodes.iter().map(|inode| format!("socket:[{inode}]")).collect();
     let processes = fs::read_dir("/proc").ok()?.flatten();
+    // `self` is there as well.
+    let processes =
+        processes.filter(|entry| entry.file_name().as_encoded_bytes().iter().all(u8::is_ascii_digit));
     let holder = processes.map(|entry| entry.path()).find(|process| holds(process, &wanted))?;
     let name = fs::read_to_string(holder.join("comm")).ok()?;
     let folder = fs::read_link(holder.join("cwd")).map(|folder| format!(" in {}", folder.display()));
