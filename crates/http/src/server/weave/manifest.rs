@@ -32,7 +32,8 @@ struct Target {
 
 impl Manifest {
     pub(super) fn read(json: &[u8]) -> Option<Manifest> {
-        serde_json::from_slice(json).ok()
+        // A list would be read as the fields in their order.
+        json.trim_ascii_start().starts_with(b"{").then(|| serde_json::from_slice(json).ok()).flatten()
     }
 
     /// Where a path leads: nothing to the index, anything else to what has that path, or else to the fallback.
