@@ -196,7 +196,7 @@ async fn an_upload_is_acknowledged_only_when_it_is_durable() {
 #[tokio::test]
 async fn a_bundle_that_a_crash_left_packed_is_unpacked_afterwards() {
     let inner = item(2, &[("Unit", "inner")], "inner");
-    let outer = item(1, &bundle_tags(), ans104::bundle(&[inner.clone()]));
+    let outer = item(1, &bundle_tags(), ans104::bundle(std::slice::from_ref(&inner)));
     let stepped = Arc::new(MemoryStore::stepped());
     let syncing = async {
         while stepped.waiting() == 0 {
