@@ -1,5 +1,6 @@
 //! Requests and what becomes of them.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -41,7 +42,10 @@ impl Default for Options {
 /// Sends requests and keeps connections. Cheap to clone; clones share connections.
 #[derive(Debug, Clone)]
 pub struct Transport {
-    client: reqwest::Client,
+    plain: reqwest::Client,
+    /// For `https`. Made when it is first needed: reading the system's certificates takes a while, they may not be
+    /// there at all, and who speaks to a network on this computer needs none.
+    secure: Arc<OnceLock<reqwest::Client>>,
     options: Options,
 }
 
@@ -54,20 +58,25 @@ pub(crate) struct Answer {
 }
 
 impl Transport {
-    /// A transport. Fails where the system's TLS roots cannot be read.
+    /// A transport.
     pub fn new(options: Options) -> Result<Transport> {
-        let client = reqwest::Client::builder()
-            .connect_timeout(Duration::from_millis(options.connect_ms))
-            .read_timeout(Duration::from_millis(options.read_ms))
-            .pool_max_idle_per_host(options.idle_max)
-            .redirect(reqwest::redirect::Policy::limited(options.redirects_max))
-            .tcp_nodelay(true)
-            // A node speaks to whom it is told to, whatever the environment says.
-            .no_proxy()
-            .user_agent(concat!("pirn/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| Error::internal(&error))?;
-        Ok(Transport { client, options })
+        let plain = builder(&options).tls_certs_only([]).build().map_err(|error| Error::internal(&error))?;
+        Ok(Transport { plain, secure: Arc::default(), options })
+    }
+
+    /// The client for a URL.
+    fn client(&self, url: &str) -> Result<&reqwest::Client> {
+        if !url.starts_with("https:") {
+            return Ok(&self.plain);
+        }
+        if let Some(client) = self.secure.get() {
+            return Ok(client);
+        }
+        let client = builder(&self.options).build().map_err(|error| {
+            Error { kind: Kind::Unavailable, ..Error::internal(&error) }
+                .with_hint("https needs the certificates of the system: install ca-certificates")
+        })?;
+        Ok(self.secure.get_or_init(|| client))
     }
 
     /// Asks for something.
@@ -83,7 +92,7 @@ impl Transport {
         headers: HeaderMap,
         body: Bytes,
     ) -> Result<Answer> {
-        let mut request = self.client.request(method, url).headers(headers);
+        let mut request = self.client(url)?.request(method, url).headers(headers);
         if !body.is_empty() {
             request = request.body(body);
         }
@@ -103,6 +112,19 @@ impl Transport {
         }
         Ok(Answer { headers, body: body.into(), from: url.to_owned() })
     }
+}
+
+/// What all of a transport's clients have in common.
+fn builder(options: &Options) -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .connect_timeout(Duration::from_millis(options.connect_ms))
+        .read_timeout(Duration::from_millis(options.read_ms))
+        .pool_max_idle_per_host(options.idle_max)
+        .redirect(reqwest::redirect::Policy::limited(options.redirects_max))
+        .tcp_nodelay(true)
+        // A node speaks to whom it is told to, whatever the environment says.
+        .no_proxy()
+        .user_agent(concat!("pirn/", env!("CARGO_PKG_VERSION")))
 }
 
 impl Answer {
