@@ -7,7 +7,7 @@ mod ui;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::error::{Failure, Result};
 use crate::ui::Ui;
@@ -40,6 +40,7 @@ enum Command {
     Accounts(commands::accounts::Accounts),
     Fund(commands::fund::Fund),
     Module(commands::module::Module),
+    Completions(commands::completions::Completions),
 }
 
 fn main() -> ExitCode {
@@ -75,5 +76,6 @@ async fn run(command: Command, ui: Ui) -> Result {
         Command::Accounts(command) => command.run(ui),
         Command::Fund(command) => command.run(ui).await,
         Command::Module(command) => command.run(ui).await,
+        Command::Completions(command) => command.run(Cli::command(), ui),
     }
 }

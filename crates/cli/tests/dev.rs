@@ -22,7 +22,11 @@ struct Network {
 
 impl Network {
     fn start(arguments: &[&str], temporary: &Path) -> Network {
-        let mut command = pirn(&[&["dev", "--port", "0", "--json"], arguments].concat());
+        Network::run("dev", arguments, temporary)
+    }
+
+    fn run(command: &str, arguments: &[&str], temporary: &Path) -> Network {
+        let mut command = pirn(&[&[command, "--port", "0", "--json"], arguments].concat());
         let mut child =
             command.env("TMPDIR", temporary).current_dir(temporary).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
@@ -52,6 +56,22 @@ fn get(url: &str) -> String {
     let (address, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
     let mut stream = TcpStream::connect(address).unwrap();
     write!(stream, "GET /{path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+/// The answer to a POST of JSON.
+fn post(url: &str, body: &str) -> String {
+    let (address, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    let length = body.len();
+    write!(
+        stream,
+        "POST /{path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Type: application/json\r\n\
+         Content-Length: {length}\r\n\r\n{body}"
+    )
+    .unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     answer
@@ -138,6 +158,43 @@ fn a_kept_network_is_the_same_after_a_kill() {
 }
 
 #[test]
+fn units_find_a_weave_elsewhere_and_a_compute_unit_a_scheduler() {
+    let folder = tempfile::tempdir().unwrap();
+    let weave = Network::start(&[], folder.path());
+    let (units, compute) = (folder.path().join("units"), folder.path().join("compute"));
+    for folder in [&units, &compute] {
+        std::fs::create_dir(folder).unwrap();
+    }
+    let remote = format!(
+        "remote.gateway = {:?}\nremote.bundler = {:?}\n",
+        weave.url("gateway"),
+        weave.url("bundler"),
+    );
+    std::fs::write(units.join("pirn.toml"), &remote).unwrap();
+    let units = Network::run("node", &["--roles", "mu,su,cu"], &units);
+    // It has said on the other node's weave where its scheduler is.
+    let address = units.facts["addresses"]["su"].as_str().unwrap();
+    let query = format!(
+        "{{transactions(owners:[\"{address}\"],tags:[{{name:\"Type\",values:[\"Scheduler-Location\"]}}])\
+         {{edges{{node{{tags{{name value}}}}}}}}}}"
+    );
+    let found = post(
+        &format!("{}/graphql", weave.url("gateway")),
+        &serde_json::json!({ "query": query }).to_string(),
+    );
+    assert!(found.contains(units.url("su")), "{found}");
+    let timestamp = get(&format!("{}/timestamp", units.url("su")));
+    assert!(timestamp.starts_with("HTTP/1.1 200"), "{timestamp}");
+
+    let remote = format!("{remote}remote.su = {:?}\n", units.url("su"));
+    std::fs::write(compute.join("pirn.toml"), remote).unwrap();
+    let compute = Network::run("node", &["--roles", "cu"], &compute);
+    let unknown = units.facts["authority"].as_str().unwrap();
+    let answer = get(&format!("{}/result/{unknown}?process-id={unknown}", compute.url("cu")));
+    assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
+}
+
+#[test]
 fn what_cannot_be_is_said_with_a_hint() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
@@ -178,6 +235,14 @@ fn what_cannot_be_is_said_with_a_hint() {
         hint: did you mean mu.depth_max? `pirn config show` lists every option
     "#]],
     );
+}
+
+#[test]
+fn completions_know_the_commands() {
+    for shell in ["bash", "zsh", "fish"] {
+        let output = pirn(&["completions", shell]).output().unwrap();
+        assert!(String::from_utf8(output.stdout).unwrap().contains("accounts"), "{shell}");
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! One file per command; its doc comments are its help.
 
 pub mod accounts;
+pub mod completions;
 pub mod config;
 pub mod dev;
 pub mod dry;
