@@ -46,6 +46,26 @@ function log (...steps) {
 const BOOT = { data: '', tags: { Type: 'Process', Module: MODULE, Name: 'compare' }, from: OWNER }
 const from = (who, action, data = '') => ({ data, tags: { Type: 'Message', Action: action }, from: who })
 
+// Recursion of every sort, up to Lua's own limits and past them: the native stack must not end first.
+const DEEP = log(
+  BOOT,
+  'local function f(n) if n == 0 then return 0 end local ok, v = pcall(f, n - 1) if not ok then error(v, 0) end return v + 1 end local ok, v = pcall(f, 180) return tostring(ok) .. tostring(v)',
+  'local function f(n) if n == 0 then return 0 end local ok, v = pcall(f, n - 1) if not ok then error(v, 0) end return v + 1 end local ok, v = pcall(f, 1000) return tostring(ok) .. tostring(v):sub(1,80)',
+  'local function f(n) return (("x"):gsub("x", function() if n == 0 then return "y" end return f(n - 1) end)) end local ok, v = pcall(f, 185) return tostring(ok) .. tostring(v):sub(1,100)',
+  'local function f(n) return (("x"):gsub("x", function() if n == 0 then return "y" end return f(n - 1) end)) end local ok, v = pcall(f, 5000) return tostring(ok) .. tostring(v):sub(1,100)',
+  'local t = {} local mt = {} mt.__index = function(t, k) if k == 0 then return "end" end return t[k - 1] end setmetatable(t, mt) local ok, v = pcall(function() return t[190] end) return tostring(ok) .. tostring(v):sub(1,100)',
+  'local t = {} local mt = {} mt.__index = function(t, k) if k == 0 then return "end" end return t[k - 1] end setmetatable(t, mt) local ok, v = pcall(function() return t[100000] end) return tostring(ok) .. tostring(v):sub(1,100)',
+  'return #tostring(select(2, load("return " .. ("{"):rep(1000) .. ("}"):rep(1000))))',
+  'return #tostring(select(2, load(("do "):rep(1000) .. ("end "):rep(1000))))',
+  'return #tostring(select(2, load("return " .. ("-"):rep(1000) .. "1"))) .. tostring(load("return " .. ("not "):rep(190) .. "1")())',
+  'local function c(n) if n == 0 then return 0 end return coroutine.wrap(function() return c(n - 1) + 1 end)() end local ok, v = pcall(c, 150) return tostring(ok) .. tostring(v):sub(1, 100)',
+  'local function c(n) if n == 0 then return 0 end return coroutine.wrap(function() return c(n - 1) + 1 end)() end local ok, v = pcall(c, 250) return tostring(ok) .. tostring(v):sub(1, 100)',
+  'local t = {} for i = 1, 5000 do t = { t } end local ok, v = pcall(require("json").encode, t) return tostring(ok) .. tostring(v):sub(1, 100)',
+  'local ok, v = pcall(require("json").decode, ("["):rep(10000) .. ("]"):rep(10000)) return tostring(ok) .. tostring(v):sub(1, 100)',
+  'local t = {} for i = 1, 200 do t[i] = i end table.sort(t, function(a, b) return a > b end) local ok, v = pcall(table.sort, {3,1,2,5,4,9,8,7,1,2,3,4,5}, function() return true end) return t[1] .. tostring(ok) .. tostring(v):sub(1, 60)',
+  'return string.rep("ab", 10000000):len()'
+)
+
 // Nothing here prints a NaN, whose sign in the reference is that of the processor, and nothing asks for the time in
 // milliseconds, which in the reference depends on how long it has had its instance.
 const AOS = log(
@@ -102,9 +122,9 @@ const SQLITE = log(
 )
 
 const CASES = [
-  ['aos2_0_6.wasm', WASM64, { AOS, FILES }],
+  ['aos2_0_6.wasm', WASM64, { AOS, FILES, DEEP }],
   ['aos2_0_6.wasm', WASM64_METERED, { AOS }],
-  ['aos2_0_4_32.wasm', WASM32, { AOS, FILES }],
+  ['aos2_0_4_32.wasm', WASM32, { AOS, FILES, DEEP }],
   ['aos2_0_4_32.wasm', WASM32_METERED, { AOS }],
   ['aos2_0_3.wasm', WASM64, { AOS }],
   ['aos2_0_1.wasm', WASM64, { AOS }],

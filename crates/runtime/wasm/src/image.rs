@@ -8,6 +8,15 @@ use rustix::io::{Errno, pread, pwrite};
 
 const COPY_BYTES: usize = 1 << 20;
 
+/// Lets this program have as many open files as the system allows it: each process in memory has an image, which is
+/// one, and the usual soft limit is a thousand.
+pub(crate) fn allow_many() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    // Not to be allowed is no failure: it shows when there are too many.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+}
+
 /// Sparse bytes, as long as the address space of the memory they are for. What was never written is zero.
 #[derive(Debug)]
 pub(crate) struct Image {

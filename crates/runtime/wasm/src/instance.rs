@@ -27,6 +27,9 @@ pub(crate) struct Instance {
 /// that the limit is exact: who used more has failed, wherever the engine looked.
 const OPERATORS_SPARE: u64 = 1_000_000;
 
+/// Bytes of an answer. What says more is no outcome that could be stored.
+const ANSWER_BYTES_MAX: usize = 64 << 20;
+
 /// Bytes of the guest's stack that its input leaves free.
 const STACK_SPARE: u64 = 1024;
 
@@ -243,9 +246,17 @@ impl Instance {
             asyncify.start_rewind.call(&mut self.store, &[at])?;
             answer = exports.handle.call(&mut self.store, &arguments)?;
         }
-        let text = c_string(exports.memory.data(&self.store), answer)?.to_vec();
+        let text = self.answer_at(&exports, answer)?;
         stack.restore.call(&mut self.store, &[base])?;
         Ok(text)
+    }
+
+    fn answer_at(&self, exports: &Exports, at: u64) -> wasmtime::Result<Vec<u8>> {
+        let text = c_string(exports.memory.data(&self.store), at)?;
+        if text.len() > ANSWER_BYTES_MAX {
+            return Err(Stop::Abort(format!("its answer has more than {ANSWER_BYTES_MAX} bytes")).into());
+        }
+        Ok(text.to_vec())
     }
 
     /// Bytes that a string gets on the guest's stack.
@@ -273,7 +284,7 @@ impl Instance {
             self.put(exports, *at, text)?;
         }
         let answer = exports.handle.call(&mut self.store, &arguments)?;
-        let text = c_string(exports.memory.data(&self.store), answer)?.to_vec();
+        let text = self.answer_at(exports, answer)?;
         for at in arguments {
             free.call(&mut self.store, &[at])?;
         }

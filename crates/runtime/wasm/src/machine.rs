@@ -5,18 +5,19 @@
 //! messages since the commit are then evaluated again, which is cheap because they are few and gives the same
 //! memory because evaluation is a function.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use protocol::Outcome;
 use runtime::{Environment, Input, Limits, Memory, PAGE_BYTES, Refusal, Start};
+use rustix::io::Errno;
 
 use crate::answer::{self, Evaluation};
 use crate::image::Image;
 use crate::instance::Instance;
 use crate::program::{First, Program, refused};
-use crate::system;
+use crate::region::View;
+use crate::{stack, system};
 
 /// Bytes that one `Bytes` of a [`Memory`] shares among its pages, at most.
 const SNAPSHOT_BYTES: usize = 1 << 20;
@@ -46,6 +47,8 @@ struct Life {
     since: Vec<Box<str>>,
     since_bytes: usize,
     since_gas: u64,
+    /// A commit failed half way: the image is neither what it was nor what it should be.
+    is_broken: bool,
     /// How many messages until the next commit.
     interval: usize,
     /// Bytes of pages of its own, at the commit.
@@ -102,11 +105,13 @@ impl Machine {
         let first = life.first.clone();
         let instance = life.instance(&self.program, self.limits, &self.environment)?;
         let environment = self.environment.to_json();
-        let evaluate = AssertUnwindSafe(|| instance.evaluate(&first.beginning, message, environment));
-        let Ok(done) = std::panic::catch_unwind(evaluate) else {
-            // Ours, not the guest's. What was half done goes with the instance.
-            life.fail();
-            return Err(system("to go on after a panic of its WebAssembly host".to_owned()));
+        let done = match stack::run(|| instance.evaluate(&first.beginning, message, environment)) {
+            Ok(done) => done,
+            Err(refusal) => {
+                // What was half done goes with the instance.
+                life.fail();
+                return Err(refusal);
+            }
         };
         let mut evaluation = match done.answer {
             Ok(text) => answer::read(&text),
@@ -177,15 +182,15 @@ impl runtime::Machine for Machine {
 
 impl Life {
     fn new(first: Arc<First>, image: Arc<Image>, size: u64) -> Life {
-        let since = Vec::new();
         Life {
             first,
             image,
             size,
             instance: None,
-            since,
+            since: Vec::new(),
             since_bytes: 0,
             since_gas: 0,
+            is_broken: false,
             interval: 1,
             overlay_bytes: 0,
             image_bytes: 0,
@@ -199,13 +204,19 @@ impl Life {
         limits: Limits,
         environment: &Environment,
     ) -> Result<&mut Instance, Refusal> {
+        if self.is_broken {
+            return Err(system(
+                "to go on after a commit that failed: start the process from its checkpoint".into(),
+            ));
+        }
         if self.instance.is_none() {
             let engine = |error: wasmtime::Error| system(format!("an instance: {error:#}"));
             let mut instance = Instance::new(program, limits).map_err(engine)?;
             instance.grow_to(self.size).map_err(engine)?;
             instance.view().map(&self.image).map_err(refused("to map a memory"))?;
             for message in &self.since {
-                let again = instance.evaluate(&self.first.beginning, message, environment.to_json());
+                let environment = environment.to_json();
+                let again = stack::run(|| instance.evaluate(&self.first.beginning, message, environment))?;
                 debug_assert!(again.answer.is_ok(), "an evaluation that succeeded, succeeds again");
             }
             self.instance = Some(instance);
@@ -226,29 +237,39 @@ impl Life {
         if self.since.is_empty() {
             return Ok(());
         }
-        let view = instance.view();
-        let shared = Arc::strong_count(&self.image) > 1;
-        if shared {
-            // Forks, or all fresh machines, read that image, and would see what we write.
-            let copy = self.image.copy().map_err(refused("to copy a committed memory"))?;
-            view.commit(&copy).map_err(refused("to commit a memory"))?;
-            view.map(&copy).map_err(refused("to map a memory"))?;
-            self.image = Arc::new(copy);
-            self.overlay_bytes = 0;
-        } else {
-            let bytes = view.commit(&self.image).map_err(refused("to commit a memory"))?;
-            self.overlay_bytes = bytes;
-            if bytes > overlay_bytes_max {
-                view.forget().map_err(refused("to give back pages"))?;
-                self.overlay_bytes = 0;
+        let (view, size) = (instance.view(), instance.size());
+        self.overlay_bytes = match self.write(view, overlay_bytes_max) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                self.is_broken = true;
+                self.instance = None;
+                return Err(system(format!("to commit a memory: {error}")));
             }
-        }
-        self.size = instance.size();
+        };
+        self.size = size;
         self.image_bytes = self.image.resident_bytes();
         self.since.clear();
         self.since_bytes = 0;
         self.since_gas = 0;
         Ok(())
+    }
+
+    /// Writes what is private to an image of our own. Answers how many bytes of it stay in the process.
+    fn write(&mut self, view: View, overlay_bytes_max: u64) -> Result<u64, Errno> {
+        if Arc::strong_count(&self.image) > 1 {
+            // Forks, or all fresh machines, read that image, and would see what we write.
+            let copy = self.image.copy()?;
+            view.commit(&copy)?;
+            view.map(&copy)?;
+            self.image = Arc::new(copy);
+            return Ok(0);
+        }
+        let bytes = view.commit(&self.image)?;
+        if bytes <= overlay_bytes_max {
+            return Ok(bytes);
+        }
+        view.forget()?;
+        Ok(0)
     }
 
     /// As of the last commit: what was written since is not counted, as counting costs a walk.
@@ -285,7 +306,7 @@ fn restore(program: &Program, first: &First, memory: &Memory) -> Result<Image, R
 }
 
 /// The pages of an image that are not all zero.
-fn snapshot(image: &Image, size: u64) -> Result<Memory, rustix::io::Errno> {
+fn snapshot(image: &Image, size: u64) -> Result<Memory, Errno> {
     let mut memory = Memory { size_bytes: size, pages: Vec::new() };
     for (start, end) in image.written()? {
         let mut at = start;

@@ -13,7 +13,7 @@ use crate::image::Image;
 use crate::instance::{Beginning, Instance};
 use crate::prepare::Shape;
 use crate::region::{CAPACITY_MAX, capacity_of};
-use crate::{MachineOptions, system};
+use crate::{MachineOptions, stack, system};
 
 /// A compiled module. Shared by all its machines.
 pub(crate) struct Program {
@@ -60,7 +60,8 @@ impl Program {
         let limits = Limits { memory_bytes: CAPACITY_MAX, compute: u64::MAX >> 1 };
         let why = |error: &dyn std::fmt::Display| error.to_string();
         let mut instance = Instance::new(self, limits).map_err(|error| why(&error))?;
-        let beginning = instance.begin(&self.data).map_err(|error| why(&error))?;
+        let beginning = stack::run(|| instance.begin(&self.data)).map_err(|error| why(&error))?;
+        let beginning = beginning.map_err(|error| why(&error))?;
         // The instance's pages are its own, all that it has written: they are the image.
         let image = Image::new(self.capacity()).map_err(|error| why(&error))?;
         instance.view().commit(&image).map_err(|error| why(&error))?;

@@ -297,3 +297,44 @@ fn push_run(runs: &mut Vec<(usize, usize)>, start: usize, end: usize) {
         _ => runs.push((start, end)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_ways_of_asking_find_the_pages_that_were_written() {
+        let image = Image::new(1 << 20).unwrap();
+        image.write(0, &[7; 16 * PAGE_BYTES]).unwrap();
+        let memory =
+            Creator.new_memory(MemoryType::new(16, Some(16)), 1 << 20, Some(1 << 20), None, 65536).unwrap();
+        // The capacity is that of a reservation; a longer image is what a machine would have.
+        let image_of_all = Image::new(memory.byte_capacity() as u64).unwrap();
+        image_of_all.write(0, &[7; 16 * PAGE_BYTES]).unwrap();
+        let view = View { base: memory.as_ptr(), size: memory.byte_size() };
+        view.map(&image_of_all).unwrap();
+        assert_eq!(view.private_runs(), Ok(vec![]));
+        let pages = [0, 1, 2, 9, 15, 16, 255];
+        for page in pages {
+            // SAFETY: the page lies in the memory, and nobody else has it.
+            unsafe { view.base.add(page * PAGE_BYTES + 5).write_volatile(1) };
+        }
+        let (base, size) = (view.base as u64, view.size as u64);
+        let runs = |pages: &[(usize, usize)]| {
+            pages.iter().map(|(start, end)| (start * PAGE_BYTES, end * PAGE_BYTES)).collect::<Vec<_>>()
+        };
+        let expected = runs(&[(0, 3), (9, 10), (15, 17), (255, 256)]);
+        assert_eq!(read_pagemap(base, size), Ok(expected.clone()));
+        match scan(base, size) {
+            // The kernel is older than the call.
+            Err(Errno::NOTTY | Errno::INVAL) => {}
+            found => assert_eq!(found, Ok(expected)),
+        }
+        assert_eq!(view.commit(&image), Ok(pages.len() as u64 * PAGE_BYTES as u64));
+        view.forget().unwrap();
+        assert_eq!(view.private_runs(), Ok(vec![]));
+        let mut page = [0; 6];
+        image.read(9 * PAGE_BYTES as u64, &mut page).unwrap();
+        assert_eq!(page, [7, 7, 7, 7, 7, 1]);
+    }
+}

@@ -94,6 +94,20 @@ fn a_start_function_and_data_come_before_the_first_message_and_once() {
     }
 }
 
+#[test]
+fn a_table_says_the_same_to_every_message() {
+    let text = r#"(module (memory (export "memory") 1) (table 2 funcref) (elem func $free)
+        (data (i32.const 16) "{\22ok\22:true,\22response\22:{\22Output\22:0}}\00")
+        (func (export "malloc") (param i32) (result i32) (i32.const 4096))
+        (func $free (export "free") (param i32))
+        (func (export "handle") (param i32 i32) (result i32)
+          (i32.store8 (i32.const 48) (i32.add (i32.const 48) (i32.eqz (ref.is_null (table.get 0 (i32.const 1))))))
+          (table.set 0 (i32.const 1) (ref.func $free))
+          (i32.const 16)))"#;
+    let program = runtime().program(&of_text(NARROW, text)).unwrap();
+    assert_eq!(say(&mut program.machine(start(LIMITS, None)).unwrap(), "xxx"), "0\n0\n0");
+}
+
 /// A module whose `handle` is that body, with three locals, and answers with an empty outcome.
 fn priced(body: &str) -> u64 {
     let text = format!(

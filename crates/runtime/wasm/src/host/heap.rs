@@ -77,8 +77,8 @@ pub(super) fn system(call: &mut Call<'_, '_>) -> wasmtime::Result<i64> {
     if call.pointer(0) == 0 {
         return Ok(i64::from(call.format().claims_shell));
     }
-    // The oldest glue sets errno itself.
-    let Some(errno) = call.exports()?.errno.clone().filter(|_| call.format().minified) else {
+    // Older glue sets errno itself.
+    let Some(errno) = call.exports()?.errno.clone().filter(|_| call.format().quadruple_strings) else {
         return Ok(i64::from(-ENOSYS));
     };
     let at = errno.call(&mut *call.caller, &[])?;
