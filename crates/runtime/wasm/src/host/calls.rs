@@ -1,6 +1,7 @@
 //! The system calls on files, as Emscripten's C library makes them.
 
-use super::files::{Errno, Files, Status, flags};
+use super::errno::{Errno, flags};
+use super::files::{Files, Status};
 use super::{Answer, Call, clock};
 use crate::format::Width;
 

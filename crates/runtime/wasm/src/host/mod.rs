@@ -6,6 +6,7 @@
 mod asyncify;
 mod calls;
 mod clock;
+mod errno;
 mod files;
 mod heap;
 mod jump;
