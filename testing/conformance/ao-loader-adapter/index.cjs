@@ -62,6 +62,7 @@ class Pirn {
     if (!fs.existsSync(file)) fs.writeFileSync(file, bytes)
     const args = ['module', 'run', file, '--jsonl', '--format', options.format || DEFAULT_FORMAT]
     args.push('--cache', path.join(folder, 'compiled'))
+    if (options.exact) args.push('--exact')
     if (options.computeLimit) args.push('--compute-limit', String(options.computeLimit))
     // The loader takes a limit and enforces none but the module's own.
     args.push('--memory-limit', '17179869184')

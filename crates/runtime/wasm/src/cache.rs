@@ -30,17 +30,18 @@ pub(crate) struct Compiled {
 /// A folder of compiled modules.
 pub(crate) struct Cache<'a> {
     folder: &'a Path,
+    sleeps: bool,
 }
 
 impl<'a> Cache<'a> {
-    /// The cache in that folder.
-    pub fn new(folder: &'a Path) -> Cache<'a> {
-        Cache { folder }
+    /// The cache in that folder, of modules that may sleep or not.
+    pub fn new(folder: &'a Path, sleeps: bool) -> Cache<'a> {
+        Cache { folder, sleeps }
     }
 
     /// What is kept for that module, if it is there and whole.
     pub fn get(&self, engine: &Engine, format: Format, module: &[u8]) -> Option<Compiled> {
-        let key = key(engine, format, module);
+        let key = self.key(engine, format, module);
         let path = self.path(&key);
         let file = std::fs::read(&path).ok()?;
         let content = check(&file, &key);
@@ -54,11 +55,24 @@ impl<'a> Cache<'a> {
 
     /// Keeps it.
     pub fn put(&self, engine: &Engine, format: Format, module: &[u8], compiled: &Compiled) {
-        let key = key(engine, format, module);
+        let key = self.key(engine, format, module);
         let path = self.path(&key);
         if let Err(error) = self.write(&path, &key, compiled) {
             warn!(path = %path.display(), error, "could not keep a compiled module");
         }
+    }
+
+    /// Names a module as this engine compiles it.
+    fn key(&self, engine: &Engine, format: Format, module: &[u8]) -> [u8; 32] {
+        let mut hasher = DefaultHasher::new();
+        engine.precompile_compatibility_hash().hash(&mut hasher);
+        let mut key = blake3::Hasher::new_derive_key("pirn 2026 compiled WebAssembly module");
+        key.update(&VERSION.to_le_bytes());
+        key.update(&[u8::from(self.sleeps)]);
+        key.update(&hasher.finish().to_le_bytes());
+        key.update(blake3::hash(format.name.as_bytes()).as_bytes());
+        key.update(blake3::hash(module).as_bytes());
+        *key.finalize().as_bytes()
     }
 
     fn write(&self, path: &Path, key: &[u8; 32], compiled: &Compiled) -> Result<(), String> {
@@ -79,18 +93,6 @@ impl<'a> Cache<'a> {
     fn path(&self, key: &[u8; 32]) -> PathBuf {
         self.folder.join(format!("{}.cwasm", blake3::Hash::from_bytes(*key).to_hex()))
     }
-}
-
-/// Names a module as this engine compiles it.
-fn key(engine: &Engine, format: Format, module: &[u8]) -> [u8; 32] {
-    let mut hasher = DefaultHasher::new();
-    engine.precompile_compatibility_hash().hash(&mut hasher);
-    let mut key = blake3::Hasher::new_derive_key("pirn 2026 compiled WebAssembly module");
-    key.update(&VERSION.to_le_bytes());
-    key.update(&hasher.finish().to_le_bytes());
-    key.update(blake3::hash(format.name.as_bytes()).as_bytes());
-    key.update(blake3::hash(module).as_bytes());
-    *key.finalize().as_bytes()
 }
 
 /// The content of a file that is whole and has that key.

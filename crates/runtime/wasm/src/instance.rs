@@ -62,6 +62,7 @@ impl Instance {
             memory_max: limits.memory_bytes,
             gas_max: limits.compute,
             exports: None,
+            is_awake: program.shape.is_awake,
             moment: Moment::new(),
         };
         let mut store = Store::new(program.pre.module().engine(), host);

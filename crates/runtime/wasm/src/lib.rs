@@ -4,8 +4,8 @@
 //! reference gives them, and without its copies of the memory. Nothing a module does reaches this computer:
 //! see [`host`].
 //!
-//! In reading order: a [`format`] says how an era of modules is called; [`prepare`] rewrites a module and
-//! [`metering`] prices it; a [`program`] is it compiled, which a [`cache`] remembers; an [`instance`] calls it; a [`machine`] is a process,
+//! In reading order: a [`format`] says how an era of modules is called; [`prepare`] rewrites a module,
+//! [`metering`] prices it and [`awake`] spares it questions; a [`program`] is it compiled, which a [`cache`] remembers; an [`instance`] calls it; a [`machine`] is a process,
 //! whose memory is an [`image`] mapped into a [`region`], and
 //! which runs on a [`stack`] of its own.
 //!
@@ -13,6 +13,9 @@
 //!
 //! - Every message starts with the same globals, clock and files. In the reference they depend on how long
 //!   the unit has kept its instance.
+//! - A module that counts no gas itself is never put to sleep: the reference answers WeaveDrive later, and lets the
+//!   module put its stack aside in memory that it then frees. Here that memory is allocated and freed as well, so
+//!   that addresses are the same, but what the reference leaves in it is not there.
 //! - A checkpoint is restored to its own size. The reference may round it up, so that a process's memory
 //!   would depend on its unit's restarts.
 //! - Not-a-number is always the positive, quiet one. In the reference its sign is that of the unit's processor:
@@ -21,6 +24,7 @@
 //!   data.
 
 mod answer;
+mod awake;
 mod exports;
 mod format;
 mod host;
@@ -101,6 +105,8 @@ pub struct WasmRuntime {
     /// For modules that count for themselves.
     plain: Engine,
     options: Options,
+    /// See [`WasmRuntime::with_sleep`].
+    sleeps: bool,
 }
 
 impl WasmRuntime {
@@ -110,7 +116,16 @@ impl WasmRuntime {
             Engine::new(&config(counts)).map_err(|error| system(format!("a WebAssembly engine: {error:#}")))
         };
         image::allow_many();
-        Ok(WasmRuntime { counting: engine(true)?, plain: engine(false)?, options })
+        Ok(WasmRuntime { counting: engine(true)?, plain: engine(false)?, options, sleeps: false })
+    }
+
+    /// Modules that can put their stack aside do so whenever the reference would make them. It takes a third more
+    /// time, changes no outcome, and leaves in their memory, byte for byte, what the reference leaves. For comparing;
+    /// the state root of a node's process is of memories without.
+    #[must_use]
+    pub fn with_sleep(mut self) -> WasmRuntime {
+        self.sleeps = true;
+        self
     }
 
     /// Compiles a module, or finds it compiled: what [`runtime::Runtime::load`] does, with the type that knows
@@ -130,11 +145,12 @@ impl WasmRuntime {
             return Err(unfit(format!("it has more than {} bytes", self.options.module_bytes_max)));
         }
         let engine = if format.metered { &self.plain } else { &self.counting };
-        let cache = self.options.cache.as_deref().map(Cache::new);
+        let cache = self.options.cache.as_deref().map(|folder| Cache::new(folder, self.sleeps));
         if let Some(compiled) = cache.as_ref().and_then(|cache| cache.get(engine, format, &module.data)) {
             return Ok(compiled);
         }
-        let prepared = prepare::prepare(&module.data, format).map_err(|error| unfit(error.to_string()))?;
+        let prepared =
+            prepare::prepare(&module.data, format, self.sleeps).map_err(|error| unfit(error.to_string()))?;
         let code =
             wasmtime::Module::new(engine, &prepared.bytes).map_err(|error| unfit(format!("{error:#}")))?;
         let compiled = Compiled { module: code, data: prepared.data, shape: prepared.shape };

@@ -3,18 +3,19 @@
 //! - Active data segments are taken out: they are in the first image, and no instance writes them again.
 //! - The start function is exported instead of run: it, too, ran before the first image.
 //! - Mutable globals are exported, so that every evaluation starts from the same ones.
-//! - Metered formats get their metering.
+//! - Metered formats get their metering; the others are kept awake.
 
 use std::collections::BTreeMap;
 
 use wasm_encoder::{Encode as _, ExportSection, GlobalSection, GlobalType, RawSection};
 use wasmparser::{Operator, Parser, Payload, TypeRef, ValType, WasmFeatures};
 
+use crate::awake::{awake_body, state_of};
 use crate::format::{Format, Width};
 use crate::metering::{Unmetered, inline_body, meter_body};
 
 /// Version of this rewriting: compiled modules of another one are not ours.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 
 /// What the names of our own exports begin with.
 const OURS: &str = "pirn:";
@@ -49,6 +50,8 @@ pub(crate) struct Shape {
     pub has_other_state: bool,
     /// Memory is addressed with 64 bits.
     pub wide: bool,
+    /// It could put its stack aside, but never will.
+    pub is_awake: bool,
 }
 
 impl Shape {
@@ -74,8 +77,8 @@ fn features() -> WasmFeatures {
     WasmFeatures::WASM2 | WasmFeatures::MEMORY64 | WasmFeatures::EXTENDED_CONST
 }
 
-/// Rewrites a module of `format`.
-pub(crate) fn prepare(module: &[u8], format: Format) -> Result<Prepared, Unfit> {
+/// Rewrites a module of `format`. If it may sleep, it is not kept awake.
+pub(crate) fn prepare(module: &[u8], format: Format, sleeps: bool) -> Result<Prepared, Unfit> {
     // Before anything is added that a module could otherwise name.
     wasmparser::Validator::new_with_features(features()).validate_all(module)?;
     let survey = Survey::of(module)?;
@@ -84,6 +87,8 @@ pub(crate) fn prepare(module: &[u8], format: Format) -> Result<Prepared, Unfit> 
         return Err(Unfit::Shape("it is metered already, and its format asks to meter it"));
     }
     let counts_gas = format.metered || baked;
+    // What sleep costs is part of the gas that the reference states.
+    let state = if counts_gas || sleeps { None } else { state_of(module)? };
     let gas_global = survey.n_globals_imported + survey.n_globals;
 
     let mut sections: BTreeMap<u8, (u8, Vec<u8>)> = BTreeMap::new();
@@ -99,7 +104,10 @@ pub(crate) fn prepare(module: &[u8], format: Format) -> Result<Prepared, Unfit> 
             match survey.usegas {
                 _ if format.metered => meter_body(body, gas_global, &mut whole)?,
                 Some(usegas) => inline_body(body, usegas, gas_global, &mut whole)?,
-                None => whole.extend_from_slice(body.as_bytes()),
+                None => match state {
+                    Some(state) => awake_body(body, state, &mut whole)?,
+                    None => whole.extend_from_slice(body.as_bytes()),
+                },
             }
             whole.encode(&mut code);
             n_bodies += 1;
@@ -146,7 +154,7 @@ pub(crate) fn prepare(module: &[u8], format: Format) -> Result<Prepared, Unfit> 
     for (id, data) in sections.values() {
         out.section(&RawSection { id: *id, data });
     }
-    let shape = Shape { globals, counts_gas, has_other_state, wide: survey.wide };
+    let shape = Shape { globals, counts_gas, has_other_state, wide: survey.wide, is_awake: state.is_some() };
     Ok(Prepared { bytes: out.finish(), data, shape })
 }
 

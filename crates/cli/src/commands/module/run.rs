@@ -58,6 +58,9 @@ pub struct Run {
     /// Answer one request per line of stdin.
     #[arg(long)]
     jsonl: bool,
+    /// Leave in the memory, byte for byte, what the reference leaves there: slower, same answers.
+    #[arg(long)]
+    exact: bool,
     /// Keep the compiled module in this folder.
     #[arg(long, value_name = "FOLDER")]
     cache: Option<PathBuf>,
@@ -134,7 +137,10 @@ impl Run {
         let nobody = Id([0; 32]);
         let module = protocol::Module { id: nobody.into(), owner: nobody.into(), tags, data: bytes.into() };
         let options = Options { cache: self.cache.clone(), ..Options::default() };
-        let runtime = WasmRuntime::new(options).context("could not start")?;
+        let mut runtime = WasmRuntime::new(options).context("could not start")?;
+        if self.exact {
+            runtime = runtime.with_sleep();
+        }
         runtime.program(&module).context(format!("could not load {}", self.file.display()))
     }
 }

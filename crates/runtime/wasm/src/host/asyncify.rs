@@ -2,7 +2,10 @@
 //!
 //! The reference answers every WeaveDrive call later, so the guest unwinds its stack into memory that it
 //! allocates, and rewinds it when the answer is there. We have the answer at once and make the guest do the
-//! same: its heap, its addresses and its gas are then those of the reference.
+//! same: its heap, its addresses and its gas are then those of the reference. A guest that is kept [`awake`]
+//! is answered at once, after the same allocations.
+//!
+//! [`awake`]: crate::awake
 
 use super::{Call, Stop};
 use crate::format::Width;
@@ -36,6 +39,10 @@ pub(super) fn not_available(call: &mut Call<'_, '_>) -> wasmtime::Result<i64> {
             let at = malloc.call(&mut *call.caller, &[header + STACK_BYTES])?;
             if at == 0 {
                 // Its memory is full. The reference would write to address 0.
+                return Ok(0);
+            }
+            if call.caller.data().is_awake {
+                free.call(&mut *call.caller, &[at])?;
                 return Ok(0);
             }
             let word = call.width().bytes();

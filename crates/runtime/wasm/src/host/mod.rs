@@ -34,6 +34,8 @@ pub(crate) struct Host {
     pub gas_max: u64,
     /// What the instance offers; `None` while it is being instantiated.
     pub exports: Option<Exports>,
+    /// The guest could put its stack aside, but must not: see [`crate::awake`].
+    pub is_awake: bool,
     /// State of this message.
     pub moment: Moment,
 }
