@@ -157,6 +157,58 @@ fn a_kept_network_is_the_same_after_a_kill() {
     assert_eq!(std::os::unix::fs::PermissionsExt::mode(&key.permissions()) & 0o777, 0o600);
 }
 
+/// Enough of a module to tell its format from.
+const MODULE: &[u8] = b"\0asm\x01\0\0\0 invoke_vjj";
+/// An id of somebody's choice.
+const CHOSEN: &str = "WASM32-D8q2OmZ4Mok00sD2Y_6SYEQ7Hjx-6VZ_jl3g";
+
+#[test]
+fn a_module_from_a_file_is_there_under_the_id_of_ones_choice_also_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("aos.wasm"), MODULE).unwrap();
+    let named = format!("aos.wasm={CHOSEN}");
+    let network =
+        Network::start(&["--state", "net", "--module", &named, "--module", "aos.wasm"], folder.path());
+    let modules = network.facts["modules"].as_array().unwrap();
+    let real = modules[1]["id"].as_str().unwrap().to_owned();
+    assert_eq!((modules[0]["id"].as_str(), modules[0]["item"].as_str()), (Some(CHOSEN), Some(&*real)));
+    drop(network);
+
+    let network = Network::start(&["--state", "net"], folder.path());
+    assert_eq!(network.facts["modules"], serde_json::json!([]));
+    for id in [CHOSEN, &real] {
+        let answer = get(&format!("{}/{id}", network.url("gateway")));
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("invoke_vjj"), "{answer}");
+        let query = format!("{{transactions(ids:[\"{id}\"]){{edges{{node{{id tags{{name value}}}}}}}}}}");
+        let body = serde_json::json!({ "query": query }).to_string();
+        let found = post(&format!("{}/graphql", network.url("gateway")), &body);
+        assert!(found.contains(id) && found.contains("wasm64-unknown-emscripten"), "{found}");
+    }
+}
+
+#[test]
+fn a_scheduler_that_ours_stands_in_for_is_found_here_also_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let located = |network: &Network| {
+        let query = format!(
+            "{{transactions(owners:[\"{CHOSEN}\"],tags:[{{name:\"Type\",values:[\"Scheduler-Location\"]}}])\
+             {{edges{{node{{tags{{name value}}}}}}}}}}"
+        );
+        let body = serde_json::json!({ "query": query }).to_string();
+        post(&format!("{}/graphql", network.url("gateway")), &body)
+    };
+    let network = Network::start(&["--state", "net", "--scheduler", CHOSEN], folder.path());
+    let found = located(&network);
+    assert!(found.contains(network.url("su")), "{found}");
+    drop(network);
+    let network = Network::start(&["--state", "net"], folder.path());
+    let found = located(&network);
+    assert!(found.contains(network.url("su")), "{found}");
+    drop(network);
+    let network = Network::start(&[], folder.path());
+    assert!(located(&network).contains("\"edges\":[]"), "only where it was asked for");
+}
+
 #[test]
 fn units_find_a_weave_elsewhere_and_a_compute_unit_a_scheduler() {
     let folder = tempfile::tempdir().unwrap();
@@ -223,6 +275,24 @@ fn what_cannot_be_is_said_with_a_hint() {
         expect![[r#"
         error: there is no weave
         hint: add gateway to roles, or say where one is: remote.gateway
+    "#]],
+    );
+    check(
+        folder,
+        &["dev", "--port", "0", "--module", "nowhere.wasm"],
+        1,
+        expect![[r#"
+        error: cannot read the module nowhere.wasm: No such file or directory (os error 2)
+    "#]],
+    );
+    std::fs::write(folder.join("text.wasm"), "no module").unwrap();
+    check(
+        folder,
+        &["dev", "--port", "0", "--module", "text.wasm"],
+        2,
+        expect![[r#"
+        error: cannot tell the format of the module text.wasm from its imports
+        hint: publish it once the network runs: `pirn module publish FILE --format FORMAT`
     "#]],
     );
     std::fs::write(folder.join("pirn.toml"), "[mu]\ndepth = 4\n").unwrap();

@@ -1,5 +1,8 @@
 //! What an operator can choose. None of it changes an outcome; it can only refuse or take longer.
 
+use std::collections::BTreeSet;
+
+use protocol::Address;
 use serde::{Deserialize, Serialize};
 
 /// The options of a [`ComputeUnit`](crate::ComputeUnit).
@@ -49,6 +52,10 @@ pub struct Options {
     pub retry_after_ms: u64,
     /// How long stopping waits for machines to leave their checkpoints, ms.
     pub stop_within_ms: u64,
+    /// Schedulers for which our own scheduler may sign. Others do not believe what is evaluated then: for development
+    /// networks, and in no configuration file.
+    #[serde(skip)]
+    pub stand_ins: BTreeSet<Address>,
 }
 
 impl Default for Options {
@@ -74,6 +81,7 @@ impl Default for Options {
             retries: 4,
             retry_after_ms: 50,
             stop_within_ms: 10_000,
+            stand_ins: BTreeSet::new(),
         }
     }
 }

@@ -44,8 +44,12 @@ impl Subject {
         let record = scheduler.process(process).await?;
         let item = record.item;
         let refused = |why: String| Error::refused(format!("process {process} cannot be evaluated: {why}"));
-        let Process { module, scheduler, .. } =
+        let Process { module, scheduler: named, .. } =
             Process::try_from(&*item).map_err(|why| refused(why.to_string()))?;
+        let scheduler = match options.stand_ins.contains(&named) {
+            true => scheduler.address().await?,
+            false => named,
+        };
         let crons = Crons::parse(&item.tags).map_err(|why| refused(why.to_string()))?;
         let loaded = programs.load(module).await?;
         let limits = limits(process, &item.tags, &loaded.module.tags, options)?;

@@ -17,7 +17,7 @@ use crate::listen::Listeners;
 use crate::roles::{self, Common, Units};
 use crate::sources::absolute;
 use crate::vitals::Vitals;
-use crate::{Config, Error, Role, accounts, metrics};
+use crate::{Config, Error, Preloaded, Role, accounts, metrics};
 
 /// Winston in an AR.
 const WINSTON: u128 = 1_000_000_000_000;
@@ -115,6 +115,11 @@ impl Node {
     /// Where its parts are, and what they sign with.
     pub fn network(&self) -> &Network {
         &self.network
+    }
+
+    /// The modules that were published before anybody asked.
+    pub fn preloaded(&self) -> &[Preloaded] {
+        &self.units.preloaded
     }
 
     /// The folder that keeps everything, unless it is temporary.

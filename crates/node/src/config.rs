@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
+use protocol::Address;
 use serde::{Deserialize, Serialize};
 
 /// The configuration of a node.
@@ -28,6 +29,8 @@ pub struct Config {
     pub wallets: Wallets,
     /// A development network: public accounts with money out of nothing.
     pub development: bool,
+    /// What a development network has before anybody asks.
+    pub dev: Development,
     /// AR that each account of a development network starts with.
     pub account_ar: u64,
     /// Milliseconds that a node takes at most to end.
@@ -144,6 +147,17 @@ pub struct Remote {
     pub cu: Option<String>,
 }
 
+/// What a development network has before anybody asks. Elsewhere it must be empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Development {
+    /// Modules to publish, as `FILE` or `FILE=ID`. Under an id of one's own choice, a module is there for whoever
+    /// asks this weave, but nobody can verify it: such an id is the hash of no signature.
+    pub modules: Vec<String>,
+    /// Schedulers that ours stands in for: their processes are accepted, and signed with our key.
+    pub schedulers: Vec<Address>,
+}
+
 /// Files with JWKs.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -166,6 +180,7 @@ impl Default for Config {
             wallet: None,
             wallets: Wallets::default(),
             development: false,
+            dev: Development::default(),
             account_ar: 1000,
             stop_ms: 30_000,
             remote: Remote::default(),

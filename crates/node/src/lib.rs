@@ -16,9 +16,13 @@ mod metrics;
 mod vitals;
 mod assemble;
 mod roles;
+mod modules;
+mod prepare;
 
 pub use accounts::{Account, AccountKind, accounts};
 pub use assemble::Node;
-pub use config::{Config, Ports, Remote, Role, Wallets};
+pub use config::{Config, Development, Ports, Remote, Role, Wallets};
 pub use error::Error;
+pub use modules::{module_draft, module_format};
+pub use prepare::Preloaded;
 pub use sources::{Loaded, Overrides, Setting, load};

@@ -1,5 +1,6 @@
 //! The four contracts of a node, each here or elsewhere.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use pirn_http::client::{self, RoutingScheduler, Transport};
@@ -8,6 +9,7 @@ use unit::{Clock, Compute, Messenger, Scheduler, Weave};
 
 use crate::keys::Keys;
 use crate::metered::Metered;
+use crate::prepare::{self, Preloaded};
 use crate::{Config, Error, Role};
 
 /// What the units of a node share.
@@ -25,6 +27,8 @@ pub(crate) struct Units {
     pub su: Option<Arc<su::SchedulerUnit>>,
     pub cu: Option<Arc<cu::ComputeUnit>>,
     pub mu: Option<Arc<mu::MessengerUnit>>,
+    /// Modules that were published before anybody asked.
+    pub preloaded: Vec<Preloaded>,
 }
 
 /// The contracts of the node, as its servers carry them.
@@ -38,11 +42,21 @@ pub(crate) struct Contracts {
 pub(crate) async fn open(config: &Config, common: &Common, keys: &Keys) -> Result<(Units, Contracts), Error> {
     let mut units = Units::default();
     let weave = open_weave(config, common, &mut units).await?;
+    let mut config = config.clone();
+    let mut stand_ins = BTreeSet::new();
+    if let (true, Some(weave)) = (config.development, &units.weave) {
+        stand_ins = prepare::stand_ins(&config, weave, keys.su.address()).await?;
+        units.preloaded = prepare::publish(&config, weave).await?;
+        config.su.stand_ins = stand_ins.clone();
+        config.cu.stand_ins = stand_ins.clone();
+    }
+    let config = &config;
     let own = open_scheduler(config, common, keys, &weave, &mut units).await?;
     // What another scheduler schedules is asked of that one.
     let scheduler = own.clone().map(|own| {
         let (weave, clock) = (weave.clone(), common.clock.clone());
-        Arc::new(RoutingScheduler::new(own, weave, clock, common.transport.clone())) as Arc<dyn Scheduler>
+        let routing = RoutingScheduler::new(own, weave, clock, common.transport.clone());
+        Arc::new(routing.standing_in(stand_ins)) as Arc<dyn Scheduler>
     });
     let compute = open_compute(config, common, keys, &weave, &scheduler, &mut units).await?;
     let messenger = open_messenger(config, common, keys, &weave, &scheduler, &compute, &mut units).await?;

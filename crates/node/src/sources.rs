@@ -252,6 +252,17 @@ fn check(config: &Config) -> Result<(), Error> {
     if (config.has(Mu) || config.has(Cu)) && !config.has(Su) && config.remote.su.is_none() {
         return refuse("there is no scheduler unit", "add su to roles, or say where it is: remote.su");
     }
+    let dev = &config.dev;
+    if !config.development && *dev != crate::Development::default() {
+        return refuse(
+            "dev.modules and dev.schedulers are for development networks, and this is none",
+            "leave them out, or start `pirn dev`: what they make cannot be verified by others",
+        );
+    }
+    let whole = config.has(Gateway) && config.has(Su);
+    if *dev != crate::Development::default() && !whole {
+        return refuse("dev.modules and dev.schedulers need the gateway and su here", "add both to roles");
+    }
     let mut roles = config.roles.clone();
     roles.sort();
     if let Some(twice) = roles.windows(2).find(|pair| pair[0] == pair[1]) {
@@ -347,6 +358,19 @@ mod tests {
             expect![[r#"
             there is no weave
             add gateway to roles, or say where one is: remote.gateway
+        "#]],
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_verified_is_for_development_networks() {
+        check(
+            "[dev]\nmodules = [\"aos.wasm\"]\n",
+            &[],
+            &[],
+            expect![[r#"
+            dev.modules and dev.schedulers are for development networks, and this is none
+            leave them out, or start `pirn dev`: what they make cannot be verified by others
         "#]],
         );
     }

@@ -141,7 +141,7 @@ impl SchedulerUnit {
     async fn schedule_item(&self, item: DataItem) -> Result<Arc<Entry>, Error> {
         receive::check_size(&item, self.ledger.options.item_bytes_max)?;
         self.verify(&item).await?;
-        let process = match receive::admit(&item, self.ledger.address)? {
+        let process = match receive::admit(&item, self.ledger.address, &self.ledger.options.stand_ins)? {
             Admitted::Message { process } => process,
             Admitted::Process { process, on_boot } => {
                 // What was accepted once is not judged again: what it boots from may be gone by now.

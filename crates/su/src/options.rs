@@ -1,5 +1,8 @@
 //! What an operator may choose.
 
+use std::collections::BTreeSet;
+
+use protocol::Address;
 use serde::{Deserialize, Serialize};
 
 /// Bounds and paces of a scheduler unit. None of them changes what an assignment says, only whether, when and how
@@ -43,6 +46,10 @@ pub struct Options {
     pub settle_retry_max_ms: u64,
     /// How long `stop` waits for what is under way, ms.
     pub stop_ms: u64,
+    /// Schedulers whose processes this one takes too, and signs for with its own wallet. Only a compute unit that is
+    /// told so believes that: for development networks, and in no configuration file.
+    #[serde(skip)]
+    pub stand_ins: BTreeSet<Address>,
 }
 
 impl Default for Options {
@@ -66,6 +73,7 @@ impl Default for Options {
             settle_retry_ms: 1000,
             settle_retry_max_ms: 32_000,
             stop_ms: 10_000,
+            stand_ins: BTreeSet::new(),
         }
     }
 }

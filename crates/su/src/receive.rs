@@ -1,6 +1,8 @@
 //! What an item must be before it gets a slot. Looks at the item alone; the order of the checks is the order in which
 //! a client is told.
 
+use std::collections::BTreeSet;
+
 use protocol::{Address, DataItem, Item, Process, ProcessId, tag};
 
 use crate::Error;
@@ -22,9 +24,9 @@ pub(crate) enum Admitted {
     },
 }
 
-/// Says what `item` is to the scheduler whose wallet is `ours`, or why it gets no slot. Size and signature are
-/// checked already.
-pub(crate) fn admit(item: &Item, ours: Address) -> Result<Admitted, Error> {
+/// Says what `item` is to the scheduler whose wallet is `ours` and who stands in for others, or why it gets no slot.
+/// Size and signature are checked already.
+pub(crate) fn admit(item: &Item, ours: Address, stand_ins: &BTreeSet<Address>) -> Result<Admitted, Error> {
     let id = item.id;
     if let Some(link) = item.tags.iter().find(|tag| is_link(&tag.name) || is_link(&tag.value)) {
         return Err(Error::LinkTag { id, name: link.name.clone() });
@@ -33,7 +35,7 @@ pub(crate) fn admit(item: &Item, ours: Address) -> Result<Admitted, Error> {
         return Err(Error::NoDataProtocol { id });
     }
     match item.kind() {
-        Some("Process") => admit_process(item, ours),
+        Some("Process") => admit_process(item, ours, stand_ins),
         Some("Message") => match item.target {
             Some(target) => Ok(Admitted::Message { process: target.into() }),
             None => Err(Error::NoTarget { id }),
@@ -60,9 +62,9 @@ pub(crate) fn check_exclude(id: protocol::Id, exclude: &[String], max: usize) ->
     Ok(())
 }
 
-fn admit_process(item: &Item, ours: Address) -> Result<Admitted, Error> {
+fn admit_process(item: &Item, ours: Address, stand_ins: &BTreeSet<Address>) -> Result<Admitted, Error> {
     let process = Process::try_from(item).map_err(|why| Error::NotAProcess { id: item.id, why })?;
-    if process.scheduler != ours {
+    if process.scheduler != ours && !stand_ins.contains(&process.scheduler) {
         return Err(Error::OtherScheduler { process: process.id, named: process.scheduler, ours });
     }
     let on_boot = item.tags.first(tag::ON_BOOT).filter(|&value| value != "Data").map(str::to_owned);
@@ -100,7 +102,7 @@ mod tests {
             tags: pairs.collect::<Tags>(),
             data: Bytes::new(),
         };
-        let said = match admit(&item, OURS) {
+        let said = match admit(&item, OURS, &BTreeSet::from([Address(Id([9; 32]))])) {
             Ok(admitted) => format!("{admitted:?}"),
             Err(error) => {
                 let error = unit::Error::from(error);
@@ -233,6 +235,16 @@ mod tests {
             expect![
                 "Refused: process AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE names the scheduler AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI, and this one is BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc (hint: spawn it with Scheduler: BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc, or send it to the scheduler that it names)"
             ],
+        );
+    }
+
+    #[test]
+    fn a_process_of_a_scheduler_that_we_stand_in_for_is_ours() {
+        let named = "Scheduler=CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk";
+        check(
+            false,
+            &[AO, "Type=Process", MODULE, named],
+            expect!["Process { process: AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE, on_boot: None }"],
         );
     }
 

@@ -42,8 +42,11 @@ pub(crate) const END: Space = Space("weave.end");
 /// Wallets: address → [`crate::record::Account`].
 pub(crate) const WALLET: Space = Space("weave.wallet");
 
+/// Ids and addresses that something of ours stands for: kind, id → id.
+pub(crate) const STAND_IN: Space = Space("weave.stand-in");
+
 /// All of them, for a reset.
-pub(crate) const ALL: [Space; 17] = [
+pub(crate) const ALL: [Space; 18] = [
     HEAD,
     DATA,
     ORDER,
@@ -61,6 +64,7 @@ pub(crate) const ALL: [Space; 17] = [
     OFFSET,
     END,
     WALLET,
+    STAND_IN,
 ];
 
 /// Where something stands among all.

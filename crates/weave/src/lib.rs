@@ -8,6 +8,7 @@
 //! It does not speak HTTP: `http` serves it as [`unit::Arweave`].
 //!
 //! # Deviations from Arweave
+//! * Whoever runs it can have ids and addresses answered with something else: `stand_in`. Off unless asked for.
 //! * No proof of work or access, no peers, no endowment: fees add up in `reward_pool`.
 //! * The price is linear and constant.
 
@@ -27,6 +28,7 @@ mod chain;
 mod bundle;
 mod mine;
 mod node;
+mod stand_in;
 
 use std::sync::{Arc, Mutex, PoisonError};
 

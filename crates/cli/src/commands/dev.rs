@@ -34,6 +34,14 @@ pub struct Dev {
     /// or every so many milliseconds.
     #[arg(long, value_name = "auto|manual|MS", default_value = "auto", value_parser = parse_mining)]
     mine: weave::Mining,
+    /// A module file to publish at the start; may be repeated. `FILE=ID` publishes it under an id of your choice,
+    /// for programs that name a fixed one: such a module is only on this network, and nobody can verify it.
+    #[arg(long = "module", value_name = "FILE[=ID]")]
+    modules: Vec<String>,
+    /// Another scheduler whose processes this network takes, too; may be repeated. For programs that name a fixed
+    /// `Scheduler`. This network's own key signs for it.
+    #[arg(long = "scheduler", value_name = "ADDRESS")]
+    schedulers: Vec<Address>,
     /// Configuration file; ./pirn.toml if it is there.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -58,6 +66,7 @@ struct Ready<'a> {
     addresses: &'a BTreeMap<String, Address>,
     authority: Option<Address>,
     accounts: Vec<accounts::Shown>,
+    modules: &'a [node::Preloaded],
     state: Option<String>,
     version: &'static str,
 }
@@ -93,6 +102,12 @@ impl Dev {
         let mut flags = Overrides::default();
         flags.set("ports", ports).set("host", self.host).set("weave.mining", self.mine);
         flags.set_some("state", self.state.as_ref()).set_some("wallet", self.wallet.as_ref());
+        if !self.modules.is_empty() {
+            flags.set("dev.modules", &self.modules);
+        }
+        if !self.schedulers.is_empty() {
+            flags.set("dev.schedulers", &self.schedulers);
+        }
         let loaded = node::load(Config::development(), self.config.as_deref(), flags).map_err(failed)?;
         Ok(loaded.config)
     }
@@ -109,6 +124,7 @@ fn ready(node: &Node) -> Ready<'_> {
         addresses: &network.addresses,
         authority: network.authority,
         accounts: accounts::shown(),
+        modules: node.preloaded(),
         state: node.state().map(|state| state.display().to_string()),
         version: env!("CARGO_PKG_VERSION"),
     }
@@ -131,6 +147,13 @@ fn banner(node: &Node, ar: u64, seconds: f64) -> String {
     let rows: Vec<_> = shown.iter().take(3).map(row).collect();
     out += &table(&rows).lines().map(|line| format!("    {line}\n")).collect::<String>();
     out += &format!("    {} in all: `pirn accounts`\n", shown.len());
+
+    if !node.preloaded().is_empty() {
+        out += "\n  Modules\n";
+        let row = |module: &node::Preloaded| vec![module.id.to_string(), module.file.display().to_string()];
+        let rows: Vec<_> = node.preloaded().iter().map(row).collect();
+        out += &table(&rows).lines().map(|line| format!("    {line}\n")).collect::<String>();
+    }
 
     let state = match node.state() {
         Some(state) => state.display().to_string(),

@@ -1,13 +1,14 @@
 //! What this operator or the protocol declines.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use protocol::{Address, Assignment, DataItem, HashChain, Id, ModuleId, ProcessId, Slot};
+use protocol::{Address, Assignment, DataItem, Draft, HashChain, Id, ModuleId, ProcessId, Slot, Tags};
 use unit::fakes::FakeScheduler;
 use unit::{AssignRequest, Page, ProcessRecord, Result, Scheduled, Scheduler, SlotRange, Tip};
 
-use crate::world::{World, ask, module};
+use crate::world::{MODULE, World, ask, module};
 
 #[tokio::test]
 async fn limits_must_be_there_and_within_what_is_accepted() {
@@ -149,4 +150,22 @@ impl Scheduler for Bent {
     async fn address(&self) -> Result<Address> {
         self.inner.address().await
     }
+}
+
+#[tokio::test]
+async fn another_signer_than_the_named_scheduler_is_believed_only_where_it_stands_in() {
+    let mut world = World::new();
+    let named = Address(Id([3; 32]));
+    let mut tags: Tags = [("Data-Protocol", "ao"), ("Type", "Process")].into_iter().collect();
+    tags.push("Module", MODULE);
+    tags.push("Scheduler", named);
+    let draft = Draft { tags, ..Draft::default() };
+    let process: ProcessId = world.schedule(&world.user, draft).await.message_id().into();
+    let cu = world.open_fresh().await;
+    let answer = ask(&cu, process, process.into()).await;
+    assert!(answer.starts_with("Refused: ") && answer.contains("which is not its Scheduler"), "{answer}");
+
+    world.options.stand_ins = BTreeSet::from([named]);
+    let cu = world.open_fresh().await;
+    assert_eq!(ask(&cu, process, process.into()).await, "1");
 }

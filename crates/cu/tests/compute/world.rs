@@ -107,7 +107,7 @@ impl World {
         self.scheduler.assign(AssignRequest { process, message, base_layer: false, exclude }).await.unwrap()
     }
 
-    async fn schedule(&self, wallet: &Wallet, draft: Draft) -> Scheduled {
+    pub async fn schedule(&self, wallet: &Wallet, draft: Draft) -> Scheduled {
         self.scheduler.schedule(DataItem::sign(wallet, draft).unwrap()).await.unwrap()
     }
 

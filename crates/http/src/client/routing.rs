@@ -1,6 +1,6 @@
 //! The scheduler of every process: our own where it has the process, else the one that the process names.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -23,6 +23,8 @@ pub struct RoutingScheduler {
     weave: Arc<dyn Weave>,
     clock: Arc<dyn Clock>,
     transport: Transport,
+    /// Schedulers that `own` stands in for.
+    stand_ins: BTreeSet<Address>,
     /// Processes of other schedulers, and until when that is believed.
     elsewhere: Mutex<BTreeMap<ProcessId, (Timestamp, Scheduler)>>,
 }
@@ -35,7 +37,17 @@ impl RoutingScheduler {
         clock: Arc<dyn Clock>,
         transport: Transport,
     ) -> RoutingScheduler {
-        RoutingScheduler { own, weave, clock, transport, elsewhere: Mutex::default() }
+        let stand_ins = BTreeSet::new();
+        RoutingScheduler { own, weave, clock, transport, stand_ins, elsewhere: Mutex::default() }
+    }
+
+    /// The same, where `own` stands in for those schedulers.
+    pub fn standing_in(self, stand_ins: BTreeSet<Address>) -> RoutingScheduler {
+        RoutingScheduler { stand_ins, ..self }
+    }
+
+    async fn is_own(&self, scheduler: Address) -> Result<bool> {
+        Ok(self.stand_ins.contains(&scheduler) || scheduler == self.own.address().await?)
     }
 
     /// The scheduler of a process that `own` does not know. None: `own`'s word is the last.
@@ -52,7 +64,7 @@ impl RoutingScheduler {
             Err(error) => return Err(error),
         };
         let Ok(item) = Process::try_from(&*found.item) else { return Ok(None) };
-        if item.scheduler == self.own.address().await? {
+        if self.is_own(item.scheduler).await? {
             return Ok(None);
         }
         let (scheduler, time_to_live) = self.locate(item.scheduler).await?;
@@ -107,7 +119,7 @@ macro_rules! route {
 impl unit::Scheduler for RoutingScheduler {
     async fn schedule(&self, item: DataItem) -> Result<Scheduled> {
         if let Ok(process) = Process::try_from(item.item()) {
-            if process.scheduler == self.own.address().await? {
+            if self.is_own(process.scheduler).await? {
                 return self.own.schedule(item).await;
             }
             let (scheduler, _) = self.locate(process.scheduler).await?;

@@ -6,11 +6,10 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use clap::{Args, Subcommand};
-use protocol::{DataItem, Draft, ModuleId, Wallet, tag};
+use protocol::{DataItem, ModuleId, Wallet};
 use serde::Serialize;
 use unit::Weave as _;
 
-use super::ao_tags;
 use crate::error::{Context as _, Failure, Result};
 use crate::network::{Clients, Signer, Where};
 use crate::ui::Ui;
@@ -71,36 +70,14 @@ pub async fn publish(
     let bytes = std::fs::read(file).context(format!("could not read {}", file.display()))?;
     let format = match format {
         Some(format) => format,
-        None => format_of(&bytes).ok_or_else(|| {
+        None => node::module_format(&bytes).ok_or_else(|| {
             Failure::usage(format!("cannot tell the format of {} from its imports", file.display()))
                 .hint("say it: --format wasm64-unknown-emscripten-draft_2024_02_15, for example")
         })?,
     };
-    let mut tags = ao_tags(&[], "Module");
-    tags.push(tag::MODULE_FORMAT, format);
-    tags.push(tag::INPUT_ENCODING, "JSON-1");
-    tags.push(tag::OUTPUT_ENCODING, "JSON-1");
-    tags.push(tag::MEMORY_LIMIT, "1-gb");
-    tags.push(tag::COMPUTE_LIMIT, "9000000000000");
-    tags.push(tag::CONTENT_TYPE, "application/wasm");
-    let data = Bytes::from(bytes);
-    let item = DataItem::sign(wallet, Draft { tags, data, ..Draft::default() })
-        .context("could not sign the module")?;
+    let draft = node::module_draft(format, Bytes::from(bytes));
+    let item = DataItem::sign(wallet, draft).context("could not sign the module")?;
     let id = ModuleId(item.id);
     clients.gateway.upload(item).await?;
     Ok(id)
-}
-
-/// The format of an Emscripten module, as far as its import and export names tell it.
-fn format_of(bytes: &[u8]) -> Option<&'static str> {
-    let has = |name: &[u8]| bytes.windows(name.len()).any(|window| window == name);
-    match () {
-        () if !bytes.starts_with(b"\0asm") => None,
-        () if has(b"invoke_vjj") => Some("wasm64-unknown-emscripten-draft_2024_02_15"),
-        () if has(b"__asyncjs__weavedrive_open") || has(b"asyncify_get_state") => {
-            Some("wasm32-unknown-emscripten4")
-        }
-        () if has(b"invoke_vii") => Some("wasm32-unknown-emscripten2"),
-        () => None,
-    }
 }

@@ -12,7 +12,6 @@ use runtime_wasm::{Ended, Evaluation, Machine, Options, WasmProgram, WasmRuntime
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::format_of;
 use crate::commands::{Shown, check, outbox_of, output_of, text_of};
 use crate::error::{Context as _, Failure, Result};
 use crate::ui::Ui;
@@ -127,7 +126,7 @@ impl Run {
         let bytes = std::fs::read(&self.file).context(format!("could not read {}", self.file.display()))?;
         let format = match &self.format {
             Some(format) => format,
-            None => format_of(&bytes).ok_or_else(|| {
+            None => node::module_format(&bytes).ok_or_else(|| {
                 Failure::usage(format!("cannot tell the format of {} from its imports", self.file.display()))
                     .hint("say it: --format wasm64-unknown-emscripten-draft_2024_02_15, for example")
             })?,
