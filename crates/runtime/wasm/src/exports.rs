@@ -3,7 +3,7 @@
 use wasmtime::{AsContextMut, Func, Global, Instance, Memory, Table, Val, ValType};
 
 use crate::format::{Format, Width};
-use crate::prepare::GAS;
+use crate::prepare::{GAS, OPERATORS};
 
 /// The exports that a host needs. All but the memory and `handle` may be missing.
 #[derive(Clone)]
@@ -19,6 +19,7 @@ pub(crate) struct Exports {
     pub dyn_call: Option<Callee>,
     pub asyncify: Option<Asyncify>,
     pub gas: Option<Global>,
+    pub operators: Option<Global>,
 }
 
 /// The guest's own stack, in its memory.
@@ -83,6 +84,7 @@ impl Exports {
             memory: instance.get_memory(&mut store, format.exported("memory"))?,
             table: instance.get_table(&mut store, format.exported("__indirect_function_table")),
             gas: instance.get_global(&mut store, GAS),
+            operators: instance.get_global(&mut store, OPERATORS),
             handle,
             stack,
             set_threw,

@@ -23,10 +23,6 @@ pub(crate) struct Instance {
     limits: Limits,
 }
 
-/// The engine looks at its count now and then, not at every operator. It counts this far beyond the limit, so
-/// that the limit is exact: who used more has failed, wherever the engine looked.
-const OPERATORS_SPARE: u64 = 1_000_000;
-
 /// Bytes of an answer. What says more is no outcome that could be stored.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 
@@ -67,9 +63,6 @@ impl Instance {
         };
         let mut store = Store::new(program.pre.module().engine(), host);
         store.limiter(|host| host);
-        if program.burns_fuel {
-            store.set_fuel(OPERATORS_AT_START)?;
-        }
         let instance = program.pre.instantiate(&mut store)?;
         let exports = Exports::of(&instance, &mut store, &format, program.shape.pointers());
         let exports = exports.ok_or_else(|| wasmtime::Error::msg("it does not export memory and handle"))?;
@@ -198,8 +191,8 @@ impl Instance {
     }
 
     fn refill(&mut self, operators: u64, gas: u64) -> wasmtime::Result<()> {
-        if self.store.get_fuel().is_ok() {
-            self.store.set_fuel(operators.saturating_add(OPERATORS_SPARE))?;
+        if let Some(global) = self.exports.operators {
+            global.set(&mut self.store, Val::I64(0i64.saturating_sub_unsigned(operators)))?;
         }
         if let Some(global) = self.exports.gas {
             self.store.data_mut().gas_max = gas;
@@ -210,17 +203,14 @@ impl Instance {
 
     /// Gas used so far, and whether that is more than there was.
     fn spent(&mut self, operators: u64, compute: u64) -> (u64, bool) {
-        let used = match self.store.get_fuel() {
-            Ok(left) => operators.saturating_add(OPERATORS_SPARE).saturating_sub(left),
-            Err(_) => 0,
+        let mut count = |global: Option<Global>, limit| {
+            let over = global.and_then(|global| global.get(&mut self.store).i64()).unwrap_or(i64::MIN);
+            (over.saturating_add_unsigned(limit).max(0) as u64, over > 0)
         };
-        match self.exports.gas {
-            Some(global) => {
-                let over = global.get(&mut self.store).i64().unwrap_or(0);
-                (over.saturating_add_unsigned(compute).max(0) as u64, over > 0 || used > operators)
-            }
-            None => (used.saturating_mul(GAS_PER_OPERATOR), used > operators),
-        }
+        let (operators, too_many) = count(self.exports.operators, operators);
+        let (gas, too_much) = count(self.exports.gas, compute);
+        let gas = if self.exports.gas.is_some() { gas } else { operators.saturating_mul(GAS_PER_OPERATOR) };
+        (gas, too_many || too_much)
     }
 
     fn handle(&mut self, from: &Beginning, message: &str, environment: &str) -> wasmtime::Result<Vec<u8>> {

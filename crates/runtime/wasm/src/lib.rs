@@ -5,7 +5,7 @@
 //! see [`host`].
 //!
 //! In reading order: a [`format`] says how an era of modules is called; [`prepare`] rewrites a module,
-//! [`metering`] prices it and [`awake`] spares it questions; a [`program`] is it compiled, which a [`cache`] remembers; an [`instance`] calls it; a [`machine`] is a process,
+//! [`metering`] prices it or [`counting`] counts its operators, [`awake`] spares it questions; a [`program`] is it compiled, which a [`cache`] remembers; an [`instance`] calls it; a [`machine`] is a process,
 //! whose memory is an [`image`] mapped into a [`region`], and
 //! which runs on a [`stack`] of its own.
 //!
@@ -25,6 +25,8 @@
 
 mod answer;
 mod awake;
+mod cache;
+mod counting;
 mod exports;
 mod format;
 mod host;
@@ -34,7 +36,6 @@ mod machine;
 mod metering;
 mod prepare;
 mod program;
-mod cache;
 mod region;
 mod stack;
 
@@ -100,10 +101,7 @@ impl Default for MachineOptions {
 
 /// Runs WebAssembly modules.
 pub struct WasmRuntime {
-    /// For modules whose operators are counted by the engine.
-    counting: Engine,
-    /// For modules that count for themselves.
-    plain: Engine,
+    engine: Engine,
     options: Options,
     /// See [`WasmRuntime::with_sleep`].
     sleeps: bool,
@@ -112,11 +110,10 @@ pub struct WasmRuntime {
 impl WasmRuntime {
     /// A runtime with these options.
     pub fn new(options: Options) -> Result<WasmRuntime, Refusal> {
-        let engine = |counts| {
-            Engine::new(&config(counts)).map_err(|error| system(format!("a WebAssembly engine: {error:#}")))
-        };
+        let engine = Engine::new(&config());
+        let engine = engine.map_err(|error| system(format!("a WebAssembly engine: {error:#}")))?;
         image::allow_many();
-        Ok(WasmRuntime { counting: engine(true)?, plain: engine(false)?, options, sleeps: false })
+        Ok(WasmRuntime { engine, options, sleeps: false })
     }
 
     /// Modules that can put their stack aside do so whenever the reference would make them. It takes a third more
@@ -144,7 +141,7 @@ impl WasmRuntime {
         if module.data.len() as u64 > self.options.module_bytes_max {
             return Err(unfit(format!("it has more than {} bytes", self.options.module_bytes_max)));
         }
-        let engine = if format.metered { &self.plain } else { &self.counting };
+        let engine = &self.engine;
         let cache = self.options.cache.as_deref().map(|folder| Cache::new(folder, self.sleeps));
         if let Some(compiled) = cache.as_ref().and_then(|cache| cache.get(engine, format, &module.data)) {
             return Ok(compiled);
@@ -189,12 +186,11 @@ impl runtime::Program for WasmProgram {
 }
 
 /// The engine: everything that could differ between two computers is off.
-fn config(counts_operators: bool) -> Config {
+fn config() -> Config {
     let mut config = Config::new();
     config
         .cranelift_opt_level(OptLevel::Speed)
         .cranelift_nan_canonicalization(true)
-        .consume_fuel(counts_operators)
         .wasm_memory64(true)
         .wasm_multi_memory(false)
         .wasm_relaxed_simd(false)

@@ -3,7 +3,7 @@
 //! - Active data segments are taken out: they are in the first image, and no instance writes them again.
 //! - The start function is exported instead of run: it, too, ran before the first image.
 //! - Mutable globals are exported, so that every evaluation starts from the same ones.
-//! - Metered formats get their metering; the others are kept awake.
+//! - Metered formats get their metering; in the others operators are counted, and they are kept awake.
 
 use std::collections::BTreeMap;
 
@@ -11,16 +11,19 @@ use wasm_encoder::{Encode as _, ExportSection, GlobalSection, GlobalType, RawSec
 use wasmparser::{Operator, Parser, Payload, TypeRef, ValType, WasmFeatures};
 
 use crate::awake::{awake_body, state_of};
+use crate::counting::Counter;
 use crate::format::{Format, Width};
 use crate::metering::{Unmetered, inline_body, meter_body};
 
 /// Version of this rewriting: compiled modules of another one are not ours.
-pub(crate) const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 3;
 
 /// What the names of our own exports begin with.
 const OURS: &str = "pirn:";
 /// Name of the export of the global that counts gas in a metered module: used, minus the limit.
 pub(crate) const GAS: &str = "pirn:gas";
+/// Name of the export of the global that counts operators in every other module: used, minus the limit.
+pub(crate) const OPERATORS: &str = "pirn:operators";
 /// Name of the export of the start function.
 pub(crate) const START: &str = "pirn:start";
 /// Name of the export of a mutable global, before its number.
@@ -90,6 +93,7 @@ pub(crate) fn prepare(module: &[u8], format: Format, sleeps: bool) -> Result<Pre
     // What sleep costs is part of the gas that the reference states.
     let state = if counts_gas || sleeps { None } else { state_of(module)? };
     let gas_global = survey.n_globals_imported + survey.n_globals;
+    let counter = Counter { over: gas_global + u32::from(counts_gas), wide: survey.wide };
 
     let mut sections: BTreeMap<u8, (u8, Vec<u8>)> = BTreeMap::new();
     let mut data = Vec::new();
@@ -101,13 +105,22 @@ pub(crate) fn prepare(module: &[u8], format: Format, sleeps: bool) -> Result<Pre
         if let Payload::CodeSectionEntry(body) = &payload {
             has_other_state |= changes_other_state(body)?;
             let mut whole = Vec::with_capacity(body.as_bytes().len() * 2);
-            match survey.usegas {
-                _ if format.metered => meter_body(body, gas_global, &mut whole)?,
-                Some(usegas) => inline_body(body, usegas, gas_global, &mut whole)?,
-                None => match state {
-                    Some(state) => awake_body(body, state, &mut whole)?,
-                    None => whole.extend_from_slice(body.as_bytes()),
-                },
+            if format.metered {
+                meter_body(body, gas_global, &mut whole)?;
+            } else {
+                let mut own = Vec::new();
+                let body = match (survey.usegas, state) {
+                    (Some(usegas), _) => {
+                        inline_body(body, usegas, gas_global, &mut own)?;
+                        rewritten(&own)
+                    }
+                    (None, Some(state)) => {
+                        awake_body(body, state, &mut own)?;
+                        rewritten(&own)
+                    }
+                    (None, None) => body.clone(),
+                };
+                counter.count_body(&body, survey.n_params(n_bodies)?, &mut whole)?;
             }
             whole.encode(&mut code);
             n_bodies += 1;
@@ -141,8 +154,12 @@ pub(crate) fn prepare(module: &[u8], format: Format, sleeps: bool) -> Result<Pre
     if let Some(start) = survey.start {
         exports.export(START, wasm_encoder::ExportKind::Func, start);
     }
-    if counts_gas {
-        exports.export(GAS, wasm_encoder::ExportKind::Global, gas_global);
+    let counts_operators = !format.metered;
+    for (name, index) in
+        [(GAS, counts_gas.then_some(gas_global)), (OPERATORS, counts_operators.then_some(counter.over))]
+    {
+        let Some(index) = index else { continue };
+        exports.export(name, wasm_encoder::ExportKind::Global, index);
         let mut section = GlobalSection::new();
         let ty = GlobalType { val_type: wasm_encoder::ValType::I64, mutable: true, shared: false };
         section.global(ty, &wasm_encoder::ConstExpr::i64_const(0));
@@ -156,6 +173,11 @@ pub(crate) fn prepare(module: &[u8], format: Format, sleeps: bool) -> Result<Pre
     }
     let shape = Shape { globals, counts_gas, has_other_state, wide: survey.wide, is_awake: state.is_some() };
     Ok(Prepared { bytes: out.finish(), data, shape })
+}
+
+/// A body that was written by us.
+fn rewritten(bytes: &[u8]) -> wasmparser::FunctionBody<'_> {
+    wasmparser::FunctionBody::new(wasmparser::BinaryReader::new(bytes, 0))
 }
 
 /// Place of a section in a module: the data count stands before the code, tags before the globals.
@@ -261,6 +283,9 @@ struct Survey {
     n_functions_imported: u32,
     n_globals_imported: u32,
     n_globals: u32,
+    /// Parameters of each type, and the type of each function of its own.
+    params: Vec<u32>,
+    functions: Vec<u32>,
     mutable_globals: Vec<u32>,
     start: Option<u32>,
     usegas: Option<u32>,
@@ -273,6 +298,23 @@ impl Survey {
         let mut n_memories = 0;
         for payload in Parser::new(0).parse_all(module) {
             match payload? {
+                Payload::TypeSection(reader) => {
+                    for ty in reader.into_iter_err_on_gc_types() {
+                        survey.params.push(ty?.params().len() as u32);
+                    }
+                }
+                Payload::FunctionSection(reader) => {
+                    for ty in reader {
+                        survey.functions.push(ty?);
+                    }
+                }
+                Payload::TableSection(reader) => {
+                    for table in reader {
+                        if table?.ty.table64 {
+                            return Err(Unfit::Shape("a table is addressed with 64 bits"));
+                        }
+                    }
+                }
                 Payload::ImportSection(reader) => {
                     for import in reader.into_imports() {
                         survey.import(&import?)?;
@@ -318,6 +360,13 @@ impl Survey {
             return Err(Unfit::Shape("it has too many mutable globals"));
         }
         Ok(survey)
+    }
+
+    /// How many parameters its function of that number has, not counting imported ones.
+    fn n_params(&self, function: u32) -> Result<u32, Unfit> {
+        let ty = self.functions.get(function as usize);
+        let n = ty.and_then(|ty| self.params.get(*ty as usize));
+        n.copied().ok_or(Unfit::Shape("a function has no type"))
     }
 
     fn import(&mut self, import: &wasmparser::Import<'_>) -> Result<(), Unfit> {

@@ -20,7 +20,6 @@ pub(crate) struct Program {
     pub format: Format,
     pub shape: Shape,
     pub pre: InstancePre<Host>,
-    pub burns_fuel: bool,
     pub options: MachineOptions,
     data: Vec<(u64, Vec<u8>)>,
     first: OnceLock<Result<Arc<First>, String>>,
@@ -46,9 +45,7 @@ impl Program {
         let mut linker = Linker::new(code.engine());
         host::link(&mut linker, &code, &format).map_err(unfit)?;
         let pre = linker.instantiate_pre(&code).map_err(unfit)?;
-        // All pay for operators but those whose format has its own count.
-        let burns_fuel = !format.metered;
-        Ok(Program { format, shape, pre, burns_fuel, options, data, first: OnceLock::new() })
+        Ok(Program { format, shape, pre, options, data, first: OnceLock::new() })
     }
 
     /// What every process begins with, or why none does. Made once, by the first machine.
