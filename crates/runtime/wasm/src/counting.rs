@@ -5,9 +5,10 @@
 //! or element. A count is exact wherever anybody can see it: before every call, and at the end.
 //!
 //! The count of the whole instance is a global, `over`, which starts at minus the limit. It lies in memory, so
-//! it is touched only where a function is left or another one called. Between, a path's cost is known when
-//! the module is prepared; where paths meet, it goes into a local. Who may run for ever, a loop or a
-//! function that calls, looks whether `over` is above zero, and traps.
+//! it is touched only where a function is left or another one called. Between, the cost of a path is known
+//! when the module is prepared, and pending. Where paths meet, the first to come decides what is pending there, and
+//! the others add their difference to a local. Who may run for ever, a loop or a function that calls, looks
+//! whether `over` is above zero, and traps.
 
 use wasm_encoder::{BlockType, Encode as _, Instruction, ValType};
 use wasmparser::{BinaryReaderError, FunctionBody, Operator};
@@ -18,8 +19,12 @@ const UNSEEN_MAX: i64 = 4096;
 /// No bulk operator is charged for more than this: one that says more does not fit any memory, and traps.
 const BULK_MAX: i64 = 1 << 40;
 
-/// What has to be known of a module to count in its bodies.
+/// What has to be known to count in a body.
 pub(crate) struct Counter {
+    /// Parameters of the function.
+    pub params: u32,
+    /// Results of the function.
+    pub results: usize,
     /// Index of the global that counts.
     pub over: u32,
     /// Memory is addressed with 64 bits.
@@ -27,15 +32,10 @@ pub(crate) struct Counter {
 }
 
 impl Counter {
-    /// Writes the body of a function with `n_params` parameters to `out`.
-    pub fn count_body(
-        &self,
-        body: &FunctionBody<'_>,
-        n_params: u32,
-        out: &mut Vec<u8>,
-    ) -> Result<(), BinaryReaderError> {
+    /// Writes the body to `out`.
+    pub fn count_body(&self, body: &FunctionBody<'_>, out: &mut Vec<u8>) -> Result<(), BinaryReaderError> {
         let mut groups = Vec::new();
-        let mut n_locals = n_params;
+        let mut n_locals = self.params;
         let mut locals = body.get_locals_reader()?;
         let locals_start = locals.original_position();
         for _ in 0..locals.get_count() {
@@ -66,14 +66,12 @@ impl Counter {
         text: &Text<'_>,
         mut writer: Writer<'_>,
     ) -> Result<(), BinaryReaderError> {
-        for operator in body.get_operators_reader()? {
-            if matches!(operator?, Operator::Call { .. } | Operator::CallIndirect { .. }) {
-                writer.check();
-                break;
-            }
+        let survey = Survey::of(body)?;
+        if survey.calls {
+            writer.check();
         }
-        // Which of the blocks that enclose this operator are loops.
-        let mut blocks: Vec<bool> = Vec::new();
+        let mut plans = survey.blocks.into_iter();
+        let mut blocks: Vec<Block> = Vec::new();
         // How deep in blocks that nobody reaches. `None` where somebody does.
         let mut dead: Option<u32> = None;
         let mut operators = body.get_operators_reader()?.into_iter_with_offsets().peekable();
@@ -85,17 +83,25 @@ impl Counter {
                 None => text.first + text.bytes.len(),
             };
             let verbatim = &text.bytes[start - text.first..end - text.first];
+            let plan = match operator {
+                Operator::Block { .. } | Operator::Loop { .. } | Operator::If { .. } => plans.next(),
+                _ => None,
+            };
             if let Some(depth) = &mut dead {
                 match operator {
                     Operator::Block { .. } | Operator::Loop { .. } | Operator::If { .. } => *depth += 1,
                     Operator::Else if *depth == 0 => {
                         dead = None;
+                        writer.pending = blocks.last().map_or(0, |block| block.entry);
                         writer.meet();
                     }
                     Operator::End if *depth == 0 => {
-                        dead = None;
-                        blocks.pop();
-                        writer.meet();
+                        // Who branched here has set what they agree on. If nobody has, nobody goes on.
+                        if let Some(Block { meeting: Some(pending), is_loop: false, .. }) = blocks.pop() {
+                            dead = None;
+                            writer.pending = pending;
+                            writer.meet();
+                        }
                     }
                     Operator::End => *depth -= 1,
                     _ => {}
@@ -104,19 +110,30 @@ impl Counter {
                 continue;
             }
             writer.pending += cost(&operator);
-            let leaves = |depth: u32| depth as usize >= blocks.len();
+            let mut replaced = false;
             match &operator {
-                Operator::Loop { .. } | Operator::If { .. } | Operator::Else => writer.commit(),
-                Operator::End if blocks.is_empty() => writer.flush(),
-                Operator::End if blocks.last() == Some(&false) => writer.commit(),
-                Operator::Br { relative_depth } | Operator::BrIf { relative_depth } => {
-                    if leaves(*relative_depth) {
-                        writer.flush();
-                    } else {
-                        writer.commit();
+                Operator::Loop { .. } => writer.commit(),
+                Operator::If { .. } if plan.is_some_and(|plan| plan.in_table) => writer.commit(),
+                Operator::Else => {
+                    if let Some(block) = blocks.last_mut() {
+                        writer.arrive(block);
                     }
                 }
+                Operator::End => match blocks.last_mut() {
+                    None => writer.flush(),
+                    Some(block) if block.is_loop || block.meeting.is_none() => {}
+                    Some(block) => writer.arrive(block),
+                },
+                Operator::Br { relative_depth } => match target(&mut blocks, *relative_depth) {
+                    None => writer.flush(),
+                    Some(block) => writer.arrive(block),
+                },
+                Operator::BrIf { relative_depth } => {
+                    let block = target(&mut blocks, *relative_depth);
+                    replaced = writer.may_leave(block, *relative_depth, self.results);
+                }
                 Operator::BrTable { targets } => {
+                    let leaves = |depth: u32| depth as usize >= blocks.len();
                     let mut any = leaves(targets.default());
                     for target in targets.targets() {
                         any |= leaves(target?);
@@ -139,16 +156,32 @@ impl Counter {
                 | Operator::TableGrow { .. } => writer.charge(false),
                 _ => {}
             }
-            writer.out.extend_from_slice(verbatim);
+            if !replaced {
+                writer.out.extend_from_slice(verbatim);
+            }
             match operator {
-                Operator::Block { .. } | Operator::If { .. } => blocks.push(false),
-                Operator::Loop { .. } => {
-                    blocks.push(true);
-                    writer.turn();
+                Operator::Block { blockty } | Operator::If { blockty } | Operator::Loop { blockty } => {
+                    let plan = plan.unwrap_or_default();
+                    let is_loop = matches!(operator, Operator::Loop { .. });
+                    let bypassed = matches!(operator, Operator::If { .. }) && !plan.has_else;
+                    let entry = writer.pending;
+                    let meeting = match () {
+                        () if is_loop || plan.in_table => Some(0),
+                        () if bypassed => Some(entry),
+                        () => None,
+                    };
+                    let is_bare = matches!(blockty, wasmparser::BlockType::Empty);
+                    blocks.push(Block { is_loop, is_bare, entry, meeting });
+                    if is_loop {
+                        writer.turn();
+                    }
                 }
-                Operator::Else => writer.meet(),
+                Operator::Else => {
+                    writer.pending = blocks.last().map_or(0, |block| block.entry);
+                    writer.meet();
+                }
                 Operator::End => {
-                    if blocks.pop() == Some(false) {
+                    if blocks.pop().is_some_and(|block| !block.is_loop) {
                         writer.meet();
                     }
                 }
@@ -162,7 +195,73 @@ impl Counter {
     }
 }
 
-fn cost(operator: &Operator<'_>) -> u64 {
+/// A block that encloses what is being written.
+struct Block {
+    is_loop: bool,
+    /// It takes and gives nothing.
+    is_bare: bool,
+    /// What was pending at its start.
+    entry: i64,
+    /// What must be pending on every path that goes on behind it, or at the head of a loop. `None`: whoever comes
+    /// first decides.
+    meeting: Option<i64>,
+}
+
+/// The block that a branch ends, or the loop that it repeats. `None`: the function.
+fn target(blocks: &mut [Block], depth: u32) -> Option<&mut Block> {
+    let index = blocks.len().checked_sub(1 + depth as usize)?;
+    blocks.get_mut(index)
+}
+
+/// What has to be known of a body before it is rewritten.
+#[derive(Default)]
+struct Survey {
+    /// It calls somebody.
+    calls: bool,
+    /// Its blocks, in the order in which they start.
+    blocks: Vec<Plan>,
+}
+
+/// What is known of a block before it is rewritten.
+#[derive(Default, Clone, Copy)]
+struct Plan {
+    has_else: bool,
+    /// A `br_table` leads to its end or head.
+    in_table: bool,
+}
+
+impl Survey {
+    fn of(body: &FunctionBody<'_>) -> Result<Survey, BinaryReaderError> {
+        let mut survey = Survey::default();
+        let mut open: Vec<usize> = Vec::new();
+        for operator in body.get_operators_reader()? {
+            match operator? {
+                Operator::Block { .. } | Operator::Loop { .. } | Operator::If { .. } => {
+                    open.push(survey.blocks.len());
+                    survey.blocks.push(Plan::default());
+                }
+                Operator::Else => {
+                    if let Some(index) = open.last() {
+                        survey.blocks[*index].has_else = true;
+                    }
+                }
+                Operator::End => drop(open.pop()),
+                Operator::BrTable { targets } => {
+                    for depth in targets.targets().chain([Ok(targets.default())]) {
+                        if let Some(at) = open.len().checked_sub(1 + depth? as usize) {
+                            survey.blocks[open[at]].in_table = true;
+                        }
+                    }
+                }
+                Operator::Call { .. } | Operator::CallIndirect { .. } => survey.calls = true,
+                _ => {}
+            }
+        }
+        Ok(survey)
+    }
+}
+
+fn cost(operator: &Operator<'_>) -> i64 {
     match operator {
         Operator::Nop
         | Operator::Drop
@@ -189,7 +288,7 @@ struct Writer<'a> {
     /// The local that counts. Behind it, two for the length of a bulk operator.
     unseen: u32,
     /// Counted while preparing, and nowhere else yet.
-    pending: u64,
+    pending: i64,
     /// The local may be something else than 0 here.
     is_live: bool,
     /// The local was added to, somewhere before.
@@ -203,24 +302,72 @@ impl Writer<'_> {
         }
     }
 
-    /// What is pending goes into the local: paths meet or part here.
-    fn commit(&mut self) {
-        if self.pending == 0 {
+    /// Adds to the local.
+    fn add(&mut self, n: i64) {
+        if n == 0 {
             return;
         }
-        let (local, pending) = (self.unseen, self.pending as i64);
+        let local = self.unseen;
         self.write(&[
             Instruction::LocalGet(local),
-            Instruction::I64Const(pending),
+            Instruction::I64Const(n),
             Instruction::I64Add,
             Instruction::LocalSet(local),
         ]);
-        (self.pending, self.is_live, self.ever) = (0, true, true);
+        (self.is_live, self.ever) = (true, true);
+    }
+
+    /// What is pending goes into the local.
+    fn commit(&mut self) {
+        self.add(self.pending);
+        self.pending = 0;
+    }
+
+    /// This path goes on where the block says, with what is pending there.
+    fn arrive(&mut self, block: &mut Block) {
+        let meeting = *block.meeting.get_or_insert(self.pending);
+        self.add(self.pending - meeting);
+        self.pending = meeting;
+    }
+
+    /// This path may go on where the block says, or leave the function, with the condition on the stack. Answers
+    /// whether the branch is written already.
+    fn may_leave(&mut self, block: Option<&mut Block>, depth: u32, n_results: usize) -> bool {
+        let outside = (self.is_live, self.pending);
+        match block {
+            // Going round is what loops do: it is not the exception.
+            Some(block) if block.is_loop || !block.is_bare => {
+                self.arrive(block);
+                false
+            }
+            Some(block) => {
+                let meeting = *block.meeting.get_or_insert(self.pending);
+                if meeting == self.pending {
+                    return false;
+                }
+                self.write(&[Instruction::If(BlockType::Empty)]);
+                self.add(self.pending - meeting);
+                self.write(&[Instruction::Br(depth + 1), Instruction::End]);
+                (self.is_live, self.pending) = outside;
+                true
+            }
+            None if n_results > 0 => {
+                self.flush();
+                false
+            }
+            None => {
+                self.write(&[Instruction::If(BlockType::Empty)]);
+                self.flush();
+                self.write(&[Instruction::Return, Instruction::End]);
+                (self.is_live, self.pending) = outside;
+                true
+            }
+        }
     }
 
     /// Everything goes into the global: somebody may look at it.
     fn flush(&mut self) {
-        let (over, local, pending) = (self.over, self.unseen, self.pending as i64);
+        let (over, local, pending) = (self.over, self.unseen, self.pending);
         if self.is_live {
             self.write(&[Instruction::GlobalGet(over), Instruction::LocalGet(local), Instruction::I64Add]);
             if pending != 0 {
@@ -253,7 +400,7 @@ impl Writer<'_> {
         self.write(&[
             Instruction::LocalGet(local),
             Instruction::I64Const(UNSEEN_MAX),
-            Instruction::I64GtU,
+            Instruction::I64GtS,
             Instruction::If(BlockType::Empty),
         ]);
         self.is_live = true;

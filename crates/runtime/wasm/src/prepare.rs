@@ -93,7 +93,7 @@ pub(crate) fn prepare(module: &[u8], format: Format, sleeps: bool) -> Result<Pre
     // What sleep costs is part of the gas that the reference states.
     let state = if counts_gas || sleeps { None } else { state_of(module)? };
     let gas_global = survey.n_globals_imported + survey.n_globals;
-    let counter = Counter { over: gas_global + u32::from(counts_gas), wide: survey.wide };
+    let operators_global = gas_global + u32::from(counts_gas);
 
     let mut sections: BTreeMap<u8, (u8, Vec<u8>)> = BTreeMap::new();
     let mut data = Vec::new();
@@ -120,7 +120,9 @@ pub(crate) fn prepare(module: &[u8], format: Format, sleeps: bool) -> Result<Pre
                     }
                     (None, None) => body.clone(),
                 };
-                counter.count_body(&body, survey.n_params(n_bodies)?, &mut whole)?;
+                let (params, results) = survey.shape_of(n_bodies)?;
+                let counter = Counter { params, results, over: operators_global, wide: survey.wide };
+                counter.count_body(&body, &mut whole)?;
             }
             whole.encode(&mut code);
             n_bodies += 1;
@@ -156,7 +158,7 @@ pub(crate) fn prepare(module: &[u8], format: Format, sleeps: bool) -> Result<Pre
     }
     let counts_operators = !format.metered;
     for (name, index) in
-        [(GAS, counts_gas.then_some(gas_global)), (OPERATORS, counts_operators.then_some(counter.over))]
+        [(GAS, counts_gas.then_some(gas_global)), (OPERATORS, counts_operators.then_some(operators_global))]
     {
         let Some(index) = index else { continue };
         exports.export(name, wasm_encoder::ExportKind::Global, index);
@@ -283,8 +285,8 @@ struct Survey {
     n_functions_imported: u32,
     n_globals_imported: u32,
     n_globals: u32,
-    /// Parameters of each type, and the type of each function of its own.
-    params: Vec<u32>,
+    /// Parameters and results of each type, and the type of each function of its own.
+    types: Vec<(u32, usize)>,
     functions: Vec<u32>,
     mutable_globals: Vec<u32>,
     start: Option<u32>,
@@ -300,7 +302,8 @@ impl Survey {
             match payload? {
                 Payload::TypeSection(reader) => {
                     for ty in reader.into_iter_err_on_gc_types() {
-                        survey.params.push(ty?.params().len() as u32);
+                        let ty = ty?;
+                        survey.types.push((ty.params().len() as u32, ty.results().len()));
                     }
                 }
                 Payload::FunctionSection(reader) => {
@@ -362,11 +365,11 @@ impl Survey {
         Ok(survey)
     }
 
-    /// How many parameters its function of that number has, not counting imported ones.
-    fn n_params(&self, function: u32) -> Result<u32, Unfit> {
+    /// How many parameters and results its function of that number has, not counting imported ones.
+    fn shape_of(&self, function: u32) -> Result<(u32, usize), Unfit> {
         let ty = self.functions.get(function as usize);
-        let n = ty.and_then(|ty| self.params.get(*ty as usize));
-        n.copied().ok_or(Unfit::Shape("a function has no type"))
+        let shape = ty.and_then(|ty| self.types.get(*ty as usize));
+        shape.copied().ok_or(Unfit::Shape("a function has no type"))
     }
 
     fn import(&mut self, import: &wasmparser::Import<'_>) -> Result<(), Unfit> {
