@@ -181,7 +181,8 @@ impl Counter {
                     writer.meet();
                 }
                 Operator::End => {
-                    if blocks.pop().is_some_and(|block| !block.is_loop) {
+                    let ended = blocks.pop();
+                    if ended.is_some_and(|block| !block.is_loop) {
                         writer.meet();
                     }
                 }
@@ -451,3 +452,6 @@ impl Writer<'_> {
         self.check();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,189 @@
+//! Our count against the engine's own.
+
+use std::fmt::Write as _;
+
+use wasmtime::{Config, Engine, Instance, Module, Store, Val};
+
+use crate::format::Format;
+use crate::prepare::{OPERATORS, prepare};
+
+const LIMIT: u64 = 1_000_000;
+
+/// Runs `run(argument)` of a module twice: with the engine's own count, and with ours. Answers both.
+fn counts(text: &str, argument: i32) -> (u64, u64) {
+    let bytes = wat::parse_str(text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    let mut config = Config::new();
+    config.consume_fuel(true);
+    let engine = Engine::new(&config).expect("an engine");
+    let mut store = Store::new(&engine, ());
+    store.set_fuel(LIMIT).expect("fuel");
+    let module = Module::new(&engine, &bytes).expect("a module");
+    let instance = Instance::new(&mut store, &module, &[]).expect("an instance");
+    let run = instance.get_typed_func::<i32, i32>(&mut store, "run").expect("run");
+    let theirs = run.call(&mut store, argument);
+    let fuel = LIMIT - store.get_fuel().expect("fuel");
+
+    let format = Format::named("wasm32-unknown-emscripten4").expect("a format");
+    let prepared = prepare(&bytes, format, false).expect("a module that can be prepared");
+    let engine = Engine::default();
+    let mut store = Store::new(&engine, ());
+    let module = Module::new(&engine, &prepared.bytes).unwrap_or_else(|error| panic!("{error:#}\n{text}"));
+    let instance = Instance::new(&mut store, &module, &[]).expect("an instance");
+    let over = instance.get_global(&mut store, OPERATORS).expect("a count");
+    over.set(&mut store, Val::I64(-(LIMIT as i64))).expect("a global");
+    let run = instance.get_typed_func::<i32, i32>(&mut store, "run").expect("run");
+    let ours = run.call(&mut store, argument);
+    assert_eq!(theirs.is_ok(), ours.is_ok(), "{text}");
+    if let (Ok(theirs), Ok(ours)) = (theirs, ours) {
+        assert_eq!(theirs, ours, "{text}");
+    }
+    (fuel, (over.get(&mut store).i64().expect("a number") + LIMIT as i64) as u64)
+}
+
+/// Checks a body of `run`, which may use its argument `$a`, a local `$n` and a function `$other`.
+#[track_caller]
+fn check(body: &str) {
+    let text = module(body);
+    for argument in [0, 1, 2, 3, 5, 100, -1] {
+        let (theirs, ours) = counts(&text, argument);
+        assert_eq!(ours, theirs, "of {argument}\n{text}");
+    }
+}
+
+fn module(body: &str) -> String {
+    format!(
+        r#"(module (memory 1) (table 1 funcref) (elem (i32.const 0) $other)
+            (type $one (func (param i32) (result i32)))
+            (func $other (param i32) (result i32)
+                (if (i32.eqz (local.get 0)) (then (return (i32.const 7))))
+                (i32.add (local.get 0) (i32.const 1)))
+            (func $quiet (param i32) (br_if 0 (local.get 0)) (drop (i32.const 3)))
+            (func (export "run") (param $a i32) (result i32) (local $n i32)
+                (local.set $n (i32.const 200))
+                {body}
+                (local.get $a))
+            (func (export "handle")))"#
+    )
+}
+
+#[test]
+fn paths_of_different_cost_meet_with_their_own_count() {
+    check("(if (local.get $a) (then (local.set $a (i32.mul (local.get $a) (i32.const 3)))))");
+    check("(if (local.get $a) (then (nop)) (else (local.set $a (i32.const 3)) (drop (local.get $a))))");
+    check(
+        "(block (br_if 0 (local.get $a)) (drop (i32.const 1)) (br_if 0 (i32.eq (local.get $a) (i32.const 2))) (drop (i32.const 1)))",
+    );
+    check(
+        "(local.set $a (if (result i32) (local.get $a) (then (i32.const 1)) (else (i32.add (local.get $a) (i32.const 1)))))",
+    );
+    check(
+        "(local.set $a (block (result i32) (br_if 0 (i32.const 9) (local.get $a)) (drop) (i32.const 1) (i32.add (local.get $a))))",
+    );
+}
+
+#[test]
+fn tables_of_branches_are_counted() {
+    check(
+        "(block (block (block (br_table 0 1 2 0 (local.get $a))) (drop (i32.const 1)) (br 1)) (drop (i32.const 1)) (drop (i32.const 1)))",
+    );
+    check(
+        "(block (drop (i32.const 1)) (if (local.get $a) (then (br_table 0 1 (local.get $a))) (else (drop (i32.const 2)))))",
+    );
+}
+
+#[test]
+fn loops_and_early_ends_are_counted() {
+    check("(loop (local.set $n (i32.sub (local.get $n) (i32.const 1))) (br_if 0 (local.get $n)))");
+    check(
+        "(block (loop (br_if 1 (i32.eqz (local.get $n))) (local.set $n (i32.sub (local.get $n) (i32.const 1))) (br 0)))",
+    );
+    check("(if (local.get $a) (then (return (i32.const 4)))) (drop (i32.const 1))");
+    check("(drop (i32.const 1)) (br_if 0 (i32.const 3) (local.get $a)) (drop)");
+    check("(if (local.get $a) (then (unreachable)))");
+    check("(block (br 0) (drop (i32.const 1))) (block (block (br 1)) (drop (i32.const 1)))");
+}
+
+#[test]
+fn calls_and_bulk_operators_are_counted() {
+    check("(local.set $a (call $other (local.get $a))) (call $quiet (local.get $a))");
+    check("(local.set $a (call_indirect (type $one) (local.get $a) (i32.const 0)))");
+    check("(memory.fill (i32.const 0) (i32.const 1) (i32.and (local.get $a) (i32.const 1023)))");
+    check("(memory.copy (i32.const 0) (i32.const 1) (i32.and (local.get $a) (i32.const 1023)))");
+}
+
+#[test]
+fn an_endless_loop_and_an_endless_call_end() {
+    let text = module("(loop (br 0))");
+    let (theirs, ours) = counts(&text, 0);
+    assert!(theirs >= LIMIT && ours > LIMIT, "{theirs} {ours}");
+    let text = r#"(module (memory 1) (func $f (export "run") (param i32) (result i32)
+        (i32.add (call $f (local.get 0)) (call $f (local.get 0)))) (func (export "handle")))"#;
+    assert!(counts(text, 0).1 > 0);
+}
+
+/// Random bodies, from a seed.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, n: u64) -> u64 {
+        // SplitMix64.
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % n
+    }
+
+    fn condition(&mut self) -> String {
+        let (bit, n) = (self.below(8), self.below(3));
+        format!(
+            "(i32.and (i32.shr_u (i32.add (local.get $a) (local.get $n)) (i32.const {bit})) (i32.const {}))",
+            n + 1
+        )
+    }
+
+    /// Statements inside of `depth` blocks. Of what goes round, every turn takes one from `$n`.
+    fn body(&mut self, depth: u64, size: u64) -> String {
+        let mut text = String::new();
+        for _ in 0..=self.below(4) {
+            let inner = |random: &mut Random| random.body(depth + 1, size - 1);
+            let statement = match self.below(if size == 0 { 6 } else { 10 }) {
+                0 | 1 => format!("(local.set $a (i32.add (local.get $a) (i32.const {})))", self.below(9)),
+                2 if depth > 0 => format!("(br_if 0 {})", self.condition()),
+                2 | 3 => format!("(if {} (then (return (i32.const 5))))", self.condition()),
+                4 => "(local.set $a (call $other (local.get $a)))".to_owned(),
+                5 => "(call $quiet (local.get $a))".to_owned(),
+                6 => format!("(block {})", inner(self)),
+                7 => format!("(if {} (then {}))", self.condition(), inner(self)),
+                8 => format!("(if {} (then {}) (else {}))", self.condition(), inner(self), inner(self)),
+                _ if self.below(2) == 0 => format!(
+                    "(block (block (block (br_table 0 {} 2 {})) {}) {})",
+                    self.below(3),
+                    self.condition(),
+                    self.body(depth + 2, size - 1),
+                    inner(self)
+                ),
+                _ => format!(
+                    "(block (loop (br_if 1 (i32.le_s (local.tee $n (i32.sub (local.get $n) (i32.const 1))) (i32.const 0))) \
+                     (block {}) (br_if 0 {})))",
+                    self.body(depth + 3, size - 1),
+                    self.condition()
+                ),
+            };
+            writeln!(text, "{statement}").expect("a string takes it");
+        }
+        text
+    }
+}
+
+#[test]
+fn random_bodies_count_as_the_engine_counts() {
+    for seed in 0..200 {
+        let body = Random(seed).body(0, 4);
+        let text = module(&body);
+        for argument in [0, 7, 1234] {
+            let (theirs, ours) = counts(&text, argument);
+            assert_eq!(ours, theirs, "seed {seed}, of {argument}\n{text}");
+        }
+    }
+}
