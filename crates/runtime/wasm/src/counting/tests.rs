@@ -187,3 +187,39 @@ fn random_bodies_count_as_the_engine_counts() {
         }
     }
 }
+
+#[test]
+fn a_damaged_module_is_refused_or_still_a_module() {
+    let bytes = wat::parse_str(module(&Random(3).body(0, 4))).expect("a module");
+    let format = Format::named("wasm32-unknown-emscripten4").expect("a format");
+    let mut config = Config::new();
+    config.wasm_memory64(true);
+    let engine = Engine::new(&config).expect("an engine");
+    let (mut n_refused, mut n_taken) = (0, 0);
+    for at in 0..bytes.len() {
+        for flip in [0x01, 0x10, 0x80, 0xff] {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= flip;
+            match prepare(&damaged, format, false) {
+                Ok(prepared) => {
+                    Module::validate(&engine, &prepared.bytes)
+                        .unwrap_or_else(|error| panic!("byte {at} ^ {flip:#x}: {error:#}"));
+                    n_taken += 1;
+                }
+                Err(_) => n_refused += 1,
+            }
+        }
+    }
+    assert!(n_refused > 0 && n_taken > 0, "{n_refused} refused, {n_taken} taken");
+}
+
+#[test]
+fn a_function_without_room_for_our_locals_is_refused_by_the_engine() {
+    let locals = "i32 ".repeat(49_999);
+    let text = format!("(module (memory 1) (func (export \"handle\") (local {locals})))");
+    let bytes = wat::parse_str(text).expect("a module");
+    let format = Format::named("wasm32-unknown-emscripten4").expect("a format");
+    let prepared = prepare(&bytes, format, false).expect("a module");
+    let error = Module::validate(&Engine::default(), &prepared.bytes).expect_err("too many locals");
+    assert!(error.to_string().contains("locals"), "{error}");
+}
