@@ -7,10 +7,12 @@
 //!
 //! Counts of operators stay what they are: they are of the operators that are executed.
 
-use wasm_encoder::{Encode as _, Instruction};
+use wasm_encoder::Instruction;
 use wasmparser::{
     BinaryReaderError, ElementItems, ExternalKind, FunctionBody, Operator, Parser, Payload, TypeRef,
 };
+
+use crate::rewrite::replace;
 
 /// The functions that set the state, and what they set it to.
 const SETTERS: [(&str, i32); 4] = [
@@ -132,24 +134,8 @@ pub(crate) fn awake_body(
     state: u32,
     out: &mut Vec<u8>,
 ) -> Result<(), BinaryReaderError> {
-    let bytes = body.as_bytes();
-    let first = body.range().start;
-    let mut copied = 0;
-    let mut operators = body.get_operators_reader()?.into_iter_with_offsets().peekable();
-    while let Some(operator) = operators.next() {
-        let (operator, offset) = operator?;
-        if !matches!(operator, Operator::GlobalGet { global_index } if global_index == state) {
-            continue;
-        }
-        out.extend_from_slice(&bytes[copied..offset - first]);
-        Instruction::I32Const(0).encode(out);
-        copied = match operators.peek() {
-            Some(Ok((_, offset))) => offset - first,
-            _ => bytes.len(),
-        };
-    }
-    out.extend_from_slice(&bytes[copied..]);
-    Ok(())
+    let reads = |operator: &Operator<'_>| matches!(operator, Operator::GlobalGet { global_index } if *global_index == state);
+    replace(body, reads, &[Instruction::I32Const(0)], out)
 }
 
 #[cfg(test)]

@@ -13,6 +13,8 @@
 use wasm_encoder::{BlockType, Encode as _, Instruction, ValType};
 use wasmparser::{BinaryReaderError, FunctionBody, Operator};
 
+use crate::rewrite::{self, trap_if_over};
+
 /// A loop looks at the global when it has counted this many operators by itself.
 const UNSEEN_MAX: i64 = 4096;
 
@@ -298,9 +300,7 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     fn write(&mut self, instructions: &[Instruction<'_>]) {
-        for instruction in instructions {
-            instruction.encode(self.out);
-        }
+        rewrite::write(instructions, self.out);
     }
 
     /// Adds to the local.
@@ -413,15 +413,7 @@ impl Writer<'_> {
 
     /// Traps if the global is above zero.
     fn check(&mut self) {
-        let over = self.over;
-        self.write(&[
-            Instruction::GlobalGet(over),
-            Instruction::I64Const(0),
-            Instruction::I64GtS,
-            Instruction::If(BlockType::Empty),
-            Instruction::Unreachable,
-            Instruction::End,
-        ]);
+        self.write(&trap_if_over(self.over));
     }
 
     /// Counts as much as the top of the stack says.

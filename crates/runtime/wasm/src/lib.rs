@@ -4,10 +4,10 @@
 //! reference gives them, and without its copies of the memory. Nothing a module does reaches this computer:
 //! see [`host`].
 //!
-//! In reading order: a [`format`] says how an era of modules is called; [`prepare`] rewrites a module,
-//! [`metering`] prices it or [`counting`] counts its operators, [`awake`] spares it questions; a [`program`] is it compiled, which a [`cache`] remembers; an [`instance`] calls it; a [`machine`] is a process,
-//! whose memory is an [`image`] mapped into a [`region`], and
-//! which runs on a [`stack`] of its own.
+//! In reading order: a [`format`] says how an era of modules is called; [`prepare`] rewrites a module: [`metering`]
+//! prices it or [`counting`] counts its operators, [`awake`] spares it questions, with what they share in [`rewrite`];
+//! a [`program`] is it compiled, which a [`cache`] remembers; an [`instance`] calls it; a [`machine`] is a process,
+//! whose memory is an [`image`] mapped into a [`region`], and which runs on a [`stack`] of its own.
 //!
 //! # Deviations
 //!
@@ -37,6 +37,7 @@ mod metering;
 mod prepare;
 mod program;
 mod region;
+mod rewrite;
 mod stack;
 
 use std::num::NonZeroUsize;

@@ -5,8 +5,10 @@
 //! segment. We count in a global instead, which is the same number at a hundredth of the time: `over` starts
 //! at minus the limit, and a segment that takes it above zero traps.
 
-use wasm_encoder::{BlockType, Encode as _, Instruction};
+use wasm_encoder::{Encode as _, Instruction};
 use wasmparser::{FunctionBody, Operator};
+
+use crate::rewrite::{replace, trap_if_over, write};
 
 /// Price of a constant and a call: what the reference's own statement costs, added to every segment that
 /// costs anything.
@@ -69,49 +71,24 @@ pub(crate) fn inline_body(
     over: u32,
     out: &mut Vec<u8>,
 ) -> Result<(), Unmetered> {
-    let bytes = body.as_bytes();
-    let first = body.range().start;
-    let mut copied = 0;
-    let mut operators = body.get_operators_reader()?.into_iter_with_offsets().peekable();
-    while let Some(operator) = operators.next() {
-        let (operator, offset) = operator?;
-        if !matches!(operator, Operator::Call { function_index } if function_index == usegas) {
-            continue;
-        }
-        out.extend_from_slice(&bytes[copied..offset - first]);
-        Instruction::I64ExtendI32S.encode(out);
-        add(over, out);
-        copied = match operators.peek() {
-            Some(Ok((_, offset))) => offset - first,
-            _ => bytes.len(),
-        };
-    }
-    out.extend_from_slice(&bytes[copied..]);
-    Ok(())
+    let calls = |operator: &Operator<'_>| matches!(operator, Operator::Call { function_index } if *function_index == usegas);
+    let mut counts = vec![Instruction::I64ExtendI32S];
+    counts.extend(add(over));
+    Ok(replace(body, calls, &counts, out)?)
 }
 
 fn count(cost: u64, over: u32, out: &mut Vec<u8>) {
     if cost != 0 {
         Instruction::I64Const((cost + OVERHEAD) as i64).encode(out);
-        add(over, out);
+        write(&add(over), out);
     }
 }
 
 /// Adds what is on the stack to `over`, and traps if that is too much.
-fn add(over: u32, out: &mut Vec<u8>) {
-    for instruction in [
-        Instruction::GlobalGet(over),
-        Instruction::I64Add,
-        Instruction::GlobalSet(over),
-        Instruction::GlobalGet(over),
-        Instruction::I64Const(0),
-        Instruction::I64GtS,
-        Instruction::If(BlockType::Empty),
-        Instruction::Unreachable,
-        Instruction::End,
-    ] {
-        instruction.encode(out);
-    }
+fn add(over: u32) -> Vec<Instruction<'static>> {
+    let mut all = vec![Instruction::GlobalGet(over), Instruction::I64Add, Instruction::GlobalSet(over)];
+    all.extend(trap_if_over(over));
+    all
 }
 
 fn ends_segment(operator: &Operator<'_>) -> bool {
