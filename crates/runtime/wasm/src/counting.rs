@@ -10,10 +10,11 @@
 //! the others add their difference to a local. Who may run for ever, a loop or a function that calls, looks
 //! whether `over` is above zero, and traps.
 
-use wasm_encoder::{BlockType, Encode as _, Instruction, ValType};
-use wasmparser::{BinaryReaderError, FunctionBody, Operator};
+use wasm_encoder::{BlockType, Instruction, ValType};
+use wasmparser::{BinaryReaderError, Operator};
 
-use crate::rewrite::{self, trap_if_over};
+use crate::body::{Body, Piece};
+use crate::rewrite;
 
 /// A loop looks at the global when it has counted this many operators by itself.
 const UNSEEN_MAX: i64 = 4096;
@@ -23,8 +24,6 @@ const BULK_MAX: i64 = 1 << 40;
 
 /// What has to be known to count in a body.
 pub(crate) struct Counter {
-    /// Parameters of the function.
-    pub params: u32,
     /// Results of the function.
     pub results: usize,
     /// Index of the global that counts.
@@ -34,41 +33,27 @@ pub(crate) struct Counter {
 }
 
 impl Counter {
-    /// Writes the body to `out`.
-    pub fn count_body(&self, body: &FunctionBody<'_>, out: &mut Vec<u8>) -> Result<(), BinaryReaderError> {
-        let mut groups = Vec::new();
-        let mut n_locals = self.params;
-        let mut locals = body.get_locals_reader()?;
-        let locals_start = locals.original_position();
-        for _ in 0..locals.get_count() {
-            let (n, _) = locals.read()?;
-            // A valid body has at most 50,000.
-            n_locals = n_locals.saturating_add(n);
-        }
-        let bytes = body.as_bytes();
-        let first = body.range().start;
-        let end = locals.original_position();
-        groups.extend_from_slice(&bytes[locals_start - first..end - first]);
-
-        (locals.get_count() + 3).encode(out);
-        out.extend_from_slice(&groups);
-        for ty in [ValType::I64, ValType::I32, ValType::I64] {
-            1u32.encode(out);
-            ty.encode(out);
-        }
-        let text = Text { bytes, first };
-        let writer =
-            Writer { out, over: self.over, unseen: n_locals, pending: 1, is_live: false, ever: false };
-        self.rewrite(body, &text, writer)
+    /// Writes the body to `out`. Answers where in it stand the `if`s that hardly ever hold.
+    pub fn count_body(&self, mut body: Body<'_>, out: &mut Vec<u8>) -> Result<Vec<u32>, BinaryReaderError> {
+        let unseen = body.add_local(ValType::I64);
+        body.add_local(ValType::I32);
+        body.add_local(ValType::I64);
+        body.write_locals(out);
+        let mut writer = Writer {
+            out,
+            unlikely: Vec::new(),
+            over: self.over,
+            unseen,
+            pending: 1,
+            is_live: false,
+            ever: false,
+        };
+        self.rewrite(&body.pieces, &mut writer)?;
+        Ok(writer.unlikely)
     }
 
-    fn rewrite(
-        &self,
-        body: &FunctionBody<'_>,
-        text: &Text<'_>,
-        mut writer: Writer<'_>,
-    ) -> Result<(), BinaryReaderError> {
-        let survey = Survey::of(body)?;
+    fn rewrite(&self, pieces: &[Piece<'_>], writer: &mut Writer<'_>) -> Result<(), BinaryReaderError> {
+        let survey = Survey::of(pieces)?;
         if survey.calls {
             writer.check();
         }
@@ -76,15 +61,8 @@ impl Counter {
         let mut blocks: Vec<Block> = Vec::new();
         // How deep in blocks that nobody reaches. `None` where somebody does.
         let mut dead: Option<u32> = None;
-        let mut operators = body.get_operators_reader()?.into_iter_with_offsets().peekable();
-        while let Some(operator) = operators.next() {
-            let (operator, start) = operator?;
-            let end = match operators.peek() {
-                Some(Ok((_, offset))) => *offset,
-                Some(Err(_)) => continue,
-                None => text.first + text.bytes.len(),
-            };
-            let verbatim = &text.bytes[start - text.first..end - text.first];
+        for piece in pieces {
+            let operator = &piece.operator;
             let plan = match operator {
                 Operator::Block { .. } | Operator::Loop { .. } | Operator::If { .. } => plans.next(),
                 _ => None,
@@ -108,12 +86,12 @@ impl Counter {
                     Operator::End => *depth -= 1,
                     _ => {}
                 }
-                writer.out.extend_from_slice(verbatim);
+                writer.put(piece);
                 continue;
             }
-            writer.pending += cost(&operator);
+            writer.pending += piece.cost;
             let mut replaced = false;
-            match &operator {
+            match operator {
                 Operator::Loop { .. } => writer.commit(),
                 Operator::If { .. } if plan.is_some_and(|plan| plan.in_table) => writer.commit(),
                 Operator::Else => {
@@ -159,7 +137,7 @@ impl Counter {
                 _ => {}
             }
             if !replaced {
-                writer.out.extend_from_slice(verbatim);
+                writer.put(piece);
             }
             match operator {
                 Operator::Block { blockty } | Operator::If { blockty } | Operator::Loop { blockty } => {
@@ -183,8 +161,9 @@ impl Counter {
                     writer.meet();
                 }
                 Operator::End => {
+                    // Only one path goes on from a block that nobody left before its end.
                     let ended = blocks.pop();
-                    if ended.is_some_and(|block| !block.is_loop) {
+                    if ended.is_some_and(|block| !block.is_loop && block.meeting.is_some()) {
                         writer.meet();
                     }
                 }
@@ -234,11 +213,11 @@ struct Plan {
 }
 
 impl Survey {
-    fn of(body: &FunctionBody<'_>) -> Result<Survey, BinaryReaderError> {
+    fn of(pieces: &[Piece<'_>]) -> Result<Survey, BinaryReaderError> {
         let mut survey = Survey::default();
         let mut open: Vec<usize> = Vec::new();
-        for operator in body.get_operators_reader()? {
-            match operator? {
+        for piece in pieces {
+            match &piece.operator {
                 Operator::Block { .. } | Operator::Loop { .. } | Operator::If { .. } => {
                     open.push(survey.blocks.len());
                     survey.blocks.push(Plan::default());
@@ -264,29 +243,11 @@ impl Survey {
     }
 }
 
-fn cost(operator: &Operator<'_>) -> i64 {
-    match operator {
-        Operator::Nop
-        | Operator::Drop
-        | Operator::Block { .. }
-        | Operator::Loop { .. }
-        | Operator::Unreachable
-        | Operator::Return
-        | Operator::Else
-        | Operator::End => 0,
-        _ => 1,
-    }
-}
-
-/// A body as it was.
-struct Text<'a> {
-    bytes: &'a [u8],
-    first: usize,
-}
-
 /// A body as it becomes.
 struct Writer<'a> {
     out: &'a mut Vec<u8>,
+    /// Where in `out` stand the `if`s that hardly ever hold.
+    unlikely: Vec<u32>,
     over: u32,
     /// The local that counts. Behind it, two for the length of a bulk operator.
     unseen: u32,
@@ -299,6 +260,19 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
+    /// The code of a piece.
+    fn put(&mut self, piece: &Piece<'_>) {
+        let start = self.out.len() as u32;
+        self.unlikely.extend(piece.unlikely.map(|at| start + at));
+        self.out.extend_from_slice(&piece.code);
+    }
+
+    /// The start of an `if` that hardly ever holds.
+    fn write_unlikely_if(&mut self) {
+        self.unlikely.push(self.out.len() as u32);
+        self.write(&[Instruction::If(BlockType::Empty)]);
+    }
+
     fn write(&mut self, instructions: &[Instruction<'_>]) {
         rewrite::write(instructions, self.out);
     }
@@ -398,12 +372,8 @@ impl Writer<'_> {
     /// The head of a loop, just entered.
     fn turn(&mut self) {
         let local = self.unseen;
-        self.write(&[
-            Instruction::LocalGet(local),
-            Instruction::I64Const(UNSEEN_MAX),
-            Instruction::I64GtS,
-            Instruction::If(BlockType::Empty),
-        ]);
+        self.write(&[Instruction::LocalGet(local), Instruction::I64Const(UNSEEN_MAX), Instruction::I64GtS]);
+        self.write_unlikely_if();
         self.is_live = true;
         self.flush();
         self.check();
@@ -413,7 +383,9 @@ impl Writer<'_> {
 
     /// Traps if the global is above zero.
     fn check(&mut self) {
-        self.write(&trap_if_over(self.over));
+        self.write(&[Instruction::GlobalGet(self.over), Instruction::I64Const(0), Instruction::I64GtS]);
+        self.write_unlikely_if();
+        self.write(&[Instruction::Unreachable, Instruction::End]);
     }
 
     /// Counts as much as the top of the stack says.

@@ -5,7 +5,8 @@
 //! see [`host`].
 //!
 //! In reading order: a [`format`] says how an era of modules is called; [`prepare`] rewrites a module: [`metering`]
-//! prices it or [`counting`] counts its operators, [`awake`] spares it questions, with what they share in [`rewrite`];
+//! prices it, or each [`body`] loses what is [`known`] of a module that is kept [`awake`], and [`counting`] counts what
+//! its operators cost, with [`rewrite`] for what they share;
 //! a [`program`] is it compiled, which a [`cache`] remembers; an [`instance`] calls it; a [`machine`] is a process,
 //! whose memory is an [`image`] mapped into a [`region`], and which runs on a [`stack`] of its own.
 //!
@@ -25,6 +26,7 @@
 
 mod answer;
 mod awake;
+mod body;
 mod cache;
 mod counting;
 mod exports;
@@ -32,6 +34,7 @@ mod format;
 mod host;
 mod image;
 mod instance;
+mod known;
 mod machine;
 mod metering;
 mod prepare;
@@ -195,6 +198,7 @@ fn config() -> Config {
         .wasm_memory64(true)
         .wasm_multi_memory(false)
         .wasm_relaxed_simd(false)
+        .wasm_branch_hinting(true)
         .wasm_backtrace_max_frames(None::<NonZeroUsize>)
         .memory_init_cow(false)
         .memory_may_move(false)

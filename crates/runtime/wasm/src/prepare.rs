@@ -7,16 +7,20 @@
 
 use std::collections::BTreeMap;
 
-use wasm_encoder::{Encode as _, ExportSection, GlobalSection, GlobalType, RawSection};
+use wasm_encoder::{
+    BranchHint, BranchHints, Encode as _, ExportSection, GlobalSection, GlobalType, RawSection,
+};
 use wasmparser::{Operator, Parser, Payload, TypeRef, ValType, WasmFeatures};
 
-use crate::awake::{awake_body, state_of};
+use crate::awake::state_of;
+use crate::body::Body;
 use crate::counting::Counter;
 use crate::format::{Format, Width};
+use crate::known::fold;
 use crate::metering::{Unmetered, inline_body, meter_body};
 
 /// Version of this rewriting: compiled modules of another one are not ours.
-pub(crate) const VERSION: u32 = 3;
+pub(crate) const VERSION: u32 = 4;
 
 /// What the names of our own exports begin with.
 const OURS: &str = "pirn:";
@@ -98,6 +102,7 @@ pub(crate) fn prepare(module: &[u8], format: Format, sleeps: bool) -> Result<Pre
     let mut sections: BTreeMap<u8, (u8, Vec<u8>)> = BTreeMap::new();
     let mut data = Vec::new();
     let mut code = Vec::new();
+    let mut hints = BranchHints::new();
     let mut n_bodies = 0u32;
     let mut has_other_state = false;
     for payload in Parser::new(0).parse_all(module) {
@@ -108,21 +113,25 @@ pub(crate) fn prepare(module: &[u8], format: Format, sleeps: bool) -> Result<Pre
             if format.metered {
                 meter_body(body, gas_global, &mut whole)?;
             } else {
-                let mut own = Vec::new();
-                let body = match (survey.usegas, state) {
-                    (Some(usegas), _) => {
-                        inline_body(body, usegas, gas_global, &mut own)?;
-                        rewritten(&own)
+                let (n_params, results) = survey.shape_of(n_bodies)?;
+                let mut inlined = Vec::new();
+                let body = match survey.usegas {
+                    Some(usegas) => {
+                        inline_body(body, usegas, gas_global, &mut inlined)?;
+                        &rewritten(&inlined)
                     }
-                    (None, Some(state)) => {
-                        awake_body(body, state, &mut own)?;
-                        rewritten(&own)
-                    }
-                    (None, None) => body.clone(),
+                    None => body,
                 };
-                let (params, results) = survey.shape_of(n_bodies)?;
-                let counter = Counter { params, results, over: operators_global, wide: survey.wide };
-                counter.count_body(&body, &mut whole)?;
+                let mut body = Body::read(body, n_params)?;
+                if let Some(state) = state {
+                    fold(&mut body, state);
+                }
+                let counter = Counter { results, over: operators_global, wide: survey.wide };
+                let unlikely = counter.count_body(body, &mut whole)?;
+                if !unlikely.is_empty() {
+                    let hint = |at: &u32| BranchHint { branch_func_offset: *at, branch_hint_value: 0 };
+                    hints.function_hints(survey.n_functions_imported + n_bodies, unlikely.iter().map(hint));
+                }
             }
             whole.encode(&mut code);
             n_bodies += 1;
@@ -171,6 +180,9 @@ pub(crate) fn prepare(module: &[u8], format: Format, sleeps: bool) -> Result<Pre
 
     let mut out = wasm_encoder::Module::new();
     for (id, data) in sections.values() {
+        if *id == 10 && !hints.is_empty() {
+            out.section(&hints);
+        }
         out.section(&RawSection { id: *id, data });
     }
     let shape = Shape { globals, counts_gas, has_other_state, wide: survey.wide, is_awake: state.is_some() };

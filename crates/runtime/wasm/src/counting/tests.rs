@@ -53,6 +53,11 @@ fn check(body: &str) {
 fn module(body: &str) -> String {
     format!(
         r#"(module (memory 1) (table 1 funcref) (elem (i32.const 0) $other)
+            (global $state (mut i32) (i32.const 0))
+            (func (export "asyncify_start_unwind") (param i32) (global.set $state (i32.const 1)))
+            (func (export "asyncify_stop_unwind") (global.set $state (i32.const 0)))
+            (func (export "asyncify_start_rewind") (param i32) (global.set $state (i32.const 2)))
+            (func (export "asyncify_stop_rewind") (global.set $state (i32.const 0)))
             (type $one (func (param i32) (result i32)))
             (func $other (param i32) (result i32)
                 (if (i32.eqz (local.get 0)) (then (return (i32.const 7))))
@@ -104,6 +109,37 @@ fn loops_and_early_ends_are_counted() {
 }
 
 #[test]
+fn what_asks_whether_it_is_awake_counts_though_it_is_left_out() {
+    let (awake, falling, waking) = (
+        "(i32.eqz (global.get $state))",
+        "(i32.eq (global.get $state) (i32.const 1))",
+        "(i32.eq (global.get $state) (i32.const 2))",
+    );
+    check(&format!("(if {awake} (then (local.set $a (i32.const 3))))"));
+    check(&format!("(if {waking} (then (local.set $a (i32.const 3))) (else (drop (local.get $a)) (nop)))"));
+    check(&format!(
+        "(if (i32.or {awake} (i32.eq (local.get $a) (i32.const 2))) (then (call $quiet (i32.const 1))))"
+    ));
+    check(&format!("(if (i32.or (local.get $a) {waking}) (then (call $quiet (i32.const 1))))"));
+    check(&format!("(local.set $n (i32.or (local.get $a) {waking})) (local.set $a (local.get $n))"));
+    check(&format!("(local.set $a (i32.or (local.get $a) {awake}))"));
+    check(&format!(
+        "(local.set $a (i32.add {awake} (i32.or {awake} (i32.mul (local.get $a) (i32.const 2)))))"
+    ));
+    check(&format!("(block (drop (block (result i32) (i32.const 4) (br_if 0 {falling}) (drop) (br 1))))"));
+    check(&format!("(block (br_if 0 {awake}) (drop (i32.const 3)))"));
+    check(&format!("(if {awake} (then (unreachable)))"));
+    check(&format!(
+        "(if {awake} (then (if {waking} (then (return (i32.const 1))))) (else (return (i32.const 1))))"
+    ));
+    check("(local.set $a (if (result i32) (global.get $state) (then (local.get $a)) (else (i32.const 8))))");
+    check(
+        "(local.set $a (select (local.get $a) (i32.mul (local.get $a) (i32.const 2)) (global.get $state)))",
+    );
+    check("(drop (global.get $state)) (loop (br_if 0 (global.get $state)))");
+}
+
+#[test]
 fn calls_and_bulk_operators_are_counted() {
     check("(local.set $a (call $other (local.get $a))) (call $quiet (local.get $a))");
     check("(local.set $a (call_indirect (type $one) (local.get $a) (i32.const 0)))");
@@ -134,6 +170,21 @@ impl Random {
         (mixed ^ (mixed >> 31)) % n
     }
 
+    /// Something about the state, with or without something else.
+    fn question(&mut self) -> String {
+        let asked = match self.below(4) {
+            0 => "(global.get $state)".to_owned(),
+            1 => "(i32.eqz (global.get $state))".to_owned(),
+            n => format!("(i32.eq (global.get $state) (i32.const {}))", n - 1),
+        };
+        match self.below(4) {
+            0 => asked,
+            1 => format!("(i32.or {asked} {})", self.condition()),
+            2 => format!("(i32.or {} {asked})", self.condition()),
+            _ => format!("(i32.or (i32.eqz (local.get $a)) {asked})"),
+        }
+    }
+
     fn condition(&mut self) -> String {
         let (bit, n) = (self.below(8), self.below(3));
         format!(
@@ -147,15 +198,19 @@ impl Random {
         let mut text = String::new();
         for _ in 0..=self.below(4) {
             let inner = |random: &mut Random| random.body(depth + 1, size - 1);
-            let statement = match self.below(if size == 0 { 6 } else { 10 }) {
+            let statement = match self.below(if size == 0 { 7 } else { 12 }) {
                 0 | 1 => format!("(local.set $a (i32.add (local.get $a) (i32.const {})))", self.below(9)),
                 2 if depth > 0 => format!("(br_if 0 {})", self.condition()),
                 2 | 3 => format!("(if {} (then (return (i32.const 5))))", self.condition()),
                 4 => "(local.set $a (call $other (local.get $a)))".to_owned(),
                 5 => "(call $quiet (local.get $a))".to_owned(),
-                6 => format!("(block {})", inner(self)),
-                7 => format!("(if {} (then {}))", self.condition(), inner(self)),
-                8 => format!("(if {} (then {}) (else {}))", self.condition(), inner(self), inner(self)),
+                6 => format!("(local.set $n (i32.sub (local.get $n) {}))", self.question()),
+                7 if self.below(2) == 0 => format!("(if {} (then {}))", self.question(), inner(self)),
+                7 => format!("(if {} (then {}) (else {}))", self.question(), inner(self), inner(self)),
+                8 => format!("(block (br_if 0 {}) {})", self.question(), inner(self)),
+                9 => format!("(block {})", inner(self)),
+                10 if self.below(2) == 0 => format!("(if {} (then {}))", self.condition(), inner(self)),
+                10 => format!("(if {} (then {}) (else {}))", self.condition(), inner(self), inner(self)),
                 _ if self.below(2) == 0 => format!(
                     "(block (block (block (br_table 0 {} 2 {})) {}) {})",
                     self.below(3),
