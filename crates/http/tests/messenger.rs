@@ -8,11 +8,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use common::{Remote, ask, check_openapi, context, remote, transport};
 use expect_test::{Expect, expect};
+use pirn_http::wire::info::Check;
 use pirn_http::{client, server};
 use protocol::{Address, DataItem, Id, ProcessId, Timestamp};
 use unit::suite::{message_item, wallet};
 use unit::{
-    AssignRequest, Error, Kind, Messenger, Page, Receipt, Result, Trace, TraceKind, TraceQuery, TraceRelation,
+    AssignRequest, Error, Kind, Messenger, Novelty, Page, Receipt, Result, Trace, TraceKind, TraceQuery,
+    TraceRelation,
 };
 
 const P: &str = "9epRWwTFujbn9uIvJvmGfiltbzdsz_Vta_9vWiudyQI";
@@ -23,8 +25,12 @@ const M: &str = "3YwZ10bNDt2FTJaxpuuUCiaBs_-FrH3XjPZvE267AJM";
 struct Recorder(Mutex<Vec<String>>);
 
 impl Recorder {
-    fn note(&self, what: String) {
-        self.0.lock().unwrap().push(what);
+    /// Whether it was asked that before.
+    fn note(&self, what: String) -> Novelty {
+        let mut noted = self.0.lock().unwrap();
+        let novelty = if noted.contains(&what) { Novelty::Repeat } else { Novelty::First };
+        noted.push(what);
+        novelty
     }
 }
 
@@ -37,14 +43,13 @@ impl Messenger for Recorder {
         if item.tags.has("Action", "Busy") {
             return Err(Error::new(Kind::Busy { retry_after: Duration::from_secs(3) }, "too much at once"));
         }
-        self.note(format!("send {}", item.id));
-        Ok(Receipt { id: item.id })
+        Ok(Receipt { id: item.id, novelty: self.note(format!("send {}", item.id)) })
     }
 
     async fn assign(&self, request: AssignRequest) -> Result<Receipt> {
         let AssignRequest { process, message, base_layer, exclude } = &request;
-        self.note(format!("assign {message} to {process} base layer {base_layer} without {exclude:?}"));
-        Ok(Receipt { id: request.message })
+        let what = format!("assign {message} to {process} base layer {base_layer} without {exclude:?}");
+        Ok(Receipt { id: request.message, novelty: self.note(what) })
     }
 
     async fn monitor(&self, request: DataItem) -> Result<()> {
@@ -99,7 +104,7 @@ fn check((status, body): (u16, String), expect: Expect) {
 async fn what_is_sent_arrives_as_it_was_signed() {
     let (_remote, unit, there) = world().await;
     let item = message_item(&wallet(1), P.parse().unwrap(), &[], "hi");
-    assert_eq!(there.send(item.clone()).await.unwrap(), Receipt { id: item.id });
+    assert_eq!(there.send(item.clone()).await.unwrap(), Receipt { id: item.id, novelty: Novelty::First });
     let request = AssignRequest {
         process: P.parse().unwrap(),
         message: M.parse().unwrap(),
@@ -121,6 +126,41 @@ async fn what_is_sent_arrives_as_it_was_signed() {
         push MESSAGE of PROCESS at Some(3)
         push MESSAGE of PROCESS at None"#]]
     .assert_eq(&noted.replace(P, "PROCESS").replace(M, "MESSAGE"));
+}
+
+#[tokio::test]
+async fn what_is_sent_again_is_said_to_be_there_already() {
+    let (remote, _, there) = world().await;
+    let item = message_item(&wallet(1), P.parse().unwrap(), &[], "hi");
+    for (novelty, header) in [(Novelty::First, None), (Novelty::Repeat, Some("true"))] {
+        // Another item of the same kind for the other way to look at it.
+        let other = message_item(&wallet(2), P.parse().unwrap(), &[], "hi");
+        let answer =
+            reqwest::Client::new().post(&remote.url).body(other.bytes().to_vec()).send().await.unwrap();
+        assert_eq!(answer.status(), 202);
+        assert_eq!(answer.headers().get("idempotent-replay").map(|value| value.to_str().unwrap()), header);
+        assert_eq!(there.send(item.clone()).await.unwrap(), Receipt { id: item.id, novelty });
+    }
+}
+
+#[tokio::test]
+async fn a_node_with_a_failing_check_is_alive_but_not_ready() {
+    let check =
+        |name: &str, ok, age_ms| Check { name: name.to_owned(), ok, reason: "seen".to_owned(), age_ms };
+    let checks = vec![check("storage", true, None), check("cron", false, Some(70_000))];
+    let look = Arc::new(move || {
+        let checks = checks.clone();
+        Box::pin(async move { checks }) as _
+    });
+    let context = server::Context { checks: Some(look), ..context() };
+    let remote = remote(server::mu::router(Arc::new(Recorder::default()), context)).await;
+    self::check(
+        ask(&remote, "GET /readyz", "", "").await,
+        expect![[
+            r#"503 {"ready":false,"checks":[{"name":"storage","ok":true,"reason":"seen"},{"name":"cron","ok":false,"reason":"seen","age_ms":70000}]}"#
+        ]],
+    );
+    self::check(ask(&remote, "GET /healthz", "", "").await, expect!["200 ok"]);
 }
 
 #[tokio::test]

@@ -230,6 +230,29 @@ async fn refusals_are_json_with_a_4xx() {
 }
 
 #[tokio::test]
+async fn what_is_posted_again_has_its_first_assignment_and_says_so() {
+    let (remote, scheduler, process, _) = world().await;
+    let item = message_item(&wallet(2), process.parse().unwrap(), &[], "once");
+    let post = async || {
+        let request = reqwest::Client::new().post(&remote.url).header("origin", "http://example.org");
+        request.body(item.bytes().to_vec()).send().await.unwrap()
+    };
+    let first = post().await;
+    assert_eq!((first.status().as_u16(), first.headers().get("idempotent-replay")), (200, None));
+    // A script on a page sees only what it is shown.
+    assert_eq!(first.headers()["access-control-expose-headers"], "*");
+    let again = post().await;
+    assert_eq!(again.status(), 200);
+    assert_eq!(again.headers()["idempotent-replay"], "true");
+    assert_eq!(again.text().await.unwrap(), first.text().await.unwrap());
+    assert_eq!(
+        scheduler.entries(process.parse().unwrap()).len(),
+        3,
+        "slot 0, the world's message, and this one"
+    );
+}
+
+#[tokio::test]
 async fn browsers_may_ask_from_anywhere() {
     let (remote, _, process, _) = world().await;
     let client = reqwest::Client::new();

@@ -3,10 +3,11 @@
 //! Asking for them makes the compute unit evaluate up to now; that is what makes cron tick where nobody writes.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use protocol::ProcessId;
+use protocol::{ProcessId, Timestamp};
 use store::Space;
 use tokio::sync::Semaphore;
 use unit::{Cursor, Evaluated, OutcomeQuery, Result, Sort};
@@ -26,11 +27,13 @@ impl Unit {
         let permits = Arc::new(Semaphore::new(self.options.crons_max.max(1)));
         let interval = Duration::from_millis(self.options.cron_interval_ms.max(1));
         while self.life.wait(interval).await {
+            self.cron_beat.store(self.now().0, Ordering::Relaxed);
             for (process, at_work) in self.monitors.idle() {
                 let permits = Arc::clone(&permits);
                 self.spawn(|unit| async move {
                     let Some(_permit) = unit.permit(&permits).await else { return };
                     let looked = unit.push_cron(process, &at_work).await;
+                    at_work.is_done(unit.now());
                     let failed_before = at_work.is_failing(looked.is_err());
                     if let (Err(error), false) = (looked, failed_before) {
                         tracing::warn!(%process, %error, "cannot push cron; will try again at every look");
@@ -38,6 +41,14 @@ impl Unit {
                 });
             }
         }
+    }
+
+    /// Milliseconds by which the look at a cron is late that is most so: no beat of the ticker, or no end of a look
+    /// at a process, since its turn came.
+    pub(crate) fn cron_late_ms(&self) -> u64 {
+        let beat = Timestamp(self.cron_beat.load(Ordering::Relaxed));
+        let oldest = self.monitors.oldest_look().map_or(beat, |look| look.min(beat));
+        self.now().0.saturating_sub(oldest.0).saturating_sub(self.options.cron_interval_ms)
     }
 
     /// Pushes the outcomes after where it stands, up to now or a bound.

@@ -108,7 +108,7 @@ impl Unit {
                 match (self.schedule(&item).await, target) {
                     (Ok(scheduled), _) => {
                         let message = scheduled.message_id();
-                        Ok(Delivered::Scheduled(scheduled, message))
+                        Ok(Delivered::Scheduled(scheduled.entry, message))
                     }
                     (Err(error), Some(target)) if matches!(error.kind, Kind::NotFound | Kind::Invalid) => {
                         self.deliver_to_wallet(item, *target, error).await
@@ -119,7 +119,7 @@ impl Unit {
             Work::Assign(request) => {
                 let scheduled = scheduler.assign(request.clone()).await?;
                 let id = scheduled.assignment.id();
-                Ok(Delivered::Scheduled(scheduled, id))
+                Ok(Delivered::Scheduled(scheduled.entry, id))
             }
             Work::Push { process, message, .. } => {
                 let scheduled = self.find(*process, *message).await?;

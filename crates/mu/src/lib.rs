@@ -45,6 +45,7 @@ mod life;
 mod options;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -111,6 +112,8 @@ pub struct Gauges {
     pub dead: usize,
     /// Processes whose cron is looked at.
     pub monitored: usize,
+    /// Milliseconds by which the look at a cron is late that is most so.
+    pub cron_late_ms: u64,
 }
 
 impl MessengerUnit {
@@ -123,8 +126,10 @@ impl MessengerUnit {
             dead_max: options.dead_max,
         };
         let (queue, events) = Queue::open(Arc::clone(&ports.store), bounds).map_err(internal)?;
+        let now = ports.clock.now();
         let unit = Arc::new(Unit {
-            monitors: Monitors::open(&*ports.store).map_err(internal)?,
+            cron_beat: AtomicU64::new(now.0),
+            monitors: Monitors::open(&*ports.store, now).map_err(internal)?,
             queue,
             life: Life::new(),
             deliveries: Deliveries::default(),
@@ -186,6 +191,14 @@ impl MessengerUnit {
         dead::list(&*self.0.ports.store, after, limit).map_err(internal)
     }
 
+    /// Milliseconds for which the oldest task has waited that did not fail yet, among the oldest `LAG_LOOK`; None if
+    /// there is none. What failed is tried in its own time and counted in [`Gauges::retrying`].
+    pub fn outbox_age_ms(&self) -> Result<Option<u64>> {
+        const LAG_LOOK: usize = 256;
+        let waiting = self.outbox(0, LAG_LOOK)?.into_iter().find(|task| task.failures == 0);
+        Ok(waiting.map(|task| self.0.now().0.saturating_sub(task.trace.timestamp.0)))
+    }
+
     /// How much there is to do.
     pub fn gauges(&self) -> Gauges {
         let counts = self.0.queue.counts();
@@ -195,6 +208,7 @@ impl MessengerUnit {
             retrying: counts.failing,
             dead: counts.dead,
             monitored: self.0.monitors.len(),
+            cron_late_ms: self.0.cron_late_ms(),
         }
     }
 }
@@ -254,6 +268,8 @@ struct Unit {
     delivery_permits: Semaphore,
     push_permits: Semaphore,
     monitors: Monitors,
+    /// Milliseconds since 1970 of the newest beat of whoever looks at crons.
+    cron_beat: AtomicU64,
     processes: Mutex<BTreeMap<ProcessId, Arc<About>>>,
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -34,7 +34,7 @@ impl Unit {
                     "{max} processes are monitored here and that is the most"
                 )));
             }
-            monitors.insert(process, Arc::new(Monitor::new(Progress::default())));
+            monitors.insert(process, Arc::new(Monitor::new(Progress::default(), self.now())));
             self.ports.store.append(put(process, &Progress::default()))
         };
         written.await.map_err(internal)
@@ -102,6 +102,8 @@ pub(crate) struct Monitor {
     progress: Mutex<Option<Progress>>,
     /// Somebody is at its cron.
     busy: AtomicBool,
+    /// Milliseconds since 1970 when somebody last was done with a look at its cron, or when it was first monitored.
+    looked_at: AtomicU64,
     /// The last look at its cron failed.
     failing: AtomicBool,
 }
@@ -116,7 +118,7 @@ pub(crate) struct Progress {
 }
 
 impl Monitors {
-    pub(crate) fn open(store: &dyn Store) -> Result<Monitors, store::Error> {
+    pub(crate) fn open(store: &dyn Store, now: Timestamp) -> Result<Monitors, store::Error> {
         const PAGE: usize = 256;
         let mut monitors = BTreeMap::new();
         let mut from = Bytes::new();
@@ -126,7 +128,7 @@ impl Monitors {
             for (key, row) in &page {
                 match protocol::Id::from_slice(key).zip(decode(row)) {
                     Some((id, progress)) => {
-                        drop(monitors.insert(id.into(), Arc::new(Monitor::new(progress))))
+                        drop(monitors.insert(id.into(), Arc::new(Monitor::new(progress, now))))
                     }
                     None => tracing::error!(?key, "a monitor cannot be read and is left where it is"),
                 }
@@ -140,6 +142,13 @@ impl Monitors {
 
     pub(crate) fn len(&self) -> usize {
         lock(&self.0).len()
+    }
+
+    /// When the look that is longest ago was done.
+    pub(crate) fn oldest_look(&self) -> Option<Timestamp> {
+        let monitors = lock(&self.0);
+        let looks = monitors.values().map(|monitor| monitor.looked_at.load(Ordering::Relaxed));
+        looks.min().map(Timestamp)
     }
 
     /// Those nobody is at; from now on the caller is, until he drops them.
@@ -164,6 +173,11 @@ impl AtWork {
         self.0.failing.swap(failing, Ordering::Relaxed)
     }
 
+    /// Writes down that a look is done.
+    pub(crate) fn is_done(&self, now: Timestamp) {
+        self.0.looked_at.store(now.0, Ordering::Relaxed);
+    }
+
     /// Takes a step that ends there. False if the process is monitored no longer: then nothing happens.
     pub(crate) fn advance(&self, queue: &Queue, process: ProcessId, to: Progress, mut step: Step) -> bool {
         let mut progress = lock(&self.0.progress);
@@ -184,10 +198,11 @@ impl Drop for AtWork {
 }
 
 impl Monitor {
-    fn new(progress: Progress) -> Monitor {
+    fn new(progress: Progress, now: Timestamp) -> Monitor {
         Monitor {
             progress: Mutex::new(Some(progress)),
             busy: AtomicBool::new(false),
+            looked_at: AtomicU64::new(now.0),
             failing: AtomicBool::new(false),
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use protocol::{DataItem, Id, ProcessId, SignatureType, tag};
-use unit::{AssignRequest, Error, Kind, Receipt, Result, Scheduled};
+use unit::{AssignRequest, Error, Kind, Novelty, Placed, Receipt, Result, Scheduled};
 
 use crate::queue::Step;
 use crate::task::{Chain, Work};
@@ -42,7 +42,7 @@ impl Unit {
                 let message = scheduled.message_id();
                 self.push_soon(tasks.remove(0), &scheduled, message);
                 tasks.into_iter().for_each(|task| self.route(task));
-                Ok(Receipt { id: item.id })
+                Ok(Receipt { id: item.id, novelty: scheduled.novelty })
             }
             Err(error) => {
                 let mut step = Step::at(self.now());
@@ -65,7 +65,7 @@ impl Unit {
             Ok(scheduled) => {
                 let id = scheduled.assignment.id();
                 self.push_soon(task, &scheduled, id);
-                Ok(Receipt { id })
+                Ok(Receipt { id, novelty: scheduled.novelty })
             }
             Err(error) => {
                 let mut step = Step::at(self.now());
@@ -108,12 +108,13 @@ impl Unit {
     }
 
     /// The slot of an item; that which it has, if a scheduler says only that it has one.
-    pub(crate) async fn schedule(&self, item: &DataItem) -> Result<Scheduled> {
+    pub(crate) async fn schedule(&self, item: &DataItem) -> Result<Placed> {
         let scheduler = &self.ports.scheduler;
         match scheduler.schedule(item.clone()).await {
             Err(error) if error.kind == Kind::Conflict => {
                 let process = item.target.filter(|_| item.kind() != Some("Process")).unwrap_or(item.id);
-                scheduler.find(Some(process.into()), item.id).await.map_err(|_| error)
+                let entry = scheduler.find(Some(process.into()), item.id).await.map_err(|_| error)?;
+                Ok(Placed { entry, novelty: Novelty::Repeat })
             }
             answer => answer,
         }
@@ -142,8 +143,11 @@ impl Unit {
             .with_hint("check the id; a process is known once its scheduler has it"));
         }
         let id = item.id;
+        // A weave that cannot say is no reason not to take it in.
+        let is_there = self.ports.weave.get(id).await.is_ok();
+        let novelty = if is_there { Novelty::Repeat } else { Novelty::First };
         self.ports.weave.upload(item).await?;
-        Ok(Receipt { id })
+        Ok(Receipt { id, novelty })
     }
 
     /// Whether the scheduler does not have that process.

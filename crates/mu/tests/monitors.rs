@@ -89,3 +89,26 @@ async fn a_spawned_process_belongs_to_whom_its_spawner_belongs_to() {
     check(unit.monitor(world.request(&world.user, forged.id.into())).await, Kind::Forbidden, "own");
     unit.monitor(world.request(&world.stranger, forged.id.into())).await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_look_at_a_cron_that_does_not_come_is_late() {
+    let world = World::new();
+    let process = cron_process(&world).await;
+    let unit = world.open(Arc::new(MemoryStore::new())).await;
+    unit.monitor(world.request(&world.user, process)).await.unwrap();
+    assert!(unit.gauges().cron_late_ms < 1_000);
+    // The ticker lives by another clock here, which stands still while nobody waits.
+    world.clock.advance(100_000);
+    assert!(unit.gauges().cron_late_ms >= 99_000);
+    // The next beat comes, and with it a look.
+    tokio::time::sleep(std::time::Duration::from_millis(2_500)).await;
+    assert!(unit.gauges().cron_late_ms < 1_000);
+
+    // A look that does not end is late too, though the ticker beats.
+    let before = world.compute.asked().len();
+    unit.stop().await;
+    world.clock.advance(50_000);
+    tokio::time::sleep(std::time::Duration::from_millis(2_500)).await;
+    assert!(unit.gauges().cron_late_ms >= 49_000, "nobody looks any more");
+    assert_eq!(world.compute.asked().len(), before);
+}

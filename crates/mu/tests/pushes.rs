@@ -8,7 +8,7 @@ use pirn_mu::Options;
 use protocol::{Draft, Id, tag};
 use serde_json::json;
 use store::MemoryStore;
-use unit::{AssignRequest, Error, Kind, Messenger as _, Scheduler as _, TraceQuery, TraceRelation};
+use unit::{AssignRequest, Error, Kind, Messenger as _, Novelty, Scheduler as _, TraceQuery, TraceRelation};
 use world::{World, sends, settle, sign, to, until};
 
 fn memory() -> Arc<MemoryStore> {
@@ -78,8 +78,10 @@ async fn an_item_that_is_sent_again_is_taken_again_and_pushed_once() {
     let item = world.message(a, &sends([to(b, 1, "once")]));
     let sent = futures::future::join_all((0..5).map(|_| unit.send(item.clone()))).await;
     assert!(sent.iter().all(|receipt| receipt.as_ref().unwrap().id == item.id), "{sent:?}");
+    let new = sent.iter().filter(|receipt| receipt.as_ref().unwrap().novelty == Novelty::First);
+    assert_eq!(new.count(), 1, "{sent:?}");
     settle(&unit).await;
-    unit.send(item.clone()).await.unwrap();
+    assert_eq!(unit.send(item.clone()).await.unwrap().novelty, Novelty::Repeat);
     unit.push(a, item.id, None).await.unwrap();
     settle(&unit).await;
     assert_eq!(world.inbox(a).len(), 1);

@@ -201,13 +201,17 @@ fn describe(config: &Config, listeners: &Listeners, keys: &Keys) -> Network {
 }
 
 fn context(config: &Config, common: &Common, network: &Arc<Network>, units: &Units) -> Context {
-    let (metrics, checks) = (Vitals::of(units), Vitals::of(units));
+    let vitals = Arc::new(Vitals::of(units, common, config.ready.clone()));
+    let (metrics, checks) = (vitals.clone(), vitals);
     Context {
         options: config.http.clone(),
         clock: common.clock.clone(),
         network: Some(network.clone()),
         metrics: Some(Arc::new(move || metrics.metrics())),
-        checks: Some(Arc::new(move || checks.checks())),
+        checks: Some(Arc::new(move || {
+            let checks = checks.clone();
+            Box::pin(async move { checks.checks().await })
+        })),
     }
 }
 

@@ -53,6 +53,8 @@ pub struct Config {
     pub cu: cu::Options,
     /// The runtime of WebAssembly modules.
     pub wasm: runtime_wasm::Options,
+    /// When this node is ready.
+    pub ready: crate::vitals::Options,
     /// HTTP, as a server.
     pub http: pirn_http::server::Options,
     /// HTTP, as a client.
@@ -192,6 +194,7 @@ impl Default for Config {
             su: su::Options::default(),
             cu: cu::Options::default(),
             wasm: runtime_wasm::Options::default(),
+            ready: crate::vitals::Options::default(),
             http: pirn_http::server::Options::default(),
             client: pirn_http::client::Options::default(),
         }

@@ -26,3 +26,4 @@ pub use error::Error;
 pub use modules::{module_draft, module_format};
 pub use prepare::Preloaded;
 pub use sources::{Loaded, Overrides, Setting, load};
+pub use vitals::Options as ReadyOptions;

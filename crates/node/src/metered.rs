@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use protocol::{Address, DataItem, Id, Outcome, ProcessId, Timestamp};
 use tracing::Instrument as _;
 use unit::{
-    AssignRequest, Compute, DryRun, Error, Evaluated, Kind, Messenger, OutcomeQuery, Page, ProcessRecord,
-    Receipt, Result, Scheduled, Scheduler, SlotRange, StateAt, Tip, Trace, TraceQuery,
+    AssignRequest, Compute, DryRun, Error, Evaluated, Kind, Messenger, OutcomeQuery, Page, Placed,
+    ProcessRecord, Receipt, Result, Scheduled, Scheduler, SlotRange, StateAt, Tip, Trace, TraceQuery,
 };
 
 /// Measures what passes through it, and changes nothing.
@@ -50,12 +50,12 @@ macro_rules! measure {
 
 #[async_trait]
 impl<T: Scheduler + ?Sized> Scheduler for Metered<T> {
-    async fn schedule(&self, item: DataItem) -> Result<Scheduled> {
+    async fn schedule(&self, item: DataItem) -> Result<Placed> {
         let message = item.id;
         measure!("su", "schedule", self.0.schedule(item), message = message)
     }
 
-    async fn assign(&self, request: AssignRequest) -> Result<Scheduled> {
+    async fn assign(&self, request: AssignRequest) -> Result<Placed> {
         let (process, message) = (request.process, request.message);
         measure!("su", "assign", self.0.assign(request), process = process, message = message)
     }

@@ -1,31 +1,112 @@
 //! How a node is: gauges of its units for `/metrics`, and what `/readyz` looks at.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use pirn_http::wire::info::Check;
+use protocol::Timestamp;
+use serde::{Deserialize, Serialize};
+use store::{Batch, Space, Store};
+use tokio::sync::Mutex;
+use unit::Clock;
 
 use crate::metrics;
-use crate::roles::Units;
+use crate::roles::{Common, Units};
 
-/// Entries that may wait for the weave before a node says that it is not ready.
-const UNSETTLED_MAX: u64 = 100_000;
-/// Slots that somebody may wait for before a node says that it is not ready.
-const SLOTS_BEHIND_MAX: u64 = 100_000;
-/// Tasks that may be tried again and again before a node says that it is not ready. A few always are: whoever sends
-/// to a process whose scheduler is gone has such a one.
-const RETRYING_MAX: usize = 10_000;
+/// `beat` → the time of the newest look whether the disk takes what it is given.
+const BEAT: Space = Space("node.beat");
+
+/// Beyond what a node says that it is not ready.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Options {
+    /// Milliseconds that the disk may take for a flush.
+    pub flush_ms_max: u64,
+    /// Milliseconds for which the newest flush stands for the next look: whoever asks often writes no more often.
+    pub flush_ms_kept: u64,
+    /// Milliseconds for which a scheduled entry may wait for the weave.
+    pub settlement_ms_max: u64,
+    /// Entries that may wait for the weave.
+    pub unsettled_max: u64,
+    /// Slots that somebody may wait for.
+    pub slots_behind_max: u64,
+    /// Milliseconds for which a task of the messenger that did not fail may wait.
+    pub outbox_ms_max: u64,
+    /// Tasks that may be tried again and again. A few always are: whoever sends to a process whose scheduler is gone
+    /// has such a one.
+    pub retrying_max: usize,
+    /// Milliseconds by which a look at a cron may be late.
+    pub cron_late_ms_max: u64,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            flush_ms_max: 5_000,
+            flush_ms_kept: 1_000,
+            settlement_ms_max: 600_000,
+            unsettled_max: 100_000,
+            slots_behind_max: 100_000,
+            outbox_ms_max: 600_000,
+            retrying_max: 10_000,
+            cron_late_ms_max: 60_000,
+        }
+    }
+}
 
 /// The units to ask.
-#[derive(Clone)]
 pub(crate) struct Vitals {
     su: Option<Arc<su::SchedulerUnit>>,
     cu: Option<Arc<cu::ComputeUnit>>,
     mu: Option<Arc<mu::MessengerUnit>>,
+    disk: Disk,
+    options: Options,
+}
+
+/// What was seen of a node. What it does not have is not there to be seen.
+#[derive(Debug, Default)]
+struct Seen {
+    /// How long the newest flush took and is ago, or why there was none.
+    storage: Option<Result<Flush, String>>,
+    settlement: Option<Settlement>,
+    slots_behind: Option<u64>,
+    outbox: Option<Outbox>,
+    cron: Option<Cron>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Flush {
+    ago_ms: u64,
+}
+
+#[derive(Debug)]
+struct Settlement {
+    waiting: u64,
+    age_ms: Option<u64>,
+}
+
+#[derive(Debug)]
+struct Outbox {
+    tasks: usize,
+    retrying: usize,
+    age_ms: Option<u64>,
+}
+
+#[derive(Debug)]
+struct Cron {
+    monitored: usize,
+    late_ms: u64,
 }
 
 impl Vitals {
-    pub fn of(units: &Units) -> Vitals {
-        Vitals { su: units.su.clone(), cu: units.cu.clone(), mu: units.mu.clone() }
+    pub fn of(units: &Units, common: &Common, options: Options) -> Vitals {
+        Vitals {
+            su: units.su.clone(),
+            cu: units.cu.clone(),
+            mu: units.mu.clone(),
+            disk: Disk::new(common.store.clone(), common.clock.clone()),
+            options,
+        }
     }
 
     /// The text of `/metrics`.
@@ -33,6 +114,7 @@ impl Vitals {
         let say = |name: &'static str, value: u64| ::metrics::gauge!(name).set(value as f64);
         if let Some(unit) = &self.su {
             say("pirn_su_unsettled", unit.unsettled());
+            say("pirn_su_settlement_age_ms", unit.settlement_age_ms().unwrap_or(0));
         }
         if let Some(unit) = &self.cu {
             let counters = unit.counters();
@@ -51,29 +133,238 @@ impl Vitals {
             say("pirn_mu_retrying", gauges.retrying as u64);
             say("pirn_mu_dead", gauges.dead as u64);
             say("pirn_mu_monitored", gauges.monitored as u64);
+            say("pirn_mu_cron_late_ms", gauges.cron_late_ms);
         }
         metrics::render()
     }
 
     /// What readiness depends on.
-    pub fn checks(&self) -> Vec<Check> {
-        let mut checks = Vec::new();
-        let mut look =
-            |name: &str, ok: bool, reason: String| checks.push(Check { name: name.to_owned(), ok, reason });
-        if let Some(unit) = &self.su {
-            let waiting = unit.unsettled();
-            look("settlement", waiting < UNSETTLED_MAX, format!("{waiting} entries wait for the weave"));
+    pub async fn checks(&self) -> Vec<Check> {
+        judge(&self.look().await, &self.options)
+    }
+
+    async fn look(&self) -> Seen {
+        Seen {
+            storage: Some(self.disk.flush(&self.options).await),
+            settlement: self
+                .su
+                .as_ref()
+                .map(|unit| Settlement { waiting: unit.unsettled(), age_ms: unit.settlement_age_ms() }),
+            slots_behind: self.cu.as_ref().map(|unit| unit.counters().slots_behind),
+            outbox: self.mu.as_ref().map(|unit| {
+                let gauges = unit.gauges();
+                // A store that cannot be read shows in its own check.
+                let age_ms = unit.outbox_age_ms().ok().flatten();
+                Outbox { tasks: gauges.outbox, retrying: gauges.retrying, age_ms }
+            }),
+            cron: self.mu.as_ref().map(|unit| {
+                let gauges = unit.gauges();
+                Cron { monitored: gauges.monitored, late_ms: gauges.cron_late_ms }
+            }),
         }
-        if let Some(unit) = &self.cu {
-            let behind = unit.counters().slots_behind;
-            look("evaluation", behind < SLOTS_BEHIND_MAX, format!("{behind} slots are waited for"));
+    }
+}
+
+/// Whether the disk takes what it is given.
+struct Disk {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    /// The newest flush that was seen. Locked while one is under way: who asks meanwhile hears of that one.
+    newest: Mutex<Option<Timestamp>>,
+}
+
+impl Disk {
+    fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Disk {
+        Disk { store, clock, newest: Mutex::new(None) }
+    }
+
+    /// Writes, unless something was written a moment ago, and waits until that is durable.
+    async fn flush(&self, options: &Options) -> Result<Flush, String> {
+        let within = Duration::from_millis(options.flush_ms_max);
+        let flush = async {
+            let mut newest = self.newest.lock().await;
+            let now = self.clock.now();
+            if let Some(ago_ms) = newest.map(|newest| now.0.saturating_sub(newest.0))
+                && ago_ms < options.flush_ms_kept
+            {
+                return Ok(Flush { ago_ms });
+            }
+            let (store, mut batch) = (self.store.clone(), Batch::new());
+            batch.put(BEAT, &b"beat"[..], now.0.to_be_bytes().to_vec());
+            // A full queue makes whoever appends wait.
+            let appended = tokio::task::spawn_blocking(move || store.append(batch)).await;
+            let durable = appended.map_err(|error| error.to_string())?;
+            durable.await.map_err(|error| error.to_string())?;
+            *newest = Some(now);
+            Ok(Flush { ago_ms: 0 })
+        };
+        let late = |_| Err(format!("nothing could be written within {} ms", options.flush_ms_max));
+        tokio::time::timeout(within, flush).await.unwrap_or_else(late)
+    }
+}
+
+/// Decides what is well.
+fn judge(seen: &Seen, options: &Options) -> Vec<Check> {
+    let mut checks = Vec::new();
+    let mut say = |name: &str, ok: bool, age_ms: Option<u64>, what: String, remedy: &str| {
+        let reason = if ok { what } else { format!("{what}; {remedy}") };
+        checks.push(Check { name: name.to_owned(), ok, reason, age_ms });
+    };
+    match &seen.storage {
+        Some(Ok(flush)) => {
+            let what = format!("the newest flush is {} ms ago", flush.ago_ms);
+            say("storage", true, Some(flush.ago_ms), what, "");
         }
-        if let Some(unit) = &self.mu {
-            let gauges = unit.gauges();
-            let reason =
-                format!("{} tasks, {} of them failed and are tried again", gauges.outbox, gauges.retrying);
-            look("outbox", gauges.retrying < RETRYING_MAX, reason);
+        Some(Err(why)) => say(
+            "storage",
+            false,
+            None,
+            format!("the store takes nothing: {why}"),
+            "look for a full or failing disk under the state folder, then start the node again",
+        ),
+        None => {}
+    }
+    if let Some(Settlement { waiting, age_ms }) = seen.settlement {
+        let ok = waiting < options.unsettled_max && age_ms.unwrap_or(0) <= options.settlement_ms_max;
+        let what = match age_ms {
+            Some(age) => format!("{waiting} entries wait for the weave, the oldest for {age} ms"),
+            None => "nothing waits for the weave".to_owned(),
+        };
+        let remedy = "see that the bundler (remote.bundler, or the gateway) answers and takes uploads; the log says \
+                      why it did not";
+        say("settlement", ok, age_ms, what, remedy);
+    }
+    if let Some(behind) = seen.slots_behind {
+        let ok = behind < options.slots_behind_max;
+        let remedy = "wait until the compute unit has caught up, or have another one answer meanwhile";
+        say("evaluation", ok, None, format!("{behind} slots are waited for"), remedy);
+    }
+    if let Some(Outbox { tasks, retrying, age_ms }) = seen.outbox {
+        let ok = retrying < options.retrying_max && age_ms.unwrap_or(0) <= options.outbox_ms_max;
+        let oldest = age_ms.map(|age| format!(", the oldest untried waits for {age} ms")).unwrap_or_default();
+        let what = format!("{tasks} tasks, {retrying} of them failed and are tried again{oldest}");
+        let remedy =
+            "see that the scheduler and compute units answer; `pirn trace` says what became of a message";
+        say("outbox", ok, age_ms, what, remedy);
+    }
+    if let Some(Cron { monitored, late_ms }) = seen.cron {
+        let ok = late_ms <= options.cron_late_ms_max;
+        let what =
+            format!("{monitored} processes are monitored, the look at their cron is {late_ms} ms late");
+        let remedy =
+            "see whether the compute unit answers; if it does, start the node again: its ticker is stuck";
+        say("cron", ok, Some(late_ms), what, remedy);
+    }
+    checks
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+    use store::MemoryStore;
+
+    use super::*;
+
+    /// The time that never passes.
+    struct Still;
+
+    impl Clock for Still {
+        fn now(&self) -> Timestamp {
+            Timestamp(1_700_000_000_000)
         }
-        checks
+    }
+
+    fn well() -> Seen {
+        Seen {
+            storage: Some(Ok(Flush { ago_ms: 3 })),
+            settlement: Some(Settlement { waiting: 2, age_ms: Some(1_000) }),
+            slots_behind: Some(0),
+            outbox: Some(Outbox { tasks: 1, retrying: 1, age_ms: None }),
+            cron: Some(Cron { monitored: 1, late_ms: 0 }),
+        }
+    }
+
+    #[track_caller]
+    fn check(seen: Seen, expect: Expect) {
+        let said = judge(&seen, &Options::default());
+        let failing = said.into_iter().filter(|check| !check.ok);
+        expect.assert_eq(
+            &failing.map(|check| format!("{}: {}\n", check.name, check.reason)).collect::<String>(),
+        );
+    }
+
+    #[test]
+    fn a_node_that_is_well_is_ready() {
+        check(well(), expect![[r""]]);
+        let names: Vec<_> = judge(&well(), &Options::default()).into_iter().map(|check| check.name).collect();
+        assert_eq!(names, ["storage", "settlement", "evaluation", "outbox", "cron"]);
+    }
+
+    #[test]
+    fn each_check_can_fail_and_says_what_to_do() {
+        check(
+            Seen { storage: Some(Err("no space left".to_owned())), ..well() },
+            expect![[r#"
+            storage: the store takes nothing: no space left; look for a full or failing disk under the state folder, then start the node again
+        "#]],
+        );
+        let old = Settlement { waiting: 2, age_ms: Some(600_001) };
+        check(
+            Seen { settlement: Some(old), ..well() },
+            expect![[r#"
+            settlement: 2 entries wait for the weave, the oldest for 600001 ms; see that the bundler (remote.bundler, or the gateway) answers and takes uploads; the log says why it did not
+        "#]],
+        );
+        let many = Settlement { waiting: 100_000, age_ms: Some(1) };
+        check(
+            Seen { settlement: Some(many), ..well() },
+            expect![[r#"
+            settlement: 100000 entries wait for the weave, the oldest for 1 ms; see that the bundler (remote.bundler, or the gateway) answers and takes uploads; the log says why it did not
+        "#]],
+        );
+        check(
+            Seen { slots_behind: Some(100_000), ..well() },
+            expect![[r#"
+            evaluation: 100000 slots are waited for; wait until the compute unit has caught up, or have another one answer meanwhile
+        "#]],
+        );
+        let stuck = Outbox { tasks: 1, retrying: 0, age_ms: Some(600_001) };
+        check(
+            Seen { outbox: Some(stuck), ..well() },
+            expect![[r#"
+            outbox: 1 tasks, 0 of them failed and are tried again, the oldest untried waits for 600001 ms; see that the scheduler and compute units answer; `pirn trace` says what became of a message
+        "#]],
+        );
+        let failing = Outbox { tasks: 10_000, retrying: 10_000, age_ms: None };
+        check(
+            Seen { outbox: Some(failing), ..well() },
+            expect![[r#"
+            outbox: 10000 tasks, 10000 of them failed and are tried again; see that the scheduler and compute units answer; `pirn trace` says what became of a message
+        "#]],
+        );
+        check(
+            Seen { cron: Some(Cron { monitored: 1, late_ms: 60_001 }), ..well() },
+            expect![[r#"
+            cron: 1 processes are monitored, the look at their cron is 60001 ms late; see whether the compute unit answers; if it does, start the node again: its ticker is stuck
+        "#]],
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_disk_that_does_not_flush_is_not_waited_for_forever() {
+        let store = Arc::new(MemoryStore::stepped());
+        let disk = Disk::new(store.clone(), Arc::new(Still));
+        let said = disk.flush(&Options::default()).await.unwrap_err();
+        assert_eq!(said, "nothing could be written within 5000 ms");
+        let options = Options::default();
+        let (said, ()) = futures::join!(disk.flush(&options), async {
+            while store.waiting() < 2 {
+                tokio::task::yield_now().await;
+            }
+            store.sync();
+        });
+        assert_eq!(said.unwrap().ago_ms, 0);
+        assert_eq!(disk.flush(&Options::default()).await.unwrap().ago_ms, 0);
+        assert_eq!(store.waiting(), 0, "the flush of a moment ago will do");
     }
 }

@@ -15,12 +15,13 @@ use protocol::{Address, DataItem, Draft, Id, Item, ProcessId, SignatureType, Wal
 use store::{Appended, Store};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tracing::error;
-use unit::Clock;
+use unit::{Clock, Novelty};
 
 use crate::assign::{Head, assign};
 use crate::entry::{DUPLICATE, Entry, MESSAGE, duplicate_key, message_key, read_slot};
 use crate::height::Heights;
 use crate::lru::Lru;
+use crate::settle::Ages;
 use crate::{Error, Options};
 
 /// What wants a slot.
@@ -49,6 +50,8 @@ pub(crate) struct Ledger {
     pub(crate) recent: Mutex<Lru<(ProcessId, protocol::Slot), Arc<Entry>>>,
     /// How many entries are here, or on their way to the disk, and not yet on the weave.
     pub(crate) unsettled: watch::Sender<u64>,
+    /// When those were scheduled.
+    pub(crate) ages: Mutex<Ages>,
     /// Told when there is something to settle.
     pub(crate) settle: Notify,
     lines: Mutex<Lru<ProcessId, Arc<Line>>>,
@@ -97,7 +100,7 @@ impl Ledger {
         wallet: Wallet,
         clock: Arc<dyn Clock>,
         heights: Arc<Heights>,
-        unsettled: u64,
+        ages: Ages,
         options: Options,
     ) -> Ledger {
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
@@ -109,7 +112,8 @@ impl Ledger {
             clock,
             heights,
             recent: Mutex::new(Lru::new(options.recent_bytes_max)),
-            unsettled: watch::Sender::new(unsettled),
+            unsettled: watch::Sender::new(ages.len()),
+            ages: Mutex::new(ages),
             settle: Notify::new(),
             lines: Mutex::new(Lru::new(options.lines_max)),
             in_flight: Arc::new(Semaphore::new(options.in_flight_max)),
@@ -120,7 +124,7 @@ impl Ledger {
     }
 
     /// Gives `wish` its slot, or finds the one that it has. Answers when that is durable.
-    pub(crate) async fn place(self: &Arc<Self>, wish: Wish) -> Result<Arc<Entry>, Error> {
+    pub(crate) async fn place(self: &Arc<Self>, wish: Wish) -> Result<(Arc<Entry>, Novelty), Error> {
         let process = wish.process;
         let height = self.heights.get().await?;
         let line = self.line(process);
@@ -137,10 +141,10 @@ impl Ledger {
         if let Some(first) = line.find(wish.message, duplicate) {
             drop((end, turn));
             first.durable.await.map_err(|_| Error::Poisoned)?;
-            return Ok(first.entry);
+            return Ok((first.entry, Novelty::Repeat));
         }
         if let Some(first) = self.find_first(&wish, duplicate)? {
-            return Ok(first);
+            return Ok((first, Novelty::Repeat));
         }
 
         // From here on it gets a new slot. Whoever gives up while it is signed leaves the line as it was.
@@ -153,13 +157,14 @@ impl Ledger {
 
         // And from here on nothing waits until the batch is in the store's queue and the line knows it.
         // Counted first: settlement may see the entry before anyone here is told that it is durable.
+        lock(&self.ages).add(entry.scheduled.assignment.timestamp);
         self.unsettled.send_modify(|waiting| *waiting += 1);
         let durable = self.store.append(entry.batch(duplicate)).shared();
         end.head = Some(head);
         line.put(wish.message, duplicate, InFlight { entry: entry.clone(), durable: durable.clone() });
         drop((end, turn));
         let shown = tokio::spawn(self.clone().show(line, duplicate, entry, durable, permit));
-        shown.await.map_err(|_| Error::Stopping)?
+        Ok((shown.await.map_err(|_| Error::Stopping)??, Novelty::First))
     }
 
     /// Waits until nothing is on its way to the disk. Nothing new gets there meanwhile.

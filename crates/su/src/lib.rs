@@ -39,7 +39,10 @@ use async_trait::async_trait;
 use protocol::{Address, DataItem, Id, Item, ProcessId, tag};
 use store::Store;
 use tokio::task::JoinSet;
-use unit::{AssignRequest, Clock, Page, ProcessRecord, Query, Scheduled, Scheduler, SlotRange, Tip, Weave};
+use unit::{
+    AssignRequest, Clock, Novelty, Page, Placed, ProcessRecord, Query, Scheduled, Scheduler, SlotRange, Tip,
+    Weave,
+};
 
 use crate::entry::Entry;
 use crate::height::{Heights, ask};
@@ -78,8 +81,8 @@ impl SchedulerUnit {
         let Ports { store, weave, clock, wallet } = ports;
         let heights = Arc::new(Heights::new(weave.clone(), options.weave_timeout_ms));
         let interval = Duration::from_millis(options.height_interval_ms.max(1));
-        let unsettled = settle::count(&*store)?;
-        let ledger = Arc::new(Ledger::new(store, wallet, clock, heights.clone(), unsettled, options));
+        let ages = settle::waiting(&*store)?;
+        let ledger = Arc::new(Ledger::new(store, wallet, clock, heights.clone(), ages, options));
         let mut tasks = JoinSet::new();
         tasks.spawn(heights.run(interval));
         tasks.spawn(Settler { ledger: ledger.clone(), weave: weave.clone() }.run());
@@ -103,6 +106,13 @@ impl SchedulerUnit {
     /// How many entries are durable here and not yet on the weave.
     pub fn unsettled(&self) -> u64 {
         *self.ledger.unsettled.borrow()
+    }
+
+    /// Milliseconds for which the entry that waits longest for the weave has waited, to the second; None if none
+    /// waits.
+    pub fn settlement_age_ms(&self) -> Option<u64> {
+        let oldest = ledger::lock(&self.ledger.ages).oldest()?;
+        Some(self.ledger.clock.now().0.saturating_sub(oldest.0))
     }
 
     /// Waits until everything that is scheduled is on the weave.
@@ -138,7 +148,7 @@ impl SchedulerUnit {
         Ok(verified.map_err(|_| Error::Stopping)??)
     }
 
-    async fn schedule_item(&self, item: DataItem) -> Result<Arc<Entry>, Error> {
+    async fn schedule_item(&self, item: DataItem) -> Result<(Arc<Entry>, Novelty), Error> {
         receive::check_size(&item, self.ledger.options.item_bytes_max)?;
         self.verify(&item).await?;
         let process = match receive::admit(&item, self.ledger.address, &self.ledger.options.stand_ins)? {
@@ -146,7 +156,7 @@ impl SchedulerUnit {
             Admitted::Process { process, on_boot } => {
                 // What was accepted once is not judged again: what it boots from may be gone by now.
                 if let Some(first) = self.ledger.find_in(process, item.id)? {
-                    return Ok(first);
+                    return Ok((first, Novelty::Repeat));
                 }
                 if let Some(on_boot) = on_boot {
                     self.check_on_boot(process, on_boot).await?;
@@ -171,12 +181,12 @@ impl SchedulerUnit {
         }
     }
 
-    async fn assign_existing(&self, request: AssignRequest) -> Result<Arc<Entry>, Error> {
+    async fn assign_existing(&self, request: AssignRequest) -> Result<(Arc<Entry>, Novelty), Error> {
         let AssignRequest { process, message, base_layer, exclude } = request;
         receive::check_exclude(message, &exclude, self.ledger.options.exclude_max)?;
         let boot = self.ledger.boot(process)?;
         if let Some(first) = self.ledger.find_in(process, message)? {
-            return Ok(first);
+            return Ok((first, Novelty::Repeat));
         }
         let item = if base_layer {
             self.check_base_layer(process, &boot, message).await?;
@@ -224,12 +234,14 @@ impl SchedulerUnit {
 
 #[async_trait]
 impl Scheduler for SchedulerUnit {
-    async fn schedule(&self, item: DataItem) -> unit::Result<Scheduled> {
-        Ok(self.schedule_item(item).await?.scheduled.clone())
+    async fn schedule(&self, item: DataItem) -> unit::Result<Placed> {
+        let (entry, novelty) = self.schedule_item(item).await?;
+        Ok(Placed { entry: entry.scheduled.clone(), novelty })
     }
 
-    async fn assign(&self, request: AssignRequest) -> unit::Result<Scheduled> {
-        Ok(self.assign_existing(request).await?.scheduled.clone())
+    async fn assign(&self, request: AssignRequest) -> unit::Result<Placed> {
+        let (entry, novelty) = self.assign_existing(request).await?;
+        Ok(Placed { entry: entry.scheduled.clone(), novelty })
     }
 
     async fn find(&self, process: Option<ProcessId>, id: Id) -> unit::Result<Scheduled> {

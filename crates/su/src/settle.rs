@@ -4,21 +4,23 @@
 //! forgets nothing. What is sent twice is the same bytes, and the weave takes them once. Nothing here makes a
 //! message wait for its slot.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{StreamExt as _, stream};
-use protocol::{ProcessId, Slot};
+use protocol::{ProcessId, Slot, Timestamp};
 use store::{Appended, Batch, Order, Store};
 use tracing::{debug, error, warn};
 use unit::Weave;
 
 use crate::Error;
-use crate::entry::{UNSETTLED, split_pair};
+use crate::entry::{ENTRY, UNSETTLED, split_pair};
 use crate::height::ask;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, lock};
 
 /// Carries entries to the weave.
 pub(crate) struct Settler {
@@ -90,11 +92,11 @@ impl Settler {
                 (key, outcome)
             });
             let mut attempts = stream::iter(attempts).buffer_unordered(options.settle_concurrency.max(1));
-            let (mut batch, mut settled, mut hopeless) = (Batch::new(), 0, 0);
+            let (mut batch, mut settled, mut hopeless) = (Batch::new(), Vec::new(), 0);
             while let Some((key, outcome)) = attempts.next().await {
                 match outcome {
-                    Ok(()) => {
-                        settled += 1;
+                    Ok(scheduled) => {
+                        settled.push(scheduled);
                         batch.delete(UNSETTLED, key);
                     }
                     Err(why) => {
@@ -104,9 +106,13 @@ impl Settler {
                     }
                 }
             }
-            round.settled += settled;
-            if settled > 0 {
-                self.ledger.unsettled.send_modify(|waiting| *waiting -= settled);
+            let n = settled.len() as u64;
+            round.settled += n;
+            if n > 0 {
+                let mut ages = lock(&self.ledger.ages);
+                settled.into_iter().for_each(|scheduled| ages.remove(scheduled));
+                drop(ages);
+                self.ledger.unsettled.send_modify(|waiting| *waiting -= n);
                 cleared = Some(self.ledger.store.append(batch));
             } else if hopeless == 0 {
                 round.away = true;
@@ -121,29 +127,67 @@ impl Settler {
         Ok(round)
     }
 
-    async fn settle(&self, key: &[u8]) -> Result<(), Error> {
+    /// Sends one entry to the weave. Answers with when it was scheduled.
+    async fn settle(&self, key: &[u8]) -> Result<Timestamp, Error> {
         let place = split_pair(key).map(|(process, slot)| (ProcessId(process), Slot(slot)));
-        let Some((process, slot)) = place else { return Ok(()) };
-        let Some(entry) = self.ledger.entry(process, slot)? else { return Ok(()) };
+        let Some((process, slot)) = place else { return Ok(Timestamp(0)) };
+        let Some(entry) = self.ledger.entry(process, slot)? else { return Ok(Timestamp(0)) };
         let ms = self.ledger.options.weave_timeout_ms;
         if let Some(message) = &entry.message {
             ask(ms, self.weave.upload(message.clone())).await?;
         }
-        ask(ms, self.weave.upload(entry.assignment.clone())).await
+        ask(ms, self.weave.upload(entry.assignment.clone())).await?;
+        Ok(entry.scheduled.assignment.timestamp)
     }
 }
 
-/// How many entries wait, counted in the store.
-pub(crate) fn count(store: &dyn Store) -> Result<u64, Error> {
+/// When the entries that wait were scheduled, to the second: as many numbers as seconds in which something was
+/// scheduled that still waits.
+#[derive(Debug, Default)]
+pub(crate) struct Ages(BTreeMap<u64, u64>);
+
+impl Ages {
+    const MS: u64 = 1000;
+
+    pub(crate) fn add(&mut self, scheduled: Timestamp) {
+        *self.0.entry(scheduled.0 / Self::MS).or_default() += 1;
+    }
+
+    fn remove(&mut self, scheduled: Timestamp) {
+        if let Entry::Occupied(mut second) = self.0.entry(scheduled.0 / Self::MS) {
+            *second.get_mut() -= 1;
+            if *second.get() == 0 {
+                second.remove();
+            }
+        }
+    }
+
+    /// How many wait.
+    pub(crate) fn len(&self) -> u64 {
+        self.0.values().sum()
+    }
+
+    /// When the one that waits longest was scheduled, rounded down to a second.
+    pub(crate) fn oldest(&self) -> Option<Timestamp> {
+        self.0.first_key_value().map(|(second, _)| Timestamp(second * Self::MS))
+    }
+}
+
+/// The entries that wait, as the store has them.
+pub(crate) fn waiting(store: &dyn Store) -> Result<Ages, Error> {
     const PAGE: usize = 4096;
     let mut from = Bound::Unbounded;
-    let mut count = 0;
+    let mut ages = Ages::default();
     loop {
         let page = waiting_after(store, &from, PAGE)?;
-        count += page.len() as u64;
+        for key in &page {
+            // One that cannot be read counts as well, and as very old.
+            let entry = store.get(ENTRY, key)?;
+            ages.add(entry.as_deref().and_then(crate::entry::Entry::peek_timestamp).unwrap_or(Timestamp(0)));
+        }
         match page.last() {
             Some(last) if page.len() == PAGE => from = Bound::Excluded(last.clone()),
-            _ => return Ok(count),
+            _ => return Ok(ages),
         }
     }
 }

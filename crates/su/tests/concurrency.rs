@@ -8,8 +8,8 @@ use std::sync::Arc;
 use common::{World, message, options};
 use protocol::{Id, Wallet};
 use store::{DiskStore, MemoryStore, Store};
-use unit::Scheduler as _;
 use unit::suite::check_schedule;
+use unit::{Novelty, Scheduler as _};
 
 /// Sends `messages` messages to each of `processes` processes, each `times` times, all at once.
 async fn storm(
@@ -29,10 +29,12 @@ async fn storm(
             tasks.spawn(async move { (item.id, su.schedule(item.clone()).await.expect("a process")) });
         }
     }
+    let mut new = 0;
     let mut slots: BTreeMap<Id, BTreeSet<Id>> = BTreeMap::new();
     while let Some(done) = tasks.join_next().await {
         let (id, scheduled) = done.unwrap();
         slots.entry(id).or_default().insert(scheduled.assignment.id());
+        new += usize::from(scheduled.novelty == Novelty::First);
     }
     for _ in 0..times {
         for n in 0..messages {
@@ -45,8 +47,10 @@ async fn storm(
     while let Some(done) = tasks.join_next().await {
         let (id, scheduled) = done.unwrap();
         slots.entry(id).or_default().insert(scheduled.assignment.id());
+        new += usize::from(scheduled.novelty == Novelty::First);
     }
     assert_eq!(slots.len(), processes * (messages + 1));
+    assert_eq!(new, slots.len(), "one sender of each item hears that it is new");
     assert!(slots.values().all(|assignments| assignments.len() == 1), "each item has one assignment");
     for process in &spawned {
         let entries = world.whole(process.id.into()).await;
@@ -144,6 +148,6 @@ async fn who_comes_when_too_many_wait_is_told_to_come_back() {
         store.sync();
         tokio::task::yield_now().await;
     }
-    let shown = [first.await.unwrap().unwrap(), second.await.unwrap().unwrap()];
+    let shown = [first.await.unwrap().unwrap().entry, second.await.unwrap().unwrap().entry];
     assert_eq!(world.whole(process.id.into()).await, shown, "who was told so has no slot");
 }

@@ -9,9 +9,9 @@ use protocol::{DataItem, Id};
 use store::{DiskStore, MemoryStore};
 use tokio::task::JoinHandle;
 use unit::suite::check_schedule;
-use unit::{Kind, Scheduled, Scheduler as _};
+use unit::{Kind, Novelty, Placed, Scheduled, Scheduler as _};
 
-type Answer = JoinHandle<unit::Result<Scheduled>>;
+type Answer = JoinHandle<unit::Result<Placed>>;
 
 /// Asks for a slot, and comes back when the assignment is in the store's queue.
 async fn ask(world: &World, store: &MemoryStore, item: &DataItem) -> Answer {
@@ -51,7 +51,7 @@ async fn an_assignment_is_not_seen_before_it_is_durable() {
     assert!(!spawned.is_finished() && !sent.is_finished(), "nobody was told");
 
     store.sync();
-    let (spawned, sent) = (spawned.await.unwrap().unwrap(), sent.await.unwrap().unwrap());
+    let (spawned, sent) = (spawned.await.unwrap().unwrap().entry, sent.await.unwrap().unwrap().entry);
     assert_eq!(world.su.find(None, hello.id).await.unwrap(), sent);
     check_schedule(process.id.into(), &[spawned, sent]);
 }
@@ -71,7 +71,9 @@ async fn who_sends_it_again_meanwhile_waits_for_the_same_assignment() {
     assert_eq!(store.waiting(), 1, "it was assigned once");
     assert!(!again.is_finished(), "and not shown before it is durable");
     store.sync();
-    assert_eq!(first.await.unwrap().unwrap(), again.await.unwrap().unwrap());
+    let (first, again) = (first.await.unwrap().unwrap(), again.await.unwrap().unwrap());
+    assert_eq!(first.entry, again.entry);
+    assert_eq!([first.novelty, again.novelty], [Novelty::First, Novelty::Repeat]);
 }
 
 #[tokio::test]
@@ -107,7 +109,7 @@ async fn a_crash_at_any_moment_loses_nothing_that_was_shown() {
             }
             let mut shown: Vec<Scheduled> = Vec::new();
             for answer in answers.drain(..synced) {
-                shown.push(answer.await.unwrap().unwrap());
+                shown.push(answer.await.unwrap().unwrap().entry);
             }
             let survivor = store.crash_after(reached);
             for answer in answers {
@@ -127,7 +129,7 @@ async fn a_crash_at_any_moment_loses_nothing_that_was_shown() {
                     survivor.sync();
                     tokio::task::yield_now().await;
                 }
-                again.push(answer.await.unwrap().unwrap());
+                again.push(answer.await.unwrap().unwrap().entry);
             }
             assert_eq!(again[..synced], shown, "what was shown before is shown again");
             let entries = world.whole(process.id.into()).await;
@@ -204,8 +206,8 @@ async fn a_schedule_goes_on_after_a_restart_from_disk() {
     let world =
         World::again(store, unit::fakes::FakeWeave::new(), unit::fakes::FakeClock::at(5), options()).await;
     assert_eq!(world.whole(process).await, entries, "byte for byte");
-    assert_eq!(world.su.schedule(message(process, "a")).await.unwrap(), first);
-    assert_eq!(world.su.schedule(pushed).await.unwrap(), entries[2]);
+    assert_eq!(world.su.schedule(message(process, "a")).await.unwrap().entry, first.entry);
+    assert_eq!(world.su.schedule(pushed).await.unwrap().entry, entries[2]);
     let next = world.su.schedule(message(process, "c")).await.unwrap();
     assert_eq!(next.assignment.timestamp.0, entries[2].assignment.timestamp.0 + 1, "though the clock says 5");
     check_schedule(process, &world.whole(process).await);

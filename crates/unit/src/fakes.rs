@@ -14,8 +14,9 @@ use protocol::{
 };
 
 use crate::{
-    AssignRequest, BlockRef, Clock, Compute, Cursor, DryRun, Error, Evaluated, Found, OutcomeQuery, Page,
-    ProcessRecord, Query, Result, Scheduled, Scheduler, SlotRange, Sort, StateAt, TagFilter, Tip, Weave,
+    AssignRequest, BlockRef, Clock, Compute, Cursor, DryRun, Error, Evaluated, Found, Novelty, OutcomeQuery,
+    Page, Placed, ProcessRecord, Query, Result, Scheduled, Scheduler, SlotRange, Sort, StateAt, TagFilter,
+    Tip, Weave,
 };
 
 /// A panic in one test's thread must not hide behind a poisoned lock in another.
@@ -272,14 +273,15 @@ impl FakeScheduler {
         id: Id,
         item: Option<Arc<Item>>,
         exclude: &[String],
-    ) -> Result<Scheduled> {
+    ) -> Result<Placed> {
         let mut state = lock(&self.state);
         if !state.failing.is_empty() {
             return Err(state.failing.remove(0));
         }
         let places = state.by_message.get(&id).into_iter().flatten();
         if let Some(&(_, place)) = places.into_iter().find(|(assigned, _)| *assigned == process) {
-            return Ok(state.schedules[&process][place].clone());
+            let entry = state.schedules[&process][place].clone();
+            return Ok(Placed { entry, novelty: Novelty::Repeat });
         }
         let is_boot = Id::from(process) == id;
         let height = state.height;
@@ -303,7 +305,7 @@ impl FakeScheduler {
         let place = slot.0 as usize;
         state.schedules.entry(process).or_default().push(scheduled.clone());
         state.by_message.entry(id).or_default().push((process, place));
-        Ok(scheduled)
+        Ok(Placed { entry: scheduled, novelty: Novelty::First })
     }
 }
 
@@ -313,7 +315,7 @@ fn unknown(process: ProcessId) -> Error {
 
 #[async_trait]
 impl Scheduler for FakeScheduler {
-    async fn schedule(&self, item: DataItem) -> Result<Scheduled> {
+    async fn schedule(&self, item: DataItem) -> Result<Placed> {
         item.verify().map_err(|error| Error::invalid(error.to_string()))?;
         let process = match (item.kind(), item.target) {
             (Some("Process"), _) => item.id.into(),
@@ -323,7 +325,7 @@ impl Scheduler for FakeScheduler {
         self.append(process, item.id, Some(Arc::new(item.item().clone())), &[])
     }
 
-    async fn assign(&self, request: AssignRequest) -> Result<Scheduled> {
+    async fn assign(&self, request: AssignRequest) -> Result<Placed> {
         self.append(request.process, request.message, None, &request.exclude)
     }
 

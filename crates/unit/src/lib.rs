@@ -28,5 +28,5 @@ pub use compute::{Compute, Cursor, DryRun, Evaluated, OutcomeQuery, StateAt};
 pub use error::{Error, Kind, Result};
 pub use messenger::{Messenger, Receipt, Trace, TraceKind, TraceQuery, TraceRelation};
 pub use page::{Page, Sort};
-pub use scheduler::{AssignRequest, ProcessRecord, Scheduled, Scheduler, SlotRange};
+pub use scheduler::{AssignRequest, Novelty, Placed, ProcessRecord, Scheduled, Scheduler, SlotRange};
 pub use weave::{BlockRef, Found, Query, TagFilter, Tip, Weave};

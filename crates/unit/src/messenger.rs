@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use protocol::{Address, DataItem, Id, ProcessId, Timestamp};
 
-use crate::{AssignRequest, Page, Result};
+use crate::{AssignRequest, Novelty, Page, Result};
 
 /// Takes messages in and carries their consequences out.
 #[async_trait]
@@ -36,6 +36,8 @@ pub trait Messenger: Send + Sync {
 pub struct Receipt {
     /// The item's id; for an assignment, the id of the Assignment item.
     pub id: Id,
+    /// Whether it was taken in now, or its slot is one that it had before.
+    pub novelty: Novelty,
 }
 
 /// Which traces.

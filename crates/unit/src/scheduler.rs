@@ -16,10 +16,10 @@ pub trait Scheduler: Send + Sync {
     /// Assigns the next slot to a Process or Message item; for an item that has one already, answers with that. A
     /// pushed message that another messenger pushed before has that one's slot: `message_id` of the answer then is
     /// the other's id, and only that one is found in the schedule.
-    async fn schedule(&self, item: DataItem) -> Result<Scheduled>;
+    async fn schedule(&self, item: DataItem) -> Result<Placed>;
 
     /// Assigns a message or transaction that is on the weave (or in this scheduler's log) to a process.
-    async fn assign(&self, request: AssignRequest) -> Result<Scheduled>;
+    async fn assign(&self, request: AssignRequest) -> Result<Placed>;
 
     /// What a message id or an assignment id has in that process's schedule, and no other's. The process's own id
     /// finds slot 0. Without a process: the oldest assignment of the message.
@@ -66,6 +66,32 @@ impl Scheduled {
             (None, None) => self.assignment.process.into(),
         }
     }
+}
+
+/// What came of a wish for a slot: the entry, and whether it was there before. Reads like its entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placed {
+    /// The entry.
+    pub entry: Scheduled,
+    /// Whether this wish made it.
+    pub novelty: Novelty,
+}
+
+impl std::ops::Deref for Placed {
+    type Target = Scheduled;
+
+    fn deref(&self) -> &Scheduled {
+        &self.entry
+    }
+}
+
+/// Whether a write did something or found it done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Novelty {
+    /// It was done now.
+    First,
+    /// The same was asked for before, and this is the answer of then.
+    Repeat,
 }
 
 /// A wish to have something assigned that exists already.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use protocol::{Address, DataItem, Draft, HashChain, Id, ProcessId, Slot, Tags, Timestamp, Wallet, tag};
 
 use crate::fakes::{FakeClock, FakeWeave};
-use crate::{AssignRequest, Kind, Scheduled, Scheduler, SlotRange, Weave as _};
+use crate::{AssignRequest, Kind, Novelty, Placed, Scheduled, Scheduler, SlotRange, Weave as _};
 
 pub use crate::weave_suite::{WeaveGround, weave};
 
@@ -78,13 +78,13 @@ impl Ground {
         item.id.into()
     }
 
-    async fn schedule(&self, item: &DataItem) -> Scheduled {
+    async fn schedule(&self, item: &DataItem) -> Placed {
         let scheduled = self.scheduler.schedule(item.clone()).await;
         scheduled.unwrap_or_else(|error| panic!("{} gets a slot: {error}", item.id))
     }
 
     async fn send(&self, process: ProcessId, data: &str) -> Scheduled {
-        self.schedule(&message_item(&wallet(1), process, &[], data)).await
+        self.schedule(&message_item(&wallet(1), process, &[], data)).await.entry
     }
 
     async fn refuses(&self, item: DataItem, kind: Kind, why: &str) {
@@ -161,11 +161,13 @@ async fn the_same_item_keeps_its_slot(ground: Ground) {
     let first = ground.schedule(&process).await;
     let message = message_item(&wallet(1), process.id.into(), &[], "a");
     let second = ground.schedule(&message).await;
+    assert_eq!([first.novelty, second.novelty], [Novelty::First; 2], "nobody sent these before");
     ground.send(process.id.into(), "b").await;
     for (item, slot) in [(&process, &first), (&message, &second), (&process, &first)] {
         let again = ground.schedule(item).await;
         assert_eq!(again.assignment.id(), slot.assignment.id(), "sent again it has the same assignment");
         assert_eq!(again.assignment.timestamp, slot.assignment.timestamp);
+        assert_eq!(again.novelty, Novelty::Repeat, "and its sender hears that it is an old one");
     }
     check_schedule(process.id.into(), &ground.whole(process.id.into(), ALL, 100).await);
     assert_eq!(ground.whole(process.id.into(), ALL, 100).await.len(), 3);
@@ -330,6 +332,7 @@ async fn a_message_is_assigned_to_another_process(ground: Ground) {
 
     let again = ground.scheduler.assign(request(two, sent.message_id(), &[])).await.expect("again");
     assert_eq!(again.assignment.id(), assigned.assignment.id(), "assigned twice it has one slot");
+    assert_eq!([assigned.novelty, again.novelty], [Novelty::First, Novelty::Repeat]);
     let there = ground.scheduler.assign(request(two, on_weave.id, &[])).await;
     assert_eq!(there.expect("what is on the weave can be assigned").assignment.slot, Slot(2));
     let same = ground.scheduler.assign(request(one, sent.message_id(), &[])).await.expect("where it is");
@@ -387,12 +390,13 @@ async fn what_two_messengers_push_has_one_slot(ground: Ground) {
     let first = ground.schedule(&pushed(&one, "root", "1")).await;
     let again = ground.schedule(&pushed(&two, "another root", "1")).await;
     assert_eq!(again.assignment.id(), first.assignment.id(), "the same message by another messenger");
+    assert_eq!(again.novelty, Novelty::Repeat, "it made nothing new");
     let forged = ground.schedule(&pushed(&stranger, "root", "1")).await;
     assert_eq!(forged.assignment.slot, Slot(2), "a stranger's does not stand for it");
     let other = ground.schedule(&pushed(&two, "root", "2")).await;
     assert_eq!(other.assignment.slot, Slot(3), "another message");
     let repeat = [ground.send(process, "hello").await, {
-        ground.schedule(&message_item(&wallet(2), process, &[], "hello")).await
+        ground.schedule(&message_item(&wallet(2), process, &[], "hello")).await.entry
     }];
     assert_eq!(
         repeat.map(|entry| entry.assignment.slot),

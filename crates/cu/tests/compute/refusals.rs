@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use protocol::{Address, Assignment, DataItem, Draft, HashChain, Id, ModuleId, ProcessId, Slot, Tags};
 use unit::fakes::FakeScheduler;
-use unit::{AssignRequest, Page, ProcessRecord, Result, Scheduled, Scheduler, SlotRange, Tip};
+use unit::{AssignRequest, Page, Placed, ProcessRecord, Result, Scheduled, Scheduler, SlotRange, Tip};
 
 use crate::world::{MODULE, World, ask, module};
 
@@ -114,11 +114,11 @@ impl Bent {
 
 #[async_trait]
 impl Scheduler for Bent {
-    async fn schedule(&self, item: DataItem) -> Result<Scheduled> {
+    async fn schedule(&self, item: DataItem) -> Result<Placed> {
         self.inner.schedule(item).await
     }
 
-    async fn assign(&self, request: AssignRequest) -> Result<Scheduled> {
+    async fn assign(&self, request: AssignRequest) -> Result<Placed> {
         self.inner.assign(request).await
     }
 

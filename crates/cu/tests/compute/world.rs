@@ -104,11 +104,15 @@ impl World {
 
     pub async fn assign(&self, process: ProcessId, message: Id, exclude: &[&str]) -> Scheduled {
         let exclude = exclude.iter().map(|field| field.to_string()).collect();
-        self.scheduler.assign(AssignRequest { process, message, base_layer: false, exclude }).await.unwrap()
+        self.scheduler
+            .assign(AssignRequest { process, message, base_layer: false, exclude })
+            .await
+            .unwrap()
+            .entry
     }
 
     pub async fn schedule(&self, wallet: &Wallet, draft: Draft) -> Scheduled {
-        self.scheduler.schedule(DataItem::sign(wallet, draft).unwrap()).await.unwrap()
+        self.scheduler.schedule(DataItem::sign(wallet, draft).unwrap()).await.unwrap().entry
     }
 
     /// How many messages machines have handled, replays and dry runs included.

@@ -56,7 +56,7 @@ impl Messenger {
 impl unit::Messenger for Messenger {
     async fn send(&self, item: DataItem) -> Result<Receipt> {
         let answer = self.write(Method::POST, "", item.bytes().clone()).await?;
-        Ok(Receipt { id: answer.json::<Accepted>()?.id })
+        Ok(Receipt { id: answer.json::<Accepted>()?.id, novelty: answer.novelty() })
     }
 
     async fn assign(&self, request: AssignRequest) -> Result<Receipt> {
@@ -69,7 +69,7 @@ impl unit::Messenger for Messenger {
             path.push_str(&request.exclude.join(","));
         }
         let answer = self.write(Method::POST, &path, Bytes::new()).await?;
-        Ok(Receipt { id: answer.json::<Accepted>()?.id })
+        Ok(Receipt { id: answer.json::<Accepted>()?.id, novelty: answer.novelty() })
     }
 
     async fn monitor(&self, request: DataItem) -> Result<()> {

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use protocol::{Address, DataItem, Id, Process, ProcessId, Timestamp, tag};
 use unit::{
-    AssignRequest, Clock, Error, Kind, Page, ProcessRecord, Query, Result, Scheduled, SlotRange, Sort, Tip,
-    Weave,
+    AssignRequest, Clock, Error, Kind, Page, Placed, ProcessRecord, Query, Result, Scheduled, SlotRange,
+    Sort, Tip, Weave,
 };
 
 use super::{Scheduler, Transport};
@@ -117,7 +117,7 @@ macro_rules! route {
 
 #[async_trait]
 impl unit::Scheduler for RoutingScheduler {
-    async fn schedule(&self, item: DataItem) -> Result<Scheduled> {
+    async fn schedule(&self, item: DataItem) -> Result<Placed> {
         if let Ok(process) = Process::try_from(item.item()) {
             if self.is_own(process.scheduler).await? {
                 return self.own.schedule(item).await;
@@ -131,7 +131,7 @@ impl unit::Scheduler for RoutingScheduler {
         }
     }
 
-    async fn assign(&self, request: AssignRequest) -> Result<Scheduled> {
+    async fn assign(&self, request: AssignRequest) -> Result<Placed> {
         let process = request.process;
         // NotFound may also be said of what is to be assigned.
         match self.own.process(process).await {

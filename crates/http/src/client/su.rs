@@ -8,7 +8,7 @@ use protocol::{Address, DataItem, Id, ProcessId};
 use reqwest::Method;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use serde_json::value::RawValue;
-use unit::{AssignRequest, Page, ProcessRecord, Result, Scheduled, SlotRange, Tip};
+use unit::{AssignRequest, Page, Placed, ProcessRecord, Result, Scheduled, SlotRange, Tip};
 
 use super::Transport;
 use super::transport::{Answer, base};
@@ -37,20 +37,17 @@ impl Scheduler {
     }
 
     /// A write's answer. A unit of ours says the whole assignment, as preferred; others are asked for it.
-    async fn written(
-        &self,
-        answer: Answer,
-        message: Option<DataItem>,
-        process: ProcessId,
-    ) -> Result<Scheduled> {
+    async fn written(&self, answer: Answer, message: Option<DataItem>, process: ProcessId) -> Result<Placed> {
+        let novelty = answer.novelty();
         let written: Written<'_> = answer.json()?;
-        match written.assignment {
-            Some(assignment) => Ok(Scheduled {
+        let entry = match written.assignment {
+            Some(assignment) => Scheduled {
                 message: message.map(|item| item.shared()),
                 assignment: Arc::new(assignment.read()?),
-            }),
-            None => unit::Scheduler::find(self, Some(process), written.id).await,
-        }
+            },
+            None => unit::Scheduler::find(self, Some(process), written.id).await?,
+        };
+        Ok(Placed { entry, novelty })
     }
 }
 
@@ -64,7 +61,7 @@ fn write_headers() -> HeaderMap {
 
 #[async_trait]
 impl unit::Scheduler for Scheduler {
-    async fn schedule(&self, item: DataItem) -> Result<Scheduled> {
+    async fn schedule(&self, item: DataItem) -> Result<Placed> {
         let url = format!("{}/", self.url);
         let answer = self.transport.send(Method::POST, &url, write_headers(), item.bytes().clone()).await?;
         let process = match item.kind() {
@@ -74,7 +71,7 @@ impl unit::Scheduler for Scheduler {
         self.written(answer, Some(item), process).await
     }
 
-    async fn assign(&self, request: AssignRequest) -> Result<Scheduled> {
+    async fn assign(&self, request: AssignRequest) -> Result<Placed> {
         let mut url = format!("{}/?process-id={}&assign={}", self.url, request.process, request.message);
         if request.base_layer {
             url.push_str("&base-layer");
@@ -86,7 +83,8 @@ impl unit::Scheduler for Scheduler {
         let answer = self.transport.send(Method::POST, &url, write_headers(), Bytes::new()).await?;
         // What was assigned may have been delivered earlier, which only a look-up tells.
         let written: Written<'_> = answer.json()?;
-        unit::Scheduler::find(self, Some(request.process), written.id).await
+        let entry = unit::Scheduler::find(self, Some(request.process), written.id).await?;
+        Ok(Placed { entry, novelty: answer.novelty() })
     }
 
     async fn find(&self, process: Option<ProcessId>, id: Id) -> Result<Scheduled> {

@@ -7,8 +7,9 @@ use bytes::Bytes;
 use reqwest::header::{self, HeaderMap};
 use reqwest::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
-use unit::{Error, Kind, Result};
+use unit::{Error, Kind, Novelty, Result};
 
+use crate::wire::IDEMPOTENT_REPLAY;
 use crate::wire::error::{Refusal, kind};
 
 /// How long and how much a client waits and reads.
@@ -137,6 +138,12 @@ impl Answer {
                 self.from
             ))
         })
+    }
+
+    /// Whether what was asked for had been done before. Only our own units say so.
+    pub fn novelty(&self) -> Novelty {
+        let said = self.headers.get(IDEMPOTENT_REPLAY);
+        if said.is_some_and(|value| value == "true") { Novelty::Repeat } else { Novelty::First }
     }
 
     /// A header that is a number.

@@ -42,7 +42,10 @@ pub(super) fn unit_routes(
 pub(crate) fn finish(routes: Router, context: &Context) -> Router {
     let checks = context.checks.clone();
     let ready = move || async move {
-        let checks = checks.map(|checks| checks()).unwrap_or_default();
+        let checks = match checks {
+            Some(checks) => checks().await,
+            None => Vec::new(),
+        };
         let ready = checks.iter().all(|check| check.ok);
         let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         json(status, &Readiness { ready, checks })

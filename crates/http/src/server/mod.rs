@@ -13,6 +13,7 @@ mod serve;
 
 use std::sync::Arc;
 
+use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use unit::Clock;
 
@@ -22,7 +23,7 @@ pub use reply::Failure;
 pub use request::Params;
 pub use serve::{Serving, serve};
 
-pub(crate) use reply::{json, text};
+pub(crate) use reply::{json, text, with_novelty};
 pub(crate) use request::read_body;
 
 /// What a server takes in and gives out at most.
@@ -50,6 +51,9 @@ impl Default for Options {
     }
 }
 
+/// How a node looks at itself for `GET /readyz`.
+pub type Checks = Arc<dyn Fn() -> BoxFuture<'static, Vec<Check>> + Send + Sync>;
+
 /// What servers of one node have in common.
 #[derive(Clone)]
 pub struct Context {
@@ -62,7 +66,7 @@ pub struct Context {
     /// The text of `GET /metrics`.
     pub metrics: Option<Arc<dyn Fn() -> String + Send + Sync>>,
     /// What `GET /readyz` looks at; no checks means ready.
-    pub checks: Option<Arc<dyn Fn() -> Vec<Check> + Send + Sync>>,
+    pub checks: Option<Checks>,
 }
 
 impl Context {

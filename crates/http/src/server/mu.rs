@@ -13,7 +13,7 @@ use unit::{Error, Kind, Messenger, TraceKind, TraceQuery};
 
 use super::common::unit_routes;
 use super::su::{assign_request, path_id, read_item};
-use super::{Context, Failure, Params, json, text};
+use super::{Context, Failure, Params, json, text, with_novelty};
 use crate::wire::mu::{Accepted, Traces};
 
 /// Steps of a page of traces if the client does not say.
@@ -59,7 +59,8 @@ async fn write(State(server): State<Arc<Server>>, params: Params, body: Body) ->
             (server.unit.send(item).await?, "Processing DataItem")
         }
     };
-    Ok(json(StatusCode::ACCEPTED, &Accepted { message: message.to_owned(), id: receipt.id }))
+    let accepted = Accepted { message: message.to_owned(), id: receipt.id };
+    Ok(with_novelty(json(StatusCode::ACCEPTED, &accepted), receipt.novelty))
 }
 
 async fn monitor(State(server): State<Arc<Server>>, Path(process): Path<String>, body: Body) -> Answer {

@@ -4,8 +4,9 @@ use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use unit::{Error, Kind};
+use unit::{Error, Kind, Novelty};
 
+use crate::wire::IDEMPOTENT_REPLAY;
 use crate::wire::error::{Refusal, status};
 
 /// A refusal, on its way out.
@@ -53,6 +54,14 @@ pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Response {
         Ok(bytes) => body(status, "application/json", bytes),
         Err(error) => Failure::from(Error::internal(&error)).into_response(),
     }
+}
+
+/// The answer to a write, which says whether it is that of an earlier one.
+pub(crate) fn with_novelty(mut response: Response, novelty: Novelty) -> Response {
+    if novelty == Novelty::Repeat {
+        response.headers_mut().insert(IDEMPOTENT_REPLAY, HeaderValue::from_static("true"));
+    }
+    response
 }
 
 /// JSON that is written already.

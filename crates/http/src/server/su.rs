@@ -12,7 +12,7 @@ use protocol::{DataItem, Id, ProcessId, Slot, Timestamp};
 use unit::{AssignRequest, Error, Kind, Scheduled, Scheduler, SlotRange};
 
 use super::common::unit_routes;
-use super::{Context, Failure, Params, json, read_body};
+use super::{Context, Failure, Params, json, read_body, with_novelty};
 use crate::wire::su::{
     Anchors, AssignmentShape, CursorBy, List, Node, ProcessShape, Root, TipShape, Written,
 };
@@ -76,7 +76,7 @@ async fn write(State(server): State<Arc<Server>>, params: Params, headers: Heade
         timestamp: assignment.timestamp.0,
         assignment: whole.then(|| AssignmentShape::of(assignment, Anchors::Shown)),
     };
-    Ok(json(StatusCode::OK, &written))
+    Ok(with_novelty(json(StatusCode::OK, &written), scheduled.novelty))
 }
 
 /// The data item in a body.

@@ -49,6 +49,9 @@ pub struct Check {
     pub name: String,
     /// Whether it is well.
     pub ok: bool,
-    /// What is wrong, or what was seen.
+    /// What was seen; where it is not well, also what to do about it.
     pub reason: String,
+    /// Milliseconds for which what it looks at has waited, where it looks at something that waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub age_ms: Option<u64>,
 }

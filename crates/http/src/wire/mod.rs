@@ -12,6 +12,10 @@ pub mod error;
 
 use protocol::SignatureType;
 
+/// The header of a write's answer that says `true` where the same had been asked for, and done, before. Absent
+/// otherwise.
+pub const IDEMPOTENT_REPLAY: &str = "idempotent-replay";
+
 /// How something is signed, as far as its public key tells: the wire of units and gateways does not say.
 ///
 /// Keys of 32 bytes are taken for Ed25519, the first of the three types that have such keys. What was verified by the

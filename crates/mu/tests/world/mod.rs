@@ -14,8 +14,8 @@ use serde_json::json;
 use store::{Appended, Batch, MemoryStore, Order, Space, Store};
 use unit::fakes::{FakeClock, FakeCompute, FakeScheduler, FakeWeave};
 use unit::{
-    AssignRequest, Error, Messenger, Page, ProcessRecord, Receipt, Result, Scheduled, Scheduler, SlotRange,
-    Tip,
+    AssignRequest, Error, Messenger, Page, Placed, ProcessRecord, Receipt, Result, Scheduled, Scheduler,
+    SlotRange, Tip,
 };
 
 pub const MODULE: &str = "IW5kj4Dqym5bgFoF-1GHfufKM2utIj5SQefD2n2o67g";
@@ -220,13 +220,13 @@ impl Faulty {
 
 #[async_trait]
 impl Scheduler for Faulty {
-    async fn schedule(&self, item: DataItem) -> Result<Scheduled> {
+    async fn schedule(&self, item: DataItem) -> Result<Placed> {
         for _ in 0..item.id.0[0] % 16 {
             tokio::task::yield_now().await;
         }
         self.answer(self.inner.schedule(item).await)
     }
-    async fn assign(&self, request: AssignRequest) -> Result<Scheduled> {
+    async fn assign(&self, request: AssignRequest) -> Result<Placed> {
         self.answer(self.inner.assign(request).await)
     }
     async fn find(&self, process: Option<ProcessId>, id: Id) -> Result<Scheduled> {
