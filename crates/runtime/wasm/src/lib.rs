@@ -37,6 +37,7 @@ mod instance;
 mod known;
 mod machine;
 mod metering;
+mod narrow;
 mod prepare;
 mod program;
 mod region;

@@ -18,6 +18,7 @@ use crate::counting::Counter;
 use crate::format::{Format, Width};
 use crate::known::fold;
 use crate::metering::{Unmetered, inline_body, meter_body};
+use crate::narrow::{self, narrow};
 
 /// Version of this rewriting: compiled modules of another one are not ours.
 pub(crate) const VERSION: u32 = 4;
@@ -96,6 +97,7 @@ pub(crate) fn prepare(module: &[u8], format: Format, sleeps: bool) -> Result<Pre
     let counts_gas = format.metered || baked;
     // What sleep costs is part of the gas that the reference states.
     let state = if counts_gas || sleeps { None } else { state_of(module)? };
+    let narrows = !format.metered && survey.narrows;
     let gas_global = survey.n_globals_imported + survey.n_globals;
     let operators_global = gas_global + u32::from(counts_gas);
 
@@ -126,6 +128,9 @@ pub(crate) fn prepare(module: &[u8], format: Format, sleeps: bool) -> Result<Pre
                 if let Some(state) = state {
                     fold(&mut body, state);
                 }
+                if narrows {
+                    narrow(&mut body)?;
+                }
                 let counter = Counter { results, over: operators_global, wide: survey.wide };
                 let unlikely = counter.count_body(body, &mut whole)?;
                 if !unlikely.is_empty() {
@@ -141,6 +146,10 @@ pub(crate) fn prepare(module: &[u8], format: Format, sleeps: bool) -> Result<Pre
             let (section, segments) = take_data(reader)?;
             sections.insert(order(11), (11, section));
             data = segments;
+            continue;
+        }
+        if let (Payload::MemorySection(reader), true) = (&payload, narrows) {
+            sections.insert(order(5), (5, narrowed(reader.clone())?));
             continue;
         }
         // The start function is exported; custom sections say nothing to a machine.
@@ -211,13 +220,11 @@ fn append(
     id: u8,
     more: &impl wasm_encoder::Encode,
 ) -> Result<(), Unfit> {
-    // An encoded section is its size, then its count, then its entries.
-    let mut encoded = Vec::new();
-    more.encode(&mut encoded);
-    let mut reader = wasmparser::BinaryReader::new(&encoded, 0);
-    reader.read_var_u32()?;
+    // A section is its count, then its entries.
+    let content = content_of(more)?;
+    let mut reader = wasmparser::BinaryReader::new(&content, 0);
     let n_more = reader.read_var_u32()?;
-    let entries = &encoded[reader.original_position()..];
+    let entries = &content[reader.original_position()..];
     let old = sections.remove(&order(id)).map_or_else(|| vec![0], |(_, bytes)| bytes);
     let mut reader = wasmparser::BinaryReader::new(&old, 0);
     let n_old = reader.read_var_u32()?;
@@ -230,6 +237,31 @@ fn append(
     section.extend_from_slice(entries);
     sections.insert(order(id), (id, section));
     Ok(())
+}
+
+/// The memory section, with addresses of 32 bits.
+fn narrowed(reader: wasmparser::MemorySectionReader<'_>) -> Result<Vec<u8>, Unfit> {
+    let mut section = wasm_encoder::MemorySection::new();
+    for memory in reader {
+        let wasmparser::MemoryType { initial: minimum, maximum, shared, page_size_log2, .. } = memory?;
+        section.memory(wasm_encoder::MemoryType {
+            minimum,
+            maximum,
+            memory64: false,
+            shared,
+            page_size_log2,
+        });
+    }
+    content_of(&section)
+}
+
+/// A section without its size.
+fn content_of(section: &impl wasm_encoder::Encode) -> Result<Vec<u8>, Unfit> {
+    let mut encoded = Vec::new();
+    section.encode(&mut encoded);
+    let mut reader = wasmparser::BinaryReader::new(&encoded, 0);
+    reader.read_var_u32()?;
+    Ok(encoded[reader.original_position()..].to_vec())
 }
 
 /// Where a segment goes, and its bytes.
@@ -251,12 +283,7 @@ fn take_data(reader: wasmparser::DataSectionReader<'_>) -> Result<(Vec<u8>, Segm
             }
         }
     }
-    let mut encoded = Vec::new();
-    section.encode(&mut encoded);
-    let mut reader = wasmparser::BinaryReader::new(&encoded, 0);
-    reader.read_var_u32()?;
-    let content = encoded[reader.original_position()..].to_vec();
-    Ok((content, segments))
+    Ok((content_of(&section)?, segments))
 }
 
 fn constant(expr: &wasmparser::ConstExpr<'_>) -> Result<u64, Unfit> {
@@ -304,6 +331,8 @@ struct Survey {
     start: Option<u32>,
     usegas: Option<u32>,
     wide: bool,
+    /// Its memory is addressed with 64 bits, and need not be.
+    narrows: bool,
 }
 
 impl Survey {
@@ -343,6 +372,8 @@ impl Survey {
                         }
                         n_memories += 1;
                         survey.wide = memory.memory64;
+                        survey.narrows =
+                            memory.memory64 && memory.maximum.is_some_and(|pages| pages <= narrow::PAGES_MAX);
                     }
                 }
                 Payload::GlobalSection(reader) => {

@@ -2,18 +2,20 @@
 
 use std::fmt::Write as _;
 
-use wasmtime::{Config, Engine, Instance, Module, Store, Val};
+use wasmtime::{Config, Engine, Instance, Module, Store, Trap, Val};
 
 use crate::format::Format;
 use crate::prepare::{OPERATORS, prepare};
 
 const LIMIT: u64 = 1_000_000;
 
-/// Runs `run(argument)` of a module twice: with the engine's own count, and with ours. Answers both.
-fn counts(text: &str, argument: i32) -> (u64, u64) {
+/// Runs `run(argument)` of a module of that format twice: as it is, with the engine's own count, and as we prepare
+/// it, with ours. Checks that both end alike and leave the same memory. Answers both counts, and whether it came to
+/// an end: where it traps, the engine has counted to somewhere before.
+pub(crate) fn run_twice(format: &str, text: &str, argument: i32) -> ([u64; 2], bool) {
     let bytes = wat::parse_str(text).unwrap_or_else(|error| panic!("{error}\n{text}"));
     let mut config = Config::new();
-    config.consume_fuel(true);
+    config.consume_fuel(true).wasm_memory64(true);
     let engine = Engine::new(&config).expect("an engine");
     let mut store = Store::new(&engine, ());
     store.set_fuel(LIMIT).expect("fuel");
@@ -22,22 +24,44 @@ fn counts(text: &str, argument: i32) -> (u64, u64) {
     let run = instance.get_typed_func::<i32, i32>(&mut store, "run").expect("run");
     let theirs = run.call(&mut store, argument);
     let fuel = LIMIT - store.get_fuel().expect("fuel");
+    let their_memory = memory_of(&mut store, &instance);
 
-    let format = Format::named("wasm32-unknown-emscripten4").expect("a format");
+    let format = Format::named(format).expect("a format");
     let prepared = prepare(&bytes, format, false).expect("a module that can be prepared");
-    let engine = Engine::default();
+    let engine = Engine::new(&crate::config()).expect("an engine");
     let mut store = Store::new(&engine, ());
     let module = Module::new(&engine, &prepared.bytes).unwrap_or_else(|error| panic!("{error:#}\n{text}"));
     let instance = Instance::new(&mut store, &module, &[]).expect("an instance");
     let over = instance.get_global(&mut store, OPERATORS).expect("a count");
     over.set(&mut store, Val::I64(-(LIMIT as i64))).expect("a global");
     let run = instance.get_typed_func::<i32, i32>(&mut store, "run").expect("run");
-    let ours = run.call(&mut store, argument);
-    assert_eq!(theirs.is_ok(), ours.is_ok(), "{text}");
-    if let (Ok(theirs), Ok(ours)) = (theirs, ours) {
-        assert_eq!(theirs, ours, "{text}");
+    let ours = crate::stack::run(|| run.call(&mut store, argument));
+    let ours = ours.expect("a stack");
+    let ends = theirs.is_ok();
+    match (theirs, ours) {
+        (Ok(theirs), Ok(ours)) => assert_eq!(ours, theirs, "{text}"),
+        (Err(theirs), Err(ours)) => {
+            let trap = |error: &wasmtime::Error| error.downcast_ref::<Trap>().copied();
+            let theirs = trap(&theirs).map(|trap| match trap {
+                Trap::OutOfFuel => Trap::UnreachableCodeReached,
+                trap => trap,
+            });
+            assert_eq!(trap(&ours), theirs, "of {argument}\n{text}");
+        }
+        (theirs, ours) => panic!("{ours:?} instead of {theirs:?} of {argument}\n{text}"),
     }
-    (fuel, (over.get(&mut store).i64().expect("a number") + LIMIT as i64) as u64)
+    assert!(memory_of(&mut store, &instance) == their_memory, "another memory, of {argument}\n{text}");
+    ([fuel, (over.get(&mut store).i64().expect("a number") + LIMIT as i64) as u64], ends)
+}
+
+fn memory_of(store: &mut Store<()>, instance: &Instance) -> Option<Vec<u8>> {
+    Some(instance.get_memory(&mut *store, "memory")?.data(&store).to_vec())
+}
+
+/// The same, of a module with 32-bit addresses.
+fn counts(text: &str, argument: i32) -> (u64, u64) {
+    let ([theirs, ours], _) = run_twice("wasm32-unknown-emscripten4", text, argument);
+    (theirs, ours)
 }
 
 /// Checks a body of `run`, which may use its argument `$a`, a local `$n` and a function `$other`.
@@ -158,10 +182,10 @@ fn an_endless_loop_and_an_endless_call_end() {
 }
 
 /// Random bodies, from a seed.
-struct Random(u64);
+pub(crate) struct Random(pub u64);
 
 impl Random {
-    fn below(&mut self, n: u64) -> u64 {
+    pub fn below(&mut self, n: u64) -> u64 {
         // SplitMix64.
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
@@ -185,7 +209,7 @@ impl Random {
         }
     }
 
-    fn condition(&mut self) -> String {
+    pub fn condition(&mut self) -> String {
         let (bit, n) = (self.below(8), self.below(3));
         format!(
             "(i32.and (i32.shr_u (i32.add (local.get $a) (local.get $n)) (i32.const {bit})) (i32.const {}))",
@@ -245,8 +269,13 @@ fn random_bodies_count_as_the_engine_counts() {
 
 #[test]
 fn a_damaged_module_is_refused_or_still_a_module() {
-    let bytes = wat::parse_str(module(&Random(3).body(0, 4))).expect("a module");
-    let format = Format::named("wasm32-unknown-emscripten4").expect("a format");
+    damage("wasm32-unknown-emscripten4", &module(&Random(3).body(0, 4)));
+}
+
+/// Flips bits in every byte of a module.
+pub(crate) fn damage(format: &str, text: &str) {
+    let bytes = wat::parse_str(text).expect("a module");
+    let format = Format::named(format).expect("a format");
     let mut config = Config::new();
     config.wasm_memory64(true);
     let engine = Engine::new(&config).expect("an engine");
