@@ -14,16 +14,18 @@ use wasm_encoder::{BlockType, Instruction, ValType};
 use wasmparser::{BinaryReaderError, Operator};
 
 use crate::body::{Body, Piece};
+use crate::calls::{Calls, TURNS_MAX};
 use crate::rewrite;
-
-/// A loop looks at the global when it has counted this many operators by itself.
-const UNSEEN_MAX: i64 = 4096;
 
 /// No bulk operator is charged for more than this: one that says more does not fit any memory, and traps.
 const BULK_MAX: i64 = 1 << 40;
 
 /// What has to be known to count in a body.
-pub(crate) struct Counter {
+pub(crate) struct Counter<'a> {
+    /// Who calls whom.
+    pub calls: &'a Calls,
+    /// Number of the function among its module's own.
+    pub function: u32,
     /// Results of the function.
     pub results: usize,
     /// Index of the global that counts.
@@ -32,7 +34,7 @@ pub(crate) struct Counter {
     pub wide: bool,
 }
 
-impl Counter {
+impl Counter<'_> {
     /// Writes the body to `out`. Answers where in it stand the `if`s that hardly ever hold.
     pub fn count_body(&self, mut body: Body<'_>, out: &mut Vec<u8>) -> Result<Vec<u32>, BinaryReaderError> {
         let unseen = body.add_local(ValType::I64);
@@ -53,11 +55,10 @@ impl Counter {
     }
 
     fn rewrite(&self, pieces: &[Piece<'_>], writer: &mut Writer<'_>) -> Result<(), BinaryReaderError> {
-        let survey = Survey::of(pieces)?;
-        if survey.calls {
+        if self.calls.looks(self.function) {
             writer.check();
         }
-        let mut plans = survey.blocks.into_iter();
+        let mut plans = self.survey(pieces)?.into_iter();
         let mut blocks: Vec<Block> = Vec::new();
         // How deep in blocks that nobody reaches. `None` where somebody does.
         let mut dead: Option<u32> = None;
@@ -124,6 +125,7 @@ impl Counter {
                         writer.commit();
                     }
                 }
+                Operator::Call { function_index } if self.calls.is_quiet(*function_index) => {}
                 Operator::Return
                 | Operator::Unreachable
                 | Operator::Call { .. }
@@ -153,7 +155,7 @@ impl Counter {
                     let is_bare = matches!(blockty, wasmparser::BlockType::Empty);
                     blocks.push(Block { is_loop, is_bare, entry, meeting });
                     if is_loop {
-                        writer.turn();
+                        writer.turn(plan.has_calls);
                     }
                 }
                 Operator::Else => {
@@ -195,51 +197,63 @@ fn target(blocks: &mut [Block], depth: u32) -> Option<&mut Block> {
     blocks.get_mut(index)
 }
 
-/// What has to be known of a body before it is rewritten.
-#[derive(Default)]
-struct Survey {
-    /// It calls somebody.
-    calls: bool,
-    /// Its blocks, in the order in which they start.
-    blocks: Vec<Plan>,
-}
-
 /// What is known of a block before it is rewritten.
 #[derive(Default, Clone, Copy)]
 struct Plan {
     has_else: bool,
     /// A `br_table` leads to its end or head.
     in_table: bool,
+    /// Something in it counts in the global.
+    has_calls: bool,
 }
 
-impl Survey {
-    fn of(pieces: &[Piece<'_>]) -> Result<Survey, BinaryReaderError> {
-        let mut survey = Survey::default();
+impl Counter<'_> {
+    /// The blocks of a body, in the order in which they start.
+    fn survey(&self, pieces: &[Piece<'_>]) -> Result<Vec<Plan>, BinaryReaderError> {
+        let mut blocks: Vec<Plan> = Vec::new();
         let mut open: Vec<usize> = Vec::new();
         for piece in pieces {
             match &piece.operator {
                 Operator::Block { .. } | Operator::Loop { .. } | Operator::If { .. } => {
-                    open.push(survey.blocks.len());
-                    survey.blocks.push(Plan::default());
+                    open.push(blocks.len());
+                    blocks.push(Plan::default());
                 }
                 Operator::Else => {
                     if let Some(index) = open.last() {
-                        survey.blocks[*index].has_else = true;
+                        blocks[*index].has_else = true;
                     }
                 }
-                Operator::End => drop(open.pop()),
+                Operator::End => {
+                    let ended = open.pop().is_some_and(|index| blocks[index].has_calls);
+                    if let Some(outer) = open.last() {
+                        blocks[*outer].has_calls |= ended;
+                    }
+                }
                 Operator::BrTable { targets } => {
                     for depth in targets.targets().chain([Ok(targets.default())]) {
                         if let Some(at) = open.len().checked_sub(1 + depth? as usize) {
-                            survey.blocks[open[at]].in_table = true;
+                            blocks[open[at]].in_table = true;
                         }
                     }
                 }
-                Operator::Call { .. } | Operator::CallIndirect { .. } => survey.calls = true,
+                // What is quiet counts as well, and says nothing.
+                Operator::Call { .. }
+                | Operator::CallIndirect { .. }
+                | Operator::MemoryCopy { .. }
+                | Operator::MemoryFill { .. }
+                | Operator::MemoryInit { .. }
+                | Operator::TableCopy { .. }
+                | Operator::TableFill { .. }
+                | Operator::TableInit { .. }
+                | Operator::TableGrow { .. } => {
+                    if let Some(index) = open.last() {
+                        blocks[*index].has_calls = true;
+                    }
+                }
                 _ => {}
             }
         }
-        Ok(survey)
+        Ok(blocks)
     }
 }
 
@@ -369,10 +383,21 @@ impl Writer<'_> {
         self.is_live = self.ever;
     }
 
-    /// The head of a loop, just entered.
-    fn turn(&mut self) {
-        let local = self.unseen;
-        self.write(&[Instruction::LocalGet(local), Instruction::I64Const(UNSEEN_MAX), Instruction::I64GtS]);
+    /// The head of a loop, just entered. What is counted in the loop is in the local, and if something in it `calls`, in
+    /// the global as well.
+    fn turn(&mut self, calls: bool) {
+        let (over, local) = (self.over, self.unseen);
+        if calls {
+            let sum = [Instruction::GlobalGet(over), Instruction::LocalGet(local), Instruction::I64Add];
+            self.write(&sum);
+            self.write(&[Instruction::I64Const(0), Instruction::I64GtS]);
+        } else {
+            self.write(&[
+                Instruction::LocalGet(local),
+                Instruction::I64Const(TURNS_MAX),
+                Instruction::I64GtS,
+            ]);
+        }
         self.write_unlikely_if();
         self.is_live = true;
         self.flush();

@@ -28,6 +28,7 @@ mod answer;
 mod awake;
 mod body;
 mod cache;
+mod calls;
 mod counting;
 mod exports;
 mod format;

@@ -197,7 +197,7 @@ impl Narrower<'_, '_> {
                 self.operands.push(Operand::Local(*local_index));
             }
             O::Select => {
-                (self.pop(), self.pop(), self.pop());
+                self.take_three();
                 self.operands.push(Operand::Unknown);
             }
             O::MemorySize { .. } => {
@@ -265,6 +265,10 @@ impl Narrower<'_, '_> {
 
     fn pop(&mut self) -> Operand {
         self.operands.pop().unwrap_or(Operand::Unknown)
+    }
+
+    fn take_three(&mut self) {
+        self.operands.truncate(self.operands.len().saturating_sub(3));
     }
 
     /// A local gets another value.
@@ -412,7 +416,7 @@ impl Narrower<'_, '_> {
 
     /// Three operands are taken, leaving one that is too large if any of them is; and are given again.
     fn bulk(&mut self, piece: &mut Piece<'_>, takes: &[I<'_>], gives: &[I<'_>]) {
-        (self.pop(), self.pop(), self.pop());
+        self.take_three();
         let mut code = Vec::new();
         rewrite::write(takes, &mut code);
         piece.unlikely = Some(write_check(&mut code));

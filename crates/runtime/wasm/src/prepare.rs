@@ -14,6 +14,7 @@ use wasmparser::{Operator, Parser, Payload, TypeRef, ValType, WasmFeatures};
 
 use crate::awake::state_of;
 use crate::body::Body;
+use crate::calls::Calls;
 use crate::counting::Counter;
 use crate::format::{Format, Width};
 use crate::known::fold;
@@ -21,7 +22,7 @@ use crate::metering::{Unmetered, inline_body, meter_body};
 use crate::narrow::{self, narrow};
 
 /// Version of this rewriting: compiled modules of another one are not ours.
-pub(crate) const VERSION: u32 = 4;
+pub(crate) const VERSION: u32 = 5;
 
 /// What the names of our own exports begin with.
 const OURS: &str = "pirn:";
@@ -131,7 +132,13 @@ pub(crate) fn prepare(module: &[u8], format: Format, sleeps: bool) -> Result<Pre
                 if narrows {
                     narrow(&mut body)?;
                 }
-                let counter = Counter { results, over: operators_global, wide: survey.wide };
+                let counter = Counter {
+                    calls: &survey.calls,
+                    function: n_bodies,
+                    results,
+                    over: operators_global,
+                    wide: survey.wide,
+                };
                 let unlikely = counter.count_body(body, &mut whole)?;
                 if !unlikely.is_empty() {
                     let hint = |at: &u32| BranchHint { branch_func_offset: *at, branch_hint_value: 0 };
@@ -333,6 +340,7 @@ struct Survey {
     wide: bool,
     /// Its memory is addressed with 64 bits, and need not be.
     narrows: bool,
+    calls: Calls,
 }
 
 impl Survey {
@@ -396,9 +404,12 @@ impl Survey {
                     }
                 }
                 Payload::StartSection { func, .. } => survey.start = Some(func),
+                Payload::CodeSectionStart { .. } => survey.calls = Calls::new(survey.n_functions_imported),
+                Payload::CodeSectionEntry(body) => survey.calls.add(&body)?,
                 _ => {}
             }
         }
+        survey.calls.decide();
         if n_memories != 1 {
             return Err(Unfit::Shape("it does not have one memory of its own"));
         }

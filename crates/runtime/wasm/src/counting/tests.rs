@@ -176,6 +176,10 @@ fn an_endless_loop_and_an_endless_call_end() {
     let text = module("(loop (br 0))");
     let (theirs, ours) = counts(&text, 0);
     assert!(theirs >= LIMIT && ours > LIMIT, "{theirs} {ours}");
+    let text = module("(loop (call $quiet (i32.const 1)) (br 0))");
+    assert!(counts(&text, 0).1 > LIMIT);
+    let text = module("(loop (br_if 0 (call $other (i32.const 1))))");
+    assert!(counts(&text, 0).1 > LIMIT);
     let text = r#"(module (memory 1) (func $f (export "run") (param i32) (result i32)
         (i32.add (call $f (local.get 0)) (call $f (local.get 0)))) (func (export "handle")))"#;
     assert!(counts(text, 0).1 > 0);

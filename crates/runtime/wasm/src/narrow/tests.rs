@@ -161,7 +161,7 @@ fn body(random: &mut Random, depth: u64, size: u64) -> String {
             3 => {
                 format!("(i32.store8 offset={offset} {} (i32.load8_u {}))", address(random), address(random))
             }
-            4 => format!("(local.set $p (i64.shl (i64.const 1) (i64.extend_i32_u (local.get $a))))"),
+            4 => "(local.set $p (i64.shl (i64.const 1) (i64.extend_i32_u (local.get $a))))".to_owned(),
             5 => format!("(local.set $p (i64.extend_i32_u (i32.and (local.get $a) (i32.const {}))))", 0xffff),
             6 if depth > 0 => format!("(br_if 0 {})", random.condition()),
             6 => format!("(if {} (then (return (i32.const 5))))", random.condition()),
