@@ -15,6 +15,7 @@ local handlers = {
 }
 
 local utils = require(".utils")
+local dump = require(".dump")
 local type, pairs, ipairs = type, pairs, ipairs
 
 local usage = "expected name (text), pattern (text for an Action, function or table), "
@@ -41,19 +42,22 @@ end
 ---@param spec table<any, function>
 ---@return function
 function handlers.generateResolver(spec)
-  -- The order of a table is not one that people can see: patterns with more conditions come first.
+  -- The order of a table is not one that people can see: what asks for more comes first, and then the alphabet decides.
   local order = {}
   for pattern, handle in pairs(spec) do
-    local conditions = 0
+    local asks = type(pattern) == "table" and 0 or 1
     if type(pattern) == "table" then
-      for _ in pairs(pattern) do
-        conditions = conditions + 1
+      for _, value in pairs(pattern) do
+        asks = asks + (value == "_" and 1 or 100)
       end
     end
-    order[#order + 1] = { pattern = pattern, handle = handle, conditions = conditions }
+    order[#order + 1] = { pattern = pattern, handle = handle, asks = asks, text = dump(pattern) }
   end
   table.sort(order, function(a, b)
-    return a.conditions > b.conditions
+    if a.asks ~= b.asks then
+      return a.asks > b.asks
+    end
+    return a.text < b.text
   end)
   return function(msg)
     for _, one in ipairs(order) do
