@@ -212,6 +212,7 @@ fn context(config: &Config, common: &Common, network: &Arc<Network>, units: &Uni
             let checks = checks.clone();
             Box::pin(async move { checks.checks().await })
         })),
+        limits: server::limits::Limits::new(config.limits.clone()),
     }
 }
 

@@ -55,6 +55,10 @@ pub struct Config {
     pub wasm: runtime_wasm::Options,
     /// When this node is ready.
     pub ready: crate::vitals::Options,
+    /// How much a client may ask for. Nothing is limited on a development network unless it is said.
+    pub limits: pirn_http::server::limits::Options,
+    /// Whom this node serves.
+    pub access: crate::access::Options,
     /// HTTP, as a server.
     pub http: pirn_http::server::Options,
     /// HTTP, as a client.
@@ -195,6 +199,8 @@ impl Default for Config {
             cu: cu::Options::default(),
             wasm: runtime_wasm::Options::default(),
             ready: crate::vitals::Options::default(),
+            limits: pirn_http::server::limits::Options::default(),
+            access: crate::access::Options::default(),
             http: pirn_http::server::Options::default(),
             client: pirn_http::client::Options::default(),
         }
@@ -206,6 +212,7 @@ impl Config {
     pub fn development() -> Config {
         let mut config = Config { state: None, development: true, ..Config::default() };
         config.gateway.control = true;
+        config.limits.enabled = false;
         config
     }
 

@@ -14,11 +14,13 @@ mod holder;
 mod metered;
 mod metrics;
 mod vitals;
+mod access;
 mod assemble;
 mod roles;
 mod modules;
 mod prepare;
 
+pub use access::Options as AccessOptions;
 pub use accounts::{Account, AccountKind, accounts};
 pub use assemble::Node;
 pub use config::{Config, Development, Ports, Remote, Role, Wallets};

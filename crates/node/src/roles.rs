@@ -10,7 +10,7 @@ use unit::{Clock, Compute, Messenger, Scheduler, Weave};
 use crate::keys::Keys;
 use crate::metered::Metered;
 use crate::prepare::{self, Preloaded};
-use crate::{Config, Error, Role};
+use crate::{Config, Error, Role, access};
 
 /// What the units of a node share.
 pub(crate) struct Common {
@@ -65,7 +65,7 @@ pub(crate) async fn open(config: &Config, common: &Common, keys: &Keys) -> Resul
         compute: compute.filter(|_| config.has(Role::Cu)),
         messenger,
     };
-    Ok((units, contracts))
+    Ok((units, access::guard(contracts, &config.access, scheduler)))
 }
 
 async fn open_weave(config: &Config, common: &Common, units: &mut Units) -> Result<Arc<dyn Weave>, Error> {

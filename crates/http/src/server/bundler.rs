@@ -14,6 +14,7 @@ use serde_json::json as json_value;
 use unit::{Arweave, Error, Kind};
 
 use super::common::finish;
+use super::limits::Guest;
 use super::{Context, Failure, json, read_body, text};
 use crate::wire::bundler::{InfoShape, ReceiptShape, VERSION};
 
@@ -69,14 +70,14 @@ pub fn router(weave: Arc<dyn Arweave>, options: Options, context: Context) -> Ro
         .route("/account/balance", get(plenty))
         .route("/account/balance/{token}", get(plenty))
         .with_state(receiver);
-    finish(routes.layer(DefaultBodyLimit::disable()), &context)
+    finish(routes.layer(DefaultBodyLimit::disable()), "bundler", &context)
 }
 
 type Answer = Result<Response, Failure>;
 type Shared = State<Arc<Receiver>>;
 
-async fn receive(State(receiver): Shared, headers: HeaderMap, body: Body) -> Answer {
-    receiver.receive(&headers, body).await
+async fn receive(State(receiver): Shared, guest: Guest, headers: HeaderMap, body: Body) -> Answer {
+    receiver.receive(&guest, &headers, body).await
 }
 
 async fn info(State(receiver): Shared) -> Answer {
@@ -125,12 +126,13 @@ impl Receiver {
     }
 
     /// Reads an item, has it kept, and answers with a receipt.
-    pub(super) async fn receive(&self, headers: &HeaderMap, body: Body) -> Answer {
+    pub(super) async fn receive(&self, guest: &Guest, headers: &HeaderMap, body: Body) -> Answer {
         let bytes = read_body(body, &self.limits).await?;
         let item = DataItem::parse(bytes).map_err(|error| {
             Error::invalid(error.to_string())
                 .with_hint("the body must be the bytes of a signed ANS-104 data item")
         })?;
+        guest.check_item(&item).await?;
         let id = item.id;
         self.weave.upload(item).await?;
         let minimal = headers.get("prefer").is_some_and(|value| value == "return=minimal");

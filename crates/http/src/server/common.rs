@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures::future::BoxFuture;
@@ -14,6 +15,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{Any as AnyOf, CorsLayer};
 use unit::Error;
 
+use super::limits::{Gate, limit};
 use super::reply::raw_json;
 use super::{Context, Failure, json, text};
 use crate::wire::info::{Readiness, UnitInfo};
@@ -35,11 +37,11 @@ pub(super) fn unit_routes(
         let version = env!("CARGO_PKG_VERSION").to_owned();
         Ok::<_, Failure>(json(StatusCode::OK, &UnitInfo { unit: name.to_owned(), address, version, network }))
     };
-    finish(routes.route("/info", get(info)), context)
+    finish(routes.route("/info", get(info)), name, context)
 }
 
-/// Health, metrics, CORS, JSON for what is not there and for a handler that panics.
-pub(crate) fn finish(routes: Router, context: &Context) -> Router {
+/// Health, metrics, limits, CORS, JSON for what is not there and for a handler that panics.
+pub(crate) fn finish(routes: Router, part: &'static str, context: &Context) -> Router {
     let checks = context.checks.clone();
     let ready = move || async move {
         let checks = match checks {
@@ -62,16 +64,19 @@ pub(crate) fn finish(routes: Router, context: &Context) -> Router {
         .allow_headers(AnyOf)
         .expose_headers(AnyOf)
         .max_age(Duration::from_millis(context.options.preflight_ms));
-    routes
+    let routes = routes
         .route("/health", get(|| async { StatusCode::OK }))
         .route("/healthz", get(|| async { text(StatusCode::OK, "ok") }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .route("/openapi.json", get(|| async { raw_json(OPENAPI) }))
         .fallback(no_route)
-        .method_not_allowed_fallback(no_method)
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(cors)
+        .method_not_allowed_fallback(no_method);
+    let routes = match context.limits.clone() {
+        Some(limits) => routes.layer(from_fn_with_state(Gate { limits, part }, limit)),
+        None => routes,
+    };
+    routes.layer(CatchPanicLayer::custom(panicked)).layer(cors)
 }
 
 /// The routes of the units, written by hand; a test asks each of them.

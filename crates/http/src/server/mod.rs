@@ -6,6 +6,7 @@ pub mod cu;
 pub mod weave;
 pub mod graphql;
 pub mod bundler;
+pub mod limits;
 mod common;
 mod reply;
 mod request;
@@ -67,11 +68,20 @@ pub struct Context {
     pub metrics: Option<Arc<dyn Fn() -> String + Send + Sync>>,
     /// What `GET /readyz` looks at; no checks means ready.
     pub checks: Option<Checks>,
+    /// How much a client may ask for; without, as much as it likes.
+    pub limits: Option<Arc<limits::Limits>>,
 }
 
 impl Context {
     /// A context of defaults and nothing to tell.
     pub fn new(clock: Arc<dyn Clock>) -> Context {
-        Context { options: Options::default(), clock, network: None, metrics: None, checks: None }
+        Context {
+            options: Options::default(),
+            clock,
+            network: None,
+            metrics: None,
+            checks: None,
+            limits: None,
+        }
     }
 }

@@ -12,6 +12,7 @@ use protocol::Id;
 use unit::{Error, Kind, Messenger, TraceKind, TraceQuery};
 
 use super::common::unit_routes;
+use super::limits::Guest;
 use super::su::{assign_request, path_id, read_item};
 use super::{Context, Failure, Params, json, text, with_novelty};
 use crate::wire::mu::{Accepted, Traces};
@@ -51,11 +52,11 @@ async fn root(State(server): State<Arc<Server>>, params: Params) -> Answer {
 }
 
 /// An item in the body, or in the query something to assign that exists already.
-async fn write(State(server): State<Arc<Server>>, params: Params, body: Body) -> Answer {
+async fn write(State(server): State<Arc<Server>>, params: Params, guest: Guest, body: Body) -> Answer {
     let (receipt, message) = match assign_request(&params)? {
         Some(request) => (server.unit.assign(request).await?, "Processing Assignment"),
         None => {
-            let item = read_item(body, &server.context).await?;
+            let item = read_item(body, &server.context, &guest).await?;
             (server.unit.send(item).await?, "Processing DataItem")
         }
     };
@@ -63,29 +64,45 @@ async fn write(State(server): State<Arc<Server>>, params: Params, body: Body) ->
     Ok(with_novelty(json(StatusCode::ACCEPTED, &accepted), receipt.novelty))
 }
 
-async fn monitor(State(server): State<Arc<Server>>, Path(process): Path<String>, body: Body) -> Answer {
-    let request = monitor_request(&server, &process, body).await?;
+async fn monitor(
+    State(server): State<Arc<Server>>,
+    Path(process): Path<String>,
+    guest: Guest,
+    body: Body,
+) -> Answer {
+    let request = monitor_request(&server, &process, &guest, body).await?;
     server.unit.monitor(request).await?;
     Ok(text(StatusCode::OK, "Monitoring process"))
 }
 
-async fn unmonitor(State(server): State<Arc<Server>>, Path(process): Path<String>, body: Body) -> Answer {
-    let request = monitor_request(&server, &process, body).await?;
+async fn unmonitor(
+    State(server): State<Arc<Server>>,
+    Path(process): Path<String>,
+    guest: Guest,
+    body: Body,
+) -> Answer {
+    let request = monitor_request(&server, &process, &guest, body).await?;
     server.unit.unmonitor(request).await?;
     Ok(text(StatusCode::OK, "Process deleted"))
 }
 
 /// The signed wish. It names the process by its target, and the path must not name another.
-async fn monitor_request(server: &Server, process: &str, body: Body) -> Result<protocol::DataItem, Error> {
+async fn monitor_request(
+    server: &Server,
+    process: &str,
+    guest: &Guest,
+    body: Body,
+) -> Result<protocol::DataItem, Failure> {
     let process = path_id(process)?;
-    let item = read_item(body, &server.context).await?;
+    let item = read_item(body, &server.context, guest).await?;
     match item.target {
         Some(target) if target == process => Ok(item),
         Some(target) => {
-            Err(Error::invalid(format!("the item is for {target}, but the path names {process}")))
+            Err(Error::invalid(format!("the item is for {target}, but the path names {process}")).into())
         }
         None => Err(Error::invalid(format!("the item {} has no target", item.id))
-            .with_hint("sign an item whose target is the process")),
+            .with_hint("sign an item whose target is the process")
+            .into()),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Answers.
 
 use axum::body::Body;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use unit::{Error, Kind, Novelty};
@@ -15,18 +15,47 @@ pub struct Failure {
     error: Error,
     /// Where HTTP has a finer word than the kinds have.
     status: Option<StatusCode>,
+    /// What is left of the limit that was reached.
+    left: Option<Left>,
+}
+
+/// What is left of a limit.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Left {
+    /// Requests at once.
+    pub limit: u64,
+    /// How many of them are left.
+    pub remaining: u64,
+    /// Seconds until all are there again.
+    pub reset: u64,
+}
+
+impl Left {
+    /// The headers that say so.
+    pub fn write(self, headers: &mut HeaderMap) {
+        let said = [("limit", self.limit), ("remaining", self.remaining), ("reset", self.reset)];
+        for (name, value) in said {
+            let name = HeaderName::try_from(format!("ratelimit-{name}")).expect("these are lower case words");
+            headers.insert(name, HeaderValue::from(value));
+        }
+    }
 }
 
 impl Failure {
     /// A refusal with a status of its own.
     pub fn with_status(status: StatusCode, error: Error) -> Failure {
-        Failure { error, status: Some(status) }
+        Failure { error, status: Some(status), left: None }
+    }
+
+    /// A refusal because of a limit.
+    pub(super) fn limited(error: Error, left: Left) -> Failure {
+        Failure { error, status: None, left: Some(left) }
     }
 }
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
-        Failure { error, status: None }
+        Failure { error, status: None, left: None }
     }
 }
 
@@ -43,6 +72,9 @@ impl IntoResponse for Failure {
             // Whole seconds, rounded up: sooner would be refused again.
             let seconds = retry_after.as_millis().div_ceil(1000) as u64;
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(left) = self.left {
+            left.write(response.headers_mut());
         }
         response
     }

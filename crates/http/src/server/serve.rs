@@ -1,5 +1,6 @@
 //! A listening socket and what answers on it.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
@@ -24,6 +25,7 @@ pub fn serve(listener: TcpListener, router: Router) -> Serving {
             tracing::debug!(%error, "could not set TCP_NODELAY");
         }
     });
+    let router = router.into_make_service_with_connect_info::<SocketAddr>();
     let server = axum::serve(listener, router).with_graceful_shutdown(async {
         // The sender gone means the same.
         let _ = stopped.await;

@@ -12,6 +12,7 @@ use protocol::{DataItem, Id, ProcessId, Slot, Timestamp};
 use unit::{AssignRequest, Error, Kind, Scheduled, Scheduler, SlotRange};
 
 use super::common::unit_routes;
+use super::limits::Guest;
 use super::{Context, Failure, Params, json, read_body, with_novelty};
 use crate::wire::su::{
     Anchors, AssignmentShape, CursorBy, List, Node, ProcessShape, Root, TipShape, Written,
@@ -55,7 +56,13 @@ async fn timestamp(State(server): State<Arc<Server>>) -> Answer {
 }
 
 /// An item in the body, or in the query something to assign that exists already.
-async fn write(State(server): State<Arc<Server>>, params: Params, headers: HeaderMap, body: Body) -> Answer {
+async fn write(
+    State(server): State<Arc<Server>>,
+    params: Params,
+    guest: Guest,
+    headers: HeaderMap,
+    body: Body,
+) -> Answer {
     let (scheduled, id) = match assign_request(&params)? {
         Some(request) => {
             let scheduled = server.unit.assign(request).await?;
@@ -63,7 +70,7 @@ async fn write(State(server): State<Arc<Server>>, params: Params, headers: Heade
             (scheduled, id)
         }
         None => {
-            let item = read_item(body, &server.context).await?;
+            let item = read_item(body, &server.context, &guest).await?;
             let scheduled = server.unit.schedule(item).await?;
             let id = scheduled.message_id();
             (scheduled, id)
@@ -79,12 +86,14 @@ async fn write(State(server): State<Arc<Server>>, params: Params, headers: Heade
     Ok(with_novelty(json(StatusCode::OK, &written), scheduled.novelty))
 }
 
-/// The data item in a body.
-pub(super) async fn read_item(body: Body, context: &Context) -> Result<DataItem, Error> {
+/// The data item in a body, if whoever signed it may send one more.
+pub(super) async fn read_item(body: Body, context: &Context, guest: &Guest) -> Result<DataItem, Failure> {
     let bytes = read_body(body, &context.options).await?;
-    DataItem::parse(bytes).map_err(|error| {
+    let item = DataItem::parse(bytes).map_err(|error| {
         Error::invalid(error.to_string()).with_hint("the body must be one signed ANS-104 data item")
-    })
+    })?;
+    guest.check_item(&item).await?;
+    Ok(item)
 }
 
 /// What the query wants to have assigned; both of its names or neither.

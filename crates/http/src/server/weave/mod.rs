@@ -25,6 +25,7 @@ use unit::{Arweave, BlockAt, BlockHash, BlockHead, Error, Kind, Posted};
 
 use super::bundler::{self, Receiver};
 use super::common::finish;
+use super::limits::Guest;
 use super::{Context, Failure, graphql, json, read_body, text};
 use crate::wire::block::{BlockShape, NodeShape, StatusShape};
 use crate::wire::error::status;
@@ -109,7 +110,7 @@ pub fn router(weave: Arc<dyn Arweave>, options: Options, context: Context) -> Ro
             .route("/mint/{address}/{winston}", get(mint).post(mint))
             .route("/reset", get(reset).post(reset));
     }
-    finish(routes.with_state(server).merge(graphql).layer(DefaultBodyLimit::disable()), &context)
+    finish(routes.with_state(server).merge(graphql).layer(DefaultBodyLimit::disable()), "gateway", &context)
 }
 
 type Answer = Result<Response, Failure>;
@@ -164,10 +165,10 @@ async fn last_tx(State(server): Shared, Path(address): Path<String>) -> Answer {
 }
 
 /// A transaction as JSON, or an item as an octet stream from a client that knows one URL only.
-async fn post_tx(state: Shared, headers: HeaderMap, body: Body) -> Answer {
+async fn post_tx(state: Shared, guest: Guest, headers: HeaderMap, body: Body) -> Answer {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     if kind.starts_with("application/octet-stream") {
-        return state.receiver.receive(&headers, body).await;
+        return state.receiver.receive(&guest, &headers, body).await;
     }
     let State(server) = state;
     let body = read_max(&server, body, server.options.transaction_bytes_max).await?;
@@ -189,8 +190,8 @@ async fn post_tx(state: Shared, headers: HeaderMap, body: Body) -> Answer {
 }
 
 /// An item as at a bundler: the path names what would be paid with.
-async fn post_item(State(server): Shared, headers: HeaderMap, body: Body) -> Answer {
-    server.receiver.receive(&headers, body).await
+async fn post_item(State(server): Shared, guest: Guest, headers: HeaderMap, body: Body) -> Answer {
+    server.receiver.receive(&guest, &headers, body).await
 }
 
 /// A node's refusal: a sentence as plain text, which scripts look for; the hint comes after it.
