@@ -17,6 +17,12 @@ Balances = Balances or { [ao.id] = tostring(bint(10000) * bint.ipow(10, Denomina
 --- What can be counted: the largest positive number of 256 bits.
 local MOST = bint.maxinteger()
 
+--- The number of a text of digits: an integer where it is short, for integers are many times faster. Two of them add up
+--- to an integer without wrapping around, and where one is longer, bint takes both.
+local function number(text)
+  return #text <= 18 and math.tointeger(text) or bint(text)
+end
+
 --- The number of a text of digits, or nil and why not.
 local function amount(text)
   if type(text) ~= "string" then
@@ -29,11 +35,11 @@ local function amount(text)
   if #text > 76 then
     return nil, "Quantity is too large"
   end
-  return bint(text)
+  return number(text)
 end
 
 local function balance(account)
-  return bint(Balances[account] or "0")
+  return number(Balances[account] or "0")
 end
 
 --- An account with nothing is none: strangers could fill the memory with them otherwise.
@@ -120,7 +126,7 @@ Handlers.add("mint", "Mint", function(msg)
   if not quantity then
     return refuse(msg, "Mint-Error", problem)
   end
-  local supply = bint(TotalSupply)
+  local supply = number(TotalSupply)
   if MOST - supply < quantity then
     return refuse(msg, "Mint-Error", "The supply would be too large")
   end
@@ -140,6 +146,6 @@ Handlers.add("burn", "Burn", function(msg)
     return refuse(msg, "Burn-Error", "Insufficient Balance!")
   end
   set_balance(msg.From, has - quantity)
-  TotalSupply = tostring(bint(TotalSupply) - quantity)
+  TotalSupply = tostring(number(TotalSupply) - quantity)
   msg.reply({ Action = "Burn-Notice", Quantity = tostring(quantity), Data = "Burned " .. tostring(quantity) })
 end)

@@ -201,6 +201,9 @@ local function meaning(answer, name)
   error("the pattern of handler '" .. name .. "' answered a " .. kind .. ": it may answer a boolean, -1, 0, 1, 'break', 'skip' or 'continue'", 0)
 end
 
+-- The list that the walk before walked over: it is used again.
+local spare
+
 --- Shows a message to the handlers.
 ---@param msg table
 ---@param env table
@@ -209,7 +212,8 @@ function handlers.evaluate(msg, env)
   -- Handlers may add and remove handlers: the walk is over the list as it was.
   local list = handlers.list
   local count = #list
-  local walk = table.move(list, 1, count, 1, {})
+  local walk = table.move(list, 1, count, 1, spare or {})
+  spare = nil
   local default
   for at = 1, count do
     local handler = walk[at]
@@ -238,11 +242,13 @@ function handlers.evaluate(msg, env)
         end
         handler.handle(msg, env)
         if match < 0 then
+          spare = walk
           return "handled"
         end
       end
     end
   end
+  spare = walk
   if default then
     handlers.running = "_default"
     default.handle(msg, env)

@@ -98,23 +98,19 @@ local default = require(".default")(function()
   return _G.Inbox
 end)
 
---- The line before the cursor. A program may replace it.
+local prompt_name, prompt_count, prompt_text
+
+--- The line before the cursor. A program may replace it. It is the same for many messages, and remembered.
 local function prompt()
-  return colors.green
-    .. tostring(_G.Name)
-    .. colors.gray
-    .. "@"
-    .. colors.blue
-    .. "aos-"
-    .. process._version
-    .. colors.gray
-    .. "[Inbox:"
-    .. colors.red
-    .. (type(_G.Inbox) == "table" and #_G.Inbox or 0)
-    .. colors.gray
-    .. "]"
-    .. colors.reset
-    .. "> "
+  local name, count = tostring(_G.Name), type(_G.Inbox) == "table" and #_G.Inbox or 0
+  if name ~= prompt_name or count ~= prompt_count then
+    prompt_name, prompt_count = name, count
+    prompt_text = table.concat({
+      colors.green, name, colors.gray, "@", colors.blue, "aos-", process._version, colors.gray, "[Inbox:", colors.red,
+      count, colors.gray, "]", colors.reset, "> ",
+    })
+  end
+  return prompt_text
 end
 _G.Prompt = prompt
 
@@ -327,6 +323,15 @@ local function is_trusted(msg)
   return msg.From == msg.Owner or msg.Id == ao.id or ao.isTrusted(msg)
 end
 
+--- What is done with a message in its coroutine.
+local function walk(msg, env)
+  if msg.Id == ao.id and msg.Tags["On-Boot"] then
+    handlers.running = "_boot"
+    on_boot(msg)
+  end
+  return handlers.evaluate(msg, env)
+end
+
 --- Handles one message.
 ---@param msg table `{ Id, From, Owner, Target, Tags = { {name, value} }, Data, Timestamp, … }`
 ---@param env table `{ Process, Module }`
@@ -339,10 +344,8 @@ function process.handle(msg, env)
   _G.HANDLER_PRINT_LOGS = {}
   if not _G.Seeded then
     begin(msg)
-    keep_own_handlers()
-  elseif handlers.list[1] == nil or not has("_eval") or not has("_default") then
-    keep_own_handlers()
   end
+  keep_own_handlers()
   if not is_trusted(msg) then
     write("Message is not trusted! From: " .. tostring(msg.From) .. " - Owner: " .. tostring(msg.Owner))
     return outcome(false)
@@ -361,14 +364,8 @@ function process.handle(msg, env)
   setmetatable(msg, message_meta)
 
   handlers.running, handlers.failed = nil, nil
-  local run = coroutine.create(function()
-    if msg.Id == ao.id and msg.Tags["On-Boot"] then
-      handlers.running = "_boot"
-      on_boot(msg)
-    end
-    return handlers.evaluate(msg, env)
-  end)
-  local ok, problem = coroutine.resume(run)
+  local run = coroutine.create(walk)
+  local ok, problem = coroutine.resume(run, msg, env)
   if not ok then
     return ao.result({ Error = failure(msg, problem, debug.traceback(handlers.failed or run)) })
   end

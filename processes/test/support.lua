@@ -68,7 +68,7 @@ function support.process(options)
     self.count = self.count + 1
     local msg = {
       Id = "message-" .. self.count, Owner = support.OWNER, From = support.OWNER, Target = support.PROCESS, Data = "",
-      Timestamp = 1000 + self.count, ["Block-Height"] = self.count, Module = "MODULE", Cron = false,
+      Timestamp = 1000 + self.count, ["Block-Height"] = self.count, Nonce = self.count - 1, Module = "MODULE", Cron = false,
     }
     for key, value in pairs(given) do
       msg[key] = value
