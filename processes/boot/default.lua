@@ -2,6 +2,7 @@
 
 local ao = require(".ao")
 local colors = require(".stringify").colors
+local print = print
 
 --- Messages that are kept. The oldest of them go a thousand at a time, so that a full Inbox costs each message little.
 local INBOX_MAX = 10000

@@ -55,8 +55,10 @@ local function shown(value)
   return tostring(value)
 end
 
+--- What was printed since the message came. A program may read it as `HANDLER_PRINT_LOGS`.
+local lines = {}
+
 local function write(line)
-  local lines = _G.HANDLER_PRINT_LOGS
   lines[#lines + 1] = line
 end
 
@@ -197,10 +199,15 @@ function given.reply(msg)
     if type(answer) ~= "table" then
       error("reply needs a message: a table with Data or tags; it was given a " .. type(answer), 2)
     end
-    answer.Target = msg["Reply-To"] or answer.Target or msg.From
-    answer["X-Reference"] = msg["X-Reference"] or msg.Reference
-    answer["X-Origin"] = msg["X-Origin"]
-    return ao.send(answer)
+    -- The same answer may be given to many: it stays as it is.
+    local copy = {}
+    for key, value in pairs(answer) do
+      copy[key] = value
+    end
+    copy.Target = msg["Reply-To"] or answer.Target or msg.From
+    copy["X-Reference"] = msg["X-Reference"] or msg.Reference
+    copy["X-Origin"] = msg["X-Origin"]
+    return ao.send(copy)
   end
 end
 
@@ -246,6 +253,9 @@ end
 
 --- The handlers that every process has. A program that lost them gets them back: without, nobody could repair it.
 local function keep_own_handlers()
+  if type(handlers.list) ~= "table" then
+    handlers.list = {}
+  end
   if not has("_eval") then
     handlers.prepend("_eval", is_eval, eval)
   end
@@ -273,7 +283,6 @@ local function begin(msg)
 end
 
 local function outcome(evaluated)
-  local lines = _G.HANDLER_PRINT_LOGS
   local output = { data = table.concat(lines, "\n"), prompt = prompt_now() }
   if evaluated then
     output.test = dump(lines)
@@ -324,24 +333,21 @@ local function is_trusted(msg)
 end
 
 --- What is done with a message in its coroutine.
-local function walk(msg, env)
+local function walk(msg)
   if msg.Id == ao.id and msg.Tags["On-Boot"] then
     handlers.running = "_boot"
     on_boot(msg)
   end
-  return handlers.evaluate(msg, env)
+  return handlers.evaluate(msg, ao.env)
 end
 
---- Handles one message.
----@param msg table `{ Id, From, Owner, Target, Tags = { {name, value} }, Data, Timestamp, … }`
----@param env table `{ Process, Module }`
----@return { Output: table, Messages: table[], Spawns: table[], Assignments: table[], Error: string|nil }
-function process.handle(msg, env)
+local function handle(msg, env)
   ao.init(env)
   ao.extract(msg)
   now = tonumber(msg.Timestamp) or now
   ao.Nonce = msg.Nonce
-  _G.HANDLER_PRINT_LOGS = {}
+  lines = {}
+  _G.HANDLER_PRINT_LOGS = lines
   if not _G.Seeded then
     begin(msg)
   end
@@ -365,7 +371,7 @@ function process.handle(msg, env)
 
   handlers.running, handlers.failed = nil, nil
   local run = coroutine.create(walk)
-  local ok, problem = coroutine.resume(run, msg, env)
+  local ok, problem = coroutine.resume(run, msg)
   if not ok then
     return ao.result({ Error = failure(msg, problem, debug.traceback(handlers.failed or run)) })
   end
@@ -380,6 +386,26 @@ function process.handle(msg, env)
     handlers.coroutines = waiting
   end
   return outcome(msg.Action == "Eval")
+end
+
+--- Handles one message.
+---
+--- It never fails: a program can break what this library stands on, and that is an error of the message too.
+---@param msg table `{ Id, From, Owner, Target, Tags = { {name, value} }, Data, Timestamp, … }`
+---@param env table `{ Process, Module }`
+---@return { Output: table, Messages: table[], Spawns: table[], Assignments: table[], Error: string|nil }
+function process.handle(msg, env)
+  local ok, result = pcall(handle, msg, env)
+  if ok then
+    return result
+  end
+  local said, text = pcall(tostring, result)
+  return {
+    Error = "the message could not be finished: " .. (said and type(text) == "string" and text or type(result)),
+    Messages = {},
+    Spawns = {},
+    Assignments = {},
+  }
 end
 
 return process

@@ -153,3 +153,33 @@ test["modules of a program and of the library do not meet"] = function()
   same(process.eval("return require('utils').mine and require('.utils').map ~= nil"), "true")
   support.fails(function() process.eval("require('.nothing')") end, "no part '.nothing' in the boot library")
 end
+for _, broken in ipairs({ "Handlers.list = nil", "Inbox = nil", "print = nil", "Handlers = nil", "Utils = nil", "ao = nil", "Name = nil", "Errors = nil", "HANDLER_PRINT_LOGS = nil", "Colors = nil" }) do
+  test["the owner can still evaluate after " .. broken] = function()
+    local process = support.process()
+    process.eval(broken)
+    same(process.eval("return 1"), "1")
+    same(process.send({ Tags = { Action = "X" } }).Error, nil)
+  end
+end
+for _, broken in ipairs({ "ao.outbox = nil", "HANDLER_PRINT_LOGS[1] = {}", "error(setmetatable({}, { __tostring = function() error('again') end }))", "error()", "ao.outbox.Messages = nil" }) do
+  test["what cannot be finished is an error, not a failure of the machine: " .. broken] = function()
+    local ok, outcome = pcall(support.process().send, broken)
+    same({ ok, type(outcome) }, { true, "table" })
+    assert(outcome.Error or outcome.Output)
+  end
+end
+test["one answer may be given to many"] = function()
+  local process = support.process()
+  process.eval("Answer = {Data='a'} Handlers.add('Ask', function(m) m.reply(Answer) end)")
+  same(process.from("a", { Tags = { Action = "Ask" } }).Messages[1].Target, "a")
+  same(process.from("b", { Tags = { Action = "Ask" } }).Messages[1].Target, "b")
+end
+test["a program's coroutines are its own"] = function()
+  local process = support.process()
+  same(process.eval("local c = coroutine.wrap(function() coroutine.yield(1) coroutine.yield(2) end) return c() + c()"), "3")
+end
+test["a handler sees the environment"] = function()
+  local process = support.process()
+  process.eval("Handlers.add('E', function(m, env) print(env.Process.Tags.Name) end)")
+  same(process.send({ Tags = { Action = "E" } }).Output.data, "test")
+end

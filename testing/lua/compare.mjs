@@ -3,7 +3,7 @@
 //   node testing/lua/compare.mjs --pirn PIRN --aos AOS.wasm [--ours MODULE.wasm | --lua lua5.3] [--all] [CASE.json…]
 //
 // `--ours` is a module that `pirn module run` runs; without it the boot library runs under a stock Lua. A case is
-// { "name", "messages": [text to evaluate | message, …], "expect": { "2": "why the third message may differ" } }.
+// { "name", "messages": [text to evaluate | { "blueprint": name } | message, …], "expect": { "2": "why the third message may differ" } }.
 // What is known to differ is in `expect` with its reason; anything else that differs makes the exit code 1.
 import { spawnSync } from 'node:child_process'
 import { readFileSync, readdirSync } from 'node:fs'
@@ -38,6 +38,8 @@ const TAGS = [
 ]
 const common = { 'Hash-Chain': 'chain', Module: 'MODULE', Cron: false, Epoch: 0 }
 
+const blueprint = (name) => readFileSync(join(here, '..', '..', 'processes', 'blueprints', `${name}.lua`), 'utf8')
+
 /** The lines that a module is given for one case, and what each was made of. */
 function requests(one) {
   const tags = [...TAGS, ...(one.tags ?? [])]
@@ -48,8 +50,8 @@ function requests(one) {
     Timestamp: 1000, 'Block-Height': 1, Nonce: 0, ...common,
   }
   const messages = one.messages.map((given, at) => {
-    const evaluated = typeof given === 'string'
-    const message = evaluated ? { Tags: [{ name: 'Action', value: 'Eval' }], Data: given } : given
+    const evaluated = typeof given === 'string' ? given : given.blueprint && blueprint(given.blueprint)
+    const message = evaluated ? { Tags: [{ name: 'Action', value: 'Eval' }], Data: evaluated } : given
     return {
       Id: `MESSAGE${at + 1}`, Owner: OWNER, From: OWNER, Target: PROCESS, Tags: [], Data: '',
       Timestamp: 1001 + at, 'Block-Height': 2 + at, Nonce: at + 1, ...common, ...message,
