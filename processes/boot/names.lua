@@ -40,6 +40,9 @@ local function load_file(searcher, name)
   end
 end
 
+--- What the library's own files are called in traces: an author is shown lines of theirs only.
+local sources = { [debug.getinfo(1, "S").short_src] = true }
+
 --- The searcher: for dotted names only, so that a program's own modules are looked for as ever.
 local function search(name)
   local part = parts[name]
@@ -60,6 +63,7 @@ local function search(name)
   if not loader then
     return "\n\tno part '" .. name .. "' in the boot library"
   end
+  sources[debug.getinfo(loader, "S").short_src] = true
   return function()
     return loader(plain, extra)
   end
@@ -67,7 +71,7 @@ end
 
 if not package.loaded[".names"] then
   table.insert(package.searchers, 2, search)
-  package.loaded[".names"] = true
+  package.loaded[".names"] = { sources = sources }
 end
 
-return true
+return package.loaded[".names"]

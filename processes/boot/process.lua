@@ -3,7 +3,8 @@
 --- `handle(msg, env)` is all that the machine calls. A message goes through here in this order: it is made readable
 --- (`ao.extract`), it is refused where it is not to be trusted, handlers are shown it in a coroutine, and what they sent
 --- and printed becomes the outcome. An error is an outcome too, and names the author's line, not ours.
-require("names")
+local sources = require("names").sources
+sources[debug.getinfo(1, "S").short_src] = true
 
 local process = { _version = "2.0.6" }
 
@@ -303,8 +304,8 @@ local function failure(msg, problem, trace)
   end
   local own = {}
   for line in trace:gmatch("[^\n]+") do
-    -- The author's chunks are `aos` and named files; the boot library's and C's say nothing to them.
-    if line:find('^\t%[string "aos"%]') or (line:find("^\t[^%[%(]") and not line:find("boot/", 1, true)) then
+    local source = line:match("^\t(.+):%d+: in ")
+    if source and not sources[source] then
       own[#own + 1] = line
     end
   end

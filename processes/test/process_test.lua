@@ -38,6 +38,16 @@ test["an error in a handler names the handler"] = function()
   same(text:match("^[^\n]+"), "Error in handler bad, message with Action = Bad")
   same(text:match("error:\n(.*)$"), '[string "aos"]:2: broken')
 end
+test["a trace has the author's lines only"] = function()
+  local process = support.process()
+  process.eval("function Deep(m)\n return nil + 1 end\nHandlers.add('bad','Bad',function(m)\n local x = Deep(m)\n return x end)")
+  local text = plain(process.send({ Tags = { Action = "Bad" } }).Error)
+  local lines = {}
+  for line in text:gmatch("\t(%S+ %S+): in") do
+    lines[#lines + 1] = line
+  end
+  same(lines, { '[string "aos"]:2', '[string "aos"]:4' })
+end
 test["an error after a wait names the line too"] = function()
   local process = support.process()
   process.eval("Receive('Go')\nerror('late')")
@@ -182,4 +192,12 @@ test["a handler sees the environment"] = function()
   local process = support.process()
   process.eval("Handlers.add('E', function(m, env) print(env.Process.Tags.Name) end)")
   same(process.send({ Tags = { Action = "E" } }).Output.data, "test")
+end
+test["the library needs no files: each source under its name is enough"] = function()
+  local process = support.process({ preloaded = true })
+  same(process.eval("return require('.crypto.init').digest.sha2_256('abc').asHex():sub(1, 8), tostring(require('.bint')(256)(5))"), "ba7816bf\t5")
+  process.eval("package.loaded['bint'] = 'mine'")
+  same(process.eval("return type(require('.base64').encode), require('bint')"), "function\tmine")
+  local text = plain(process.send("local x = nil\nx()").Error)
+  same({ text:match("\t(%S+ %S+): in"), (select(2, text:gsub(": in ", ""))) }, { '[string "aos"]:2', 1 })
 end

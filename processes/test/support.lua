@@ -16,6 +16,10 @@ end
 local standard = { time = os.time, date = os.date, random = math.random, seed = math.randomseed }
 
 local function start_again()
+  package.path = path
+  for name in pairs(package.preload) do
+    package.preload[name] = nil
+  end
   for key in pairs(_G) do
     _G[key] = clean[key]
   end
@@ -34,12 +38,30 @@ local function start_again()
   os.time, os.date, math.random, math.randomseed = standard.time, standard.date, standard.random, standard.seed
 end
 
+--- The files as the machine has them: under their names, with no path to look on.
+local function preload()
+  package.path = ""
+  local list = assert(io.popen('ls "' .. root .. '/boot"'))
+  for file in list:lines() do
+    local name = file:match("^(.*)%.lua$")
+    if name then
+      local source = assert(io.open(root .. "/boot/" .. file)):read("a")
+      package.preload[name] = assert(load(source, "=" .. name))
+    end
+  end
+  list:close()
+  package.preload.json = assert(loadfile(root .. "/test/json.lua"))
+end
+
 support.PROCESS, support.OWNER, support.AUTHORITY = ("P"):rep(43), ("O"):rep(43), ("A"):rep(43)
 
 --- Begins a process. `send` gives it a message; a text is evaluated as its owner.
 function support.process(options)
   options = options or {}
   start_again()
+  if options.preloaded then
+    preload()
+  end
   local process = require("process")
   local self = { count = 0 }
   local function tags()
