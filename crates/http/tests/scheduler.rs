@@ -268,6 +268,7 @@ async fn browsers_may_ask_from_anywhere() {
     assert!(preflight.status().is_success());
     assert_eq!(preflight.headers()["access-control-allow-origin"], "*");
     assert_eq!(preflight.headers()["access-control-allow-headers"], "*");
+    assert_eq!(preflight.headers()["access-control-max-age"], "86400", "a browser asks once a day");
     let refused =
         client.get(format!("{url}/nothing")).header("origin", "http://example.org").send().await.unwrap();
     assert_eq!(refused.headers()["access-control-allow-origin"], "*");

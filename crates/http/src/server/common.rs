@@ -79,7 +79,7 @@ pub(crate) fn finish(routes: Router, part: &'static str, context: &Context) -> R
     routes.layer(CatchPanicLayer::custom(panicked)).layer(cors)
 }
 
-/// The routes of the units, written by hand; a test asks each of them.
+/// The routes of all parts, written by hand; `tests/openapi.rs` compares it with what is routed, and asks each.
 const OPENAPI: &str = include_str!("../openapi.json");
 
 async fn no_route(method: Method, uri: Uri) -> Failure {
