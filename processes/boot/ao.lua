@@ -31,7 +31,7 @@ local json = require("json")
 local normalize = utils.normalize
 local type, pairs, ipairs, tostring = type, pairs, ipairs, tostring
 
---- The names of a list as a set. Made again when a program replaced or grew the list.
+--- The names of a list as a set. Made again when a script replaced or grew the list.
 local sets = {}
 local function set_of(list)
   local set = sets[list]
@@ -256,7 +256,7 @@ end
 local message_fields = { Target = true, Data = true, Anchor = true, Tags = true, From = true }
 local process_fields = { Target = true, Data = true, Anchor = true, Tags = true, From = true, Module = true }
 
---- What waits for an answer: made only where a program asks for it.
+--- What waits for an answer: made only where a script asks for it.
 local function waiting(pattern_from, pattern)
   local handlers = require(".handlers")
   return function(from, f)
@@ -389,7 +389,7 @@ function ao.result(result)
   }
 end
 
---- Kept for programs that call it; there is nothing to remember on a network of one protocol.
+--- Kept for scripts that call it; there is nothing to remember on a network of one protocol.
 function ao.registerHint(_) end
 
 assignment.install(ao)

@@ -1,4 +1,4 @@
---- Digests, MACs, key derivation and AES, with the names that programs for aos use.
+--- Digests, MACs, key derivation and AES, with the names that scripts for aos use.
 ---
 --- Text goes in as a string, or as a stream (a function that gives the next byte). What comes out says itself as
 --- `asBytes()`, `asHex()` and `asString()`. Left out of what aos has: MD2, MD4, ISAAC, MORUS and NORX.

@@ -14,7 +14,7 @@ local function short(id)
 end
 
 --- The handler.
----@param inbox fun(): table the Inbox as it is now: a program may have replaced it
+---@param inbox fun(): table the Inbox as it is now: a script may have replaced it
 ---@return fun(msg: table)
 return function(inbox)
   return function(msg)

@@ -1,4 +1,4 @@
---- Patterns and handles that many programs need.
+--- Patterns and handles that many scripts need.
 local helpers = { _version = "0.0.3" }
 
 local utils = require(".utils")

@@ -1,7 +1,7 @@
---- Finds the boot library under the names that programs require: `.utils` is the file `utils`, and so on.
+--- Finds the boot library under the names that scripts require: `.utils` is the file `utils`, and so on.
 ---
---- A program may bring modules of its own with the plain names (`utils`, `token`); theirs and ours never meet, because
---- ours are remembered under the dotted names only. Whatever loads files (the machine's preloaded sources, a path in
+--- A script may bring files of its own with the plain names (`utils`, `token`); theirs and ours never meet, because
+--- ours are remembered under the dotted names only. Whatever loads files (the module's preloaded sources, a path in
 --- tests) is asked with the plain name.
 
 --- Names that are part of a larger file: what to require, and which of its fields.
@@ -43,7 +43,7 @@ end
 --- What the library's own files are called in traces: an author is shown lines of theirs only.
 local sources = { [debug.getinfo(1, "S").short_src] = true }
 
---- The searcher: for dotted names only, so that a program's own modules are looked for as ever.
+--- The searcher: for dotted names only, so that a script's own files are looked for as ever.
 local function search(name)
   local part = parts[name]
   if part and (name ~= "." .. part[1]) and name ~= "ao" then

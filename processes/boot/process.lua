@@ -1,6 +1,6 @@
 --- A process: takes one message after the other, and answers each with what it sends and prints.
 ---
---- `handle(msg, env)` is all that the machine calls. A message goes through here in this order: it is made readable
+--- `handle(msg, env)` is all that the module calls. A message goes through here in this order: it is made readable
 --- (`ao.extract`), it is refused where it is not to be trusted, handlers are shown it in a coroutine, and what they sent
 --- and printed becomes the outcome. An error is an outcome too, and names the author's line, not ours.
 local sources = require("names").sources
@@ -22,7 +22,7 @@ local type, select, tostring = type, select, tostring
 package.loaded["ao"] = ao
 package.loaded[".process"] = process
 
--- What a program may use, change and replace.
+-- What a script may use, change and replace.
 _G.ao = ao
 _G.Handlers = handlers
 _G.Utils = utils
@@ -56,7 +56,7 @@ local function shown(value)
   return tostring(value)
 end
 
---- What was printed since the message came. A program may read it as `HANDLER_PRINT_LOGS`.
+--- What was printed since the message came. A script may read it as `HANDLER_PRINT_LOGS`.
 local lines = {}
 
 local function write(line)
@@ -103,7 +103,7 @@ end)
 
 local prompt_name, prompt_count, prompt_text
 
---- The line before the cursor. A program may replace it. It is the same for many messages, and remembered.
+--- The line before the cursor. A script may replace it. It is the same for many messages, and remembered.
 local function prompt()
   local name, count = tostring(_G.Name), type(_G.Inbox) == "table" and #_G.Inbox or 0
   if name ~= prompt_name or count ~= prompt_count then
@@ -252,7 +252,7 @@ local function has(name)
   return false
 end
 
---- The handlers that every process has. A program that lost them gets them back: without, nobody could repair it.
+--- The handlers that every process has. A script that lost them gets them back: without, nobody could repair it.
 local function keep_own_handlers()
   if type(handlers.list) ~= "table" then
     handlers.list = {}
@@ -391,7 +391,7 @@ end
 
 --- Handles one message.
 ---
---- It never fails: a program can break what this library stands on, and that is an error of the message too.
+--- It never fails: a script can break what this library stands on, and that is an error of the message too.
 ---@param msg table `{ Id, From, Owner, Target, Tags = { {name, value} }, Data, Timestamp, … }`
 ---@param env table `{ Process, Module }`
 ---@return { Output: table, Messages: table[], Spawns: table[], Assignments: table[], Error: string|nil }

@@ -1,4 +1,4 @@
---- JSON for tests under a stock Lua; the machine has its own, in C. Same names, same order: keys sorted.
+--- JSON for tests under a stock Lua; the module has its own, in C. Same names, same order: keys sorted.
 local json = {}
 
 local escapes = { ['"'] = '\\"', ["\\"] = "\\\\", ["\b"] = "\\b", ["\f"] = "\\f", ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t" }

@@ -149,7 +149,7 @@ test["the Inbox keeps the newest"] = function()
   process.send({ Tags = { Action = "Last" } })
   same(process.eval("return #Inbox, Inbox[#Inbox].Action"), "9001\tLast")
 end
-test["a program may replace Prompt, and even break it"] = function()
+test["a script may replace Prompt, and even break it"] = function()
   local process = support.process()
   same(process.send("Prompt = function() return 'mine> ' end").Output.prompt, "mine> ")
   same(plain(process.send("Prompt = nil").Output.prompt), "test@aos-2.0.6[Inbox:1]> ")
@@ -157,7 +157,7 @@ end
 test["print shows every kind of value"] = function()
   same(plain(support.process().eval("print('a', 1, 1.5, nil, true, {1, 2}, {a = 'b'})")), 'a\t1\t1.5\tnil\ttrue\t{ 1, 2 }\t{\n   a = "b"\n}')
 end
-test["modules of a program and of the library do not meet"] = function()
+test["files of a script and of the library do not meet"] = function()
   local process = support.process()
   process.eval("package.loaded['utils'] = { mine = true }")
   same(process.eval("return require('utils').mine and require('.utils').map ~= nil"), "true")
@@ -172,7 +172,7 @@ for _, broken in ipairs({ "Handlers.list = nil", "Inbox = nil", "print = nil", "
   end
 end
 for _, broken in ipairs({ "ao.outbox = nil", "HANDLER_PRINT_LOGS[1] = {}", "error(setmetatable({}, { __tostring = function() error('again') end }))", "error()", "ao.outbox.Messages = nil" }) do
-  test["what cannot be finished is an error, not a failure of the machine: " .. broken] = function()
+  test["what cannot be finished is an error, not a failure of the module: " .. broken] = function()
     local ok, outcome = pcall(support.process().send, broken)
     same({ ok, type(outcome) }, { true, "table" })
     assert(outcome.Error or outcome.Output)
@@ -184,7 +184,7 @@ test["one answer may be given to many"] = function()
   same(process.from("a", { Tags = { Action = "Ask" } }).Messages[1].Target, "a")
   same(process.from("b", { Tags = { Action = "Ask" } }).Messages[1].Target, "b")
 end
-test["a program's coroutines are its own"] = function()
+test["a script's coroutines are its own"] = function()
   local process = support.process()
   same(process.eval("local c = coroutine.wrap(function() coroutine.yield(1) coroutine.yield(2) end) return c() + c()"), "3")
 end

@@ -38,7 +38,7 @@ local function start_again()
   os.time, os.date, math.random, math.randomseed = standard.time, standard.date, standard.random, standard.seed
 end
 
---- The files as the machine has them: under their names, with no path to look on.
+--- The files as the module has them: under their names, with no path to look on.
 local function preload()
   package.path = ""
   local list = assert(io.popen('ls "' .. root .. '/boot"'))

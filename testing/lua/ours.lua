@@ -4,7 +4,7 @@ local root = arg[1]
 package.path = root .. "/boot/?.lua;" .. root .. "/test/?.lua"
 local json = require("json")
 
--- What stands in for the machine: each process has a Lua of its own, which only tables of globals can give here.
+-- What stands in for the module: each process has a Lua of its own, which only tables of globals can give here.
 local clean, loaded = {}, {}
 for key, value in pairs(_G) do
   clean[key] = value
@@ -44,6 +44,6 @@ for line in io.lines() do
   if not ok then
     outcome = { Error = "the boot library failed: " .. tostring(outcome) }
   end
-  -- The machine writes these as they are; stock JSON has no functions.
+  -- The module writes these as they are; stock JSON has no functions.
   io.stdout:write(json.encode(outcome), "\n")
 end

@@ -23,6 +23,10 @@ pub fn run() -> anyhow::Result<bool> {
     tally.tests("test", cargo(&["test", "--workspace", "--no-fail-fast"]), Counter::Libtest);
     tally.step("build", cargo(&["build", "--package", "pirn-cli", "--bin", "pirn"]));
 
+    let mut lua = Command::new("lua5.3");
+    lua.arg("processes/test/run.lua").current_dir(root);
+    tally.tests("library of processes (Lua 5.3)", lua, Counter::Lua);
+
     heading("Node.js");
     match Node::find_or_install(&target.join("tools/node")) {
         Ok(node) => {
@@ -69,6 +73,7 @@ fn conformance(tally: &mut Tally, node: &Node, folder: &Path, pirn: &Path) -> an
 #[derive(Debug, Clone, Copy)]
 enum Counter {
     Libtest,
+    Lua,
     Node,
 }
 
@@ -137,6 +142,15 @@ impl Counts {
                 let mut counts = counts.split("; ").map(number);
                 self.passed += counts.next().flatten().unwrap_or(0);
                 self.failed += counts.next().flatten().unwrap_or(0);
+            }
+            // Once, at the end: `155 passed, 0 failed`.
+            Counter::Lua => {
+                let counts = line.split_once(" passed, ").and_then(|(passed, rest)| {
+                    Some((passed.parse().ok()?, rest.strip_suffix(" failed")?.parse().ok()?))
+                });
+                if let Some((passed, failed)) = counts {
+                    (self.passed, self.failed) = (passed, failed);
+                }
             }
             // Once, at the end, after all that the tests themselves print: `ℹ pass 3`, `ℹ fail 0`. A test that was
             // cancelled has not passed.
@@ -217,6 +231,11 @@ mod tests {
     #[test]
     fn the_last_word_of_a_node_run_counts() {
         check(Counter::Node, "ℹ pass 99\nℹ tests 6\nℹ pass 3\nℹ fail 1\nℹ cancelled 2\nℹ skipped 0\n", 3, 3);
+    }
+
+    #[test]
+    fn the_last_line_of_a_lua_run_counts() {
+        check(Counter::Lua, "failed: process_test: a passed, b failed\n155 passed, 2 failed\n", 155, 2);
     }
 
     #[test]
