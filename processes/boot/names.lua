@@ -41,7 +41,18 @@ local function load_file(searcher, name)
 end
 
 --- What the library's own files are called in traces: an author is shown lines of theirs only.
-local sources = { [debug.getinfo(1, "S").short_src] = true }
+local own = debug.getinfo(1, "S").short_src
+local sources = { [own] = true }
+
+--- Notes how traces call a file: as this one is called, whatever loaded it.
+local function note(plain, loader)
+  sources[(own:gsub("names(%.?%w*)$", plain .. "%1"))] = true
+  -- A long path is cut off in front, at another place for each name.
+  local source = debug.getinfo(loader, "S")
+  if source.what == "main" then
+    sources[source.short_src] = true
+  end
+end
 
 --- The searcher: for dotted names only, so that a script's own files are looked for as ever.
 local function search(name)
@@ -63,7 +74,7 @@ local function search(name)
   if not loader then
     return "\n\tno part '" .. name .. "' in the boot library"
   end
-  sources[debug.getinfo(loader, "S").short_src] = true
+  note(plain, loader)
   return function()
     return loader(plain, extra)
   end

@@ -46,7 +46,9 @@ local function preload()
     local name = file:match("^(.*)%.lua$")
     if name then
       local source = assert(io.open(root .. "/boot/" .. file)):read("a")
-      package.preload[name] = assert(load(source, "=" .. name))
+      package.preload[name] = function(...)
+        return assert(load(source, "@boot/" .. file))(...)
+      end
     end
   end
   list:close()
