@@ -58,9 +58,10 @@ end
 
 local function start_playing()
   GameMode, StateChangeTime = "Playing", Now + GameTime
-  for player, bet in pairs(Waiting) do
+  -- In an order that is everybody's: a first state may be drawn by lot.
+  for _, player in ipairs(Utils.keys(Waiting)) do
     Players[player] = playerInitState and playerInitState() or {}
-    Winnings[player] = bet
+    Winnings[player] = Waiting[player]
   end
   Waiting = {}
   announce("Started-Game", "The game has begun.")

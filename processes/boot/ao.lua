@@ -32,7 +32,7 @@ local normalize = utils.normalize
 local type, pairs, ipairs, tostring = type, pairs, ipairs, tostring
 
 --- The names of a list as a set. Made again when a script replaced or grew the list.
-local sets = {}
+local sets = setmetatable({}, { __mode = "k" })
 local function set_of(list)
   local set = sets[list]
   if not set or set.count ~= #list then
