@@ -15,6 +15,7 @@ for _, file in ipairs(files) do
       tests[#tests + 1] = { name = name, run = f }
     end,
   })
+  support.start_again()
   local load_file = assert(loadfile(root .. "/test/" .. file .. ".lua"))
   load_file(test, support)
   for _, one in ipairs(tests) do
@@ -23,9 +24,11 @@ for _, file in ipairs(files) do
       passed = passed + 1
     else
       failed = failed + 1
+      support.start_again()
       io.stderr:write(("failed: %s: %s\n%s\n"):format(file, one.name, problem))
     end
   end
 end
+support.start_again()
 io.stdout:write(("%d passed, %d failed\n"):format(passed, failed))
 os.exit(failed == 0)

@@ -15,7 +15,7 @@ for key, value in pairs(package.loaded) do
 end
 local standard = { time = os.time, date = os.date, random = math.random, seed = math.randomseed }
 
-local function start_again()
+function support.start_again()
   package.path = path
   for name in pairs(package.preload) do
     package.preload[name] = nil
@@ -38,7 +38,7 @@ local function start_again()
   os.time, os.date, math.random, math.randomseed = standard.time, standard.date, standard.random, standard.seed
 end
 
---- The files as the module has them: under their names, with no path to look on.
+--- The files as the module has them: under their names, with no path to look on and nothing that reaches out.
 local function preload()
   package.path = ""
   local list = assert(io.popen('ls "' .. root .. '/boot"'))
@@ -53,6 +53,10 @@ local function preload()
   end
   list:close()
   package.preload.json = assert(loadfile(root .. "/test/json.lua"))
+  for at = #package.searchers, 2, -1 do
+    package.searchers[at] = nil
+  end
+  _G.io, _G.dofile, _G.loadfile = nil, nil, nil
 end
 
 support.PROCESS, support.OWNER, support.AUTHORITY = ("P"):rep(43), ("O"):rep(43), ("A"):rep(43)
@@ -60,7 +64,7 @@ support.PROCESS, support.OWNER, support.AUTHORITY = ("P"):rep(43), ("O"):rep(43)
 --- Begins a process. `send` gives it a message; a text is evaluated as its owner.
 function support.process(options)
   options = options or {}
-  start_again()
+  support.start_again()
   if options.preloaded then
     preload()
   end
