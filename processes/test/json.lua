@@ -30,6 +30,8 @@ function json.encode(value)
     for key in pairs(value) do
       if math.type(key) ~= "integer" then
         error("invalid table: mixed or invalid key types")
+      elseif key < 1 or key > #value then
+        error("invalid table: sparse array")
       end
     end
     return "[" .. table.concat(out, ",") .. "]"

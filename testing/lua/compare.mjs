@@ -1,6 +1,6 @@
 // Runs the same messages on aos and on the boot library, and prints where they answer differently.
 //
-//   node testing/lua/compare.mjs --pirn PIRN --aos AOS.wasm [--ours MODULE.wasm | --lua lua5.3] [--all] [CASE.json…]
+//   node testing/lua/compare.mjs --pirn PIRN --aos AOS.wasm [--ours MODULE.wasm [--format FORMAT] | --lua lua5.3] [--all] [CASE.json…]
 //
 // `--ours` is a module that `pirn module run` runs; without it the boot library runs under a stock Lua. A case is
 // { "name", "messages": [text to evaluate | { "blueprint": name } | message, …], "expect": { "2": "why the third message may differ" } }.
@@ -19,6 +19,7 @@ const { values: options, positionals } = parseArgs({
     aos: { type: 'string' },
     ours: { type: 'string' },
     lua: { type: 'string', default: 'lua5.3' },
+    format: { type: 'string' },
     cache: { type: 'string' },
     all: { type: 'boolean', default: false },
   },
@@ -68,14 +69,20 @@ function run(command, args, lines) {
   return out.map((line) => JSON.parse(line))
 }
 
-const module = (file) => ['module', 'run', file, '--jsonl', ...(options.cache ? ['--cache', options.cache] : [])]
+const module = (file, format) => [
+  'module', 'run', file, '--jsonl',
+  ...(format ? ['--format', format] : []),
+  ...(options.cache ? ['--cache', options.cache] : []),
+]
 
 /** What is compared: all that a client sees, without what cannot be the same. */
 function seen(outcome) {
   if (outcome.Error !== undefined) {
     // The text of an error is our own; that there is one, and the author's line in it, is not.
     const lines = String(JSON.stringify(outcome.Error)).match(/\[string \\*"aos\\*"\]:\d+: [^\\"]*/g)
-    return { error: lines ? lines.at(-1) : true }
+    // JSON's words are its module's own, wherever they begin.
+    const last = lines?.at(-1)
+    return { error: last === undefined || last.includes(': json: ') ? true : last }
   }
   const tags = (tags) => [...(tags ?? [])].sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1))
   const sent = (list) => (list ?? []).map((message) => ({ ...message, Tags: tags(message.Tags) }))
@@ -115,7 +122,7 @@ for (const one of cases) {
   const lines = requests(one)
   const theirs = run(options.pirn, module(options.aos), lines)
   const ours = options.ours
-    ? run(options.pirn, module(options.ours), lines)
+    ? run(options.pirn, module(options.ours, options.format), lines)
     : run(options.lua, [join(here, 'ours.lua'), join(here, '..', '..', 'processes')], lines)
   lines.forEach((line, at) => {
     const [a, b] = [text(seen(theirs[at])), text(seen(ours[at]))]
