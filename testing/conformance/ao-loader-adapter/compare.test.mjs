@@ -121,7 +121,10 @@ const SQLITE = log(
   'local s for r in db:nrows("SELECT date(0, \'unixepoch\') AS d, printf(\'%.3f\', 1.0/3) AS p") do s = r.d .. r.p end return s'
 )
 
+const LUA = new URL('../../../crates/runtime/lua/pirn-lua.wasm', import.meta.url).href
+
 const CASES = [
+  [LUA, WASM32, { AOS, DEEP }],
   ['aos2_0_6.wasm', WASM64, { AOS, FILES, DEEP }],
   ['aos2_0_6.wasm', WASM64_METERED, { AOS }],
   ['aos2_0_4_32.wasm', WASM32, { AOS, FILES, DEEP }],
@@ -165,7 +168,7 @@ async function ours (bytes, format, messages, exact) {
 
 for (const [file, format, logs] of CASES) {
   for (const [name, messages] of Object.entries(logs)) {
-    test(`${file} as ${format}: ${name}`, async () => {
+    test(`${file.split('/').pop()} as ${format}: ${name}`, async () => {
       const bytes = moduleBytes({ file })
       const they = reference(bytes, format, messages)
       // As a node evaluates, and as the reference leaves its memory.

@@ -1,0 +1,1 @@
+/* Lua includes this; here nothing jumps by itself (see conf.h). */
