@@ -1,6 +1,7 @@
 //! The repository's chores, and the checks that need to see all of it at once.
 
 pub mod floors;
+pub mod lua;
 pub mod node;
 pub mod test;
 pub mod tidy;

@@ -2,15 +2,20 @@
 
 use std::process::ExitCode;
 
+use xtask::lua::Built;
+
 const HELP: &str = "\
 cargo xtask test    everything that must pass before a change lands
-cargo xtask tidy    only what a reader would trip over: floors, file sizes, dead links";
+cargo xtask tidy    only what a reader would trip over: floors, file sizes, dead links
+cargo xtask lua     whether the Lua module is what its sources make; with --update, make it so";
 
 fn main() -> anyhow::Result<ExitCode> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let passed = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["test"] => xtask::test::run()?,
         ["tidy"] => tidy()?,
+        ["lua"] => lua(false)?,
+        ["lua", "--update"] => lua(true)?,
         _ => {
             eprintln!("{HELP}");
             return Ok(ExitCode::from(2));
@@ -26,4 +31,21 @@ fn tidy() -> anyhow::Result<bool> {
         println!("{problem}");
     }
     Ok(problems.is_empty())
+}
+
+fn lua(update: bool) -> anyhow::Result<bool> {
+    Ok(match xtask::lua::run(update)? {
+        Built::Same => {
+            println!("the committed module is what its sources make");
+            true
+        }
+        Built::Written => {
+            println!("the module has changed: commit crates/runtime/lua/pirn-lua.wasm");
+            true
+        }
+        Built::Different => {
+            println!("the committed module is not what its sources make (hint: cargo xtask lua --update)");
+            false
+        }
+    })
 }

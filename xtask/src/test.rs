@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 use anyhow::Context;
 use cargo_metadata::MetadataCommand;
 
+use crate::lua::Built;
 use crate::node::Node;
 
 /// Runs every step; true if all passed.
@@ -26,6 +27,19 @@ pub fn run() -> anyhow::Result<bool> {
     let mut lua = Command::new("lua5.3");
     lua.arg("processes/test/run.lua").current_dir(root);
     tally.tests("library of processes (Lua 5.3)", lua, Counter::Lua);
+
+    heading("Lua module");
+    match crate::lua::is_installed() {
+        true => match crate::lua::run(false) {
+            Ok(Built::Same) => tally.passed += 1,
+            Ok(_) => {
+                tally.fail("the Lua module is not what its sources make (hint: cargo xtask lua --update)")
+            }
+            Err(error) => tally.fail(&format!("{error:#}")),
+        },
+        // The bytes are committed and tested; only where they come from is not looked at.
+        false => println!("not rebuilt: {}", crate::lua::how_to_install()),
+    }
 
     heading("Node.js");
     match Node::find_or_install(&target.join("tools/node")) {
