@@ -442,3 +442,6 @@ impl Survey {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
