@@ -135,8 +135,7 @@ fn ours(prepared: &Prepared) -> (Vec<End>, Vec<u8>) {
 fn modules_that_nobody_wrote_do_the_same_and_count_the_same() {
     let formats = ["wasm32-unknown-emscripten4", "wasm64-unknown-emscripten-draft_2024_02_15"];
     let [mut n_modules, mut n_ends, mut n_traps, mut n_endless] = [0; 4];
-    for seed in 400..20_000 {
-        eprintln!("seed {seed}");
+    for seed in 0..400 {
         let wide = seed % 2 == 1;
         let Some(bytes) = random(seed, wide) else { continue };
         let format = Format::named(formats[usize::from(wide)]).expect("a format");
