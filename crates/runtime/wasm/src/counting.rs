@@ -155,7 +155,7 @@ impl Counter<'_> {
                     let is_bare = matches!(blockty, wasmparser::BlockType::Empty);
                     blocks.push(Block { is_loop, is_bare, entry, meeting });
                     if is_loop {
-                        writer.turn(plan.has_calls);
+                        writer.turn(plan.flushes);
                     }
                 }
                 Operator::Else => {
@@ -203,8 +203,8 @@ struct Plan {
     has_else: bool,
     /// A `br_table` leads to its end or head.
     in_table: bool,
-    /// Something in it counts in the global.
-    has_calls: bool,
+    /// Something in it puts what is counted into the global, and may go on.
+    flushes: bool,
 }
 
 impl Counter<'_> {
@@ -224,17 +224,22 @@ impl Counter<'_> {
                     }
                 }
                 Operator::End => {
-                    let ended = open.pop().is_some_and(|index| blocks[index].has_calls);
+                    let ended = open.pop().is_some_and(|index| blocks[index].flushes);
                     if let Some(outer) = open.last() {
-                        blocks[*outer].has_calls |= ended;
+                        blocks[*outer].flushes |= ended;
                     }
                 }
                 Operator::BrTable { targets } => {
                     for depth in targets.targets().chain([Ok(targets.default())]) {
-                        if let Some(at) = open.len().checked_sub(1 + depth? as usize) {
-                            blocks[open[at]].in_table = true;
+                        match open.len().checked_sub(1 + depth? as usize) {
+                            Some(at) => blocks[open[at]].in_table = true,
+                            // It may leave the function.
+                            None => open.last().into_iter().for_each(|at| blocks[*at].flushes = true),
                         }
                     }
+                }
+                Operator::BrIf { relative_depth } if *relative_depth as usize >= open.len() => {
+                    open.last().into_iter().for_each(|at| blocks[*at].flushes = true);
                 }
                 // What is quiet counts as well, and says nothing.
                 Operator::Call { .. }
@@ -247,7 +252,7 @@ impl Counter<'_> {
                 | Operator::TableInit { .. }
                 | Operator::TableGrow { .. } => {
                     if let Some(index) = open.last() {
-                        blocks[*index].has_calls = true;
+                        blocks[*index].flushes = true;
                     }
                 }
                 _ => {}
@@ -383,11 +388,11 @@ impl Writer<'_> {
         self.is_live = self.ever;
     }
 
-    /// The head of a loop, just entered. What is counted in the loop is in the local, and if something in it `calls`, in
-    /// the global as well.
-    fn turn(&mut self, calls: bool) {
+    /// The head of a loop, just entered. What is counted in the loop is in the local, and if it `flushes`, in the global as
+    /// well.
+    fn turn(&mut self, flushes: bool) {
         let (over, local) = (self.over, self.unseen);
-        if calls {
+        if flushes {
             let sum = [Instruction::GlobalGet(over), Instruction::LocalGet(local), Instruction::I64Add];
             self.write(&sum);
             self.write(&[Instruction::I64Const(0), Instruction::I64GtS]);

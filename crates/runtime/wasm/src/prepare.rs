@@ -22,7 +22,7 @@ use crate::metering::{Unmetered, inline_body, meter_body};
 use crate::narrow::{self, narrow};
 
 /// Version of this rewriting: compiled modules of another one are not ours.
-pub(crate) const VERSION: u32 = 5;
+pub(crate) const VERSION: u32 = 6;
 
 /// What the names of our own exports begin with.
 const OURS: &str = "pirn:";

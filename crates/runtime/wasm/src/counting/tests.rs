@@ -178,6 +178,10 @@ fn an_endless_loop_and_an_endless_call_end() {
     assert!(theirs >= LIMIT && ours > LIMIT, "{theirs} {ours}");
     let text = module("(loop (call $quiet (i32.const 1)) (br 0))");
     assert!(counts(&text, 0).1 > LIMIT);
+    let text = module("(i32.const 3) (loop (param i32) (result i32) (br_table 0 1 0 (local.get $a))) (drop)");
+    assert!(counts(&text, 0).1 > LIMIT);
+    let text = module("(loop (drop (br_if 1 (i32.const 3) (i32.const 0))) (br 0))");
+    assert!(counts(&text, 0).1 > LIMIT);
     let text = module("(loop (br_if 0 (call $other (i32.const 1))))");
     assert!(counts(&text, 0).1 > LIMIT);
     let text = r#"(module (memory 1) (func $f (export "run") (param i32) (result i32)
