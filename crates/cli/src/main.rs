@@ -9,6 +9,8 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
+use unit::Code;
+
 use crate::error::{Failure, Result};
 use crate::ui::Ui;
 
@@ -40,23 +42,43 @@ enum Command {
     Accounts(commands::accounts::Accounts),
     Fund(commands::fund::Fund),
     Module(commands::module::Module),
+    Explain(commands::explain::Explain),
     Completions(commands::completions::Completions),
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return misasked(&error),
+    };
     let ui = Ui { json: cli.json };
     let ran = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(run(cli.command, ui)),
-        Err(error) => Err(Failure::new(format!("could not start: {error}"))),
+        Err(error) => Err(Failure::new(Code::DOES_NOT_START, format!("could not start: {error}"))),
     };
     match ran {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             ui.failed(&failure);
-            ExitCode::from(failure.code)
+            ExitCode::from(failure.exit)
         }
     }
+}
+
+/// Help and the version are answers; everything else is a failure with a code, like any other.
+fn misasked(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    let text = error.render().to_string();
+    let text = text.trim().strip_prefix("error: ").unwrap_or(text.trim());
+    // What clap says after its first paragraph is how to ask.
+    let (what, more) = text.split_once("\n\n").unwrap_or((text, ""));
+    let hints = more.split("\n\n").map(|hint| hint.trim().trim_start_matches("tip: ").to_owned());
+    let failure = Failure { hints: hints.filter(|hint| !hint.is_empty()).collect(), ..Failure::usage(what) };
+    Ui { json: std::env::args_os().any(|argument| argument == "--json") }.failed(&failure);
+    ExitCode::from(failure.exit)
 }
 
 async fn run(command: Command, ui: Ui) -> Result {
@@ -76,6 +98,7 @@ async fn run(command: Command, ui: Ui) -> Result {
         Command::Accounts(command) => command.run(ui),
         Command::Fund(command) => command.run(ui).await,
         Command::Module(command) => command.run(ui).await,
+        Command::Explain(command) => command.run(ui),
         Command::Completions(command) => command.run(Cli::command(), ui),
     }
 }

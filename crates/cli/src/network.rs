@@ -7,6 +7,8 @@ use pirn_http::client::{Compute, Gateway, GatewayOptions, Messenger, Options, Sc
 use pirn_http::wire::info::Network;
 use protocol::{Address, Wallet};
 
+use unit::Code;
+
 use crate::error::{Context as _, Failure, Result};
 
 /// Where the units are. The default is a `pirn dev` on its default ports.
@@ -81,7 +83,7 @@ impl Clients {
     pub async fn network(&self) -> Result<Network> {
         let url = self.mu.url();
         let info = self.mu.info().await.map_err(|error| {
-            Failure::new(format!("no network answers at {url}: {}", error.what))
+            Failure::new(Code::NO_NETWORK, format!("no network answers at {url}: {}", error.what))
                 .hint("`pirn dev` starts one; --port N or --mu URL say where another is")
         })?;
         Ok(info.network.unwrap_or_default())
@@ -114,8 +116,8 @@ pub fn account(which: &str) -> Option<node::Account> {
 /// A wallet from a JWK file.
 pub fn read_wallet(path: &Path) -> Result<Wallet> {
     let text = std::fs::read_to_string(path).map_err(|error| {
-        Failure::new(format!("could not read the wallet {}: {error}", path.display()))
+        Failure::new(Code::WALLET, format!("could not read the wallet {}: {error}", path.display()))
             .hint("`pirn wallet new FILE` makes one; `pirn accounts` lists the public test accounts")
     })?;
-    Wallet::from_jwk(&text).context(path.display())
+    Wallet::from_jwk(&text).context(Code::WALLET, path.display())
 }

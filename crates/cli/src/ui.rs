@@ -46,15 +46,23 @@ impl Ui {
         };
     }
 
-    /// What went wrong, its causes, and what to do.
+    /// What went wrong, its causes, and what to do: text for people, one JSON object for programs.
     pub fn failed(&self, failure: &Failure) {
         let mut err = std::io::stderr().lock();
         let (red, dim, off) = match colourful() {
             true => ("\u{1b}[1;31m", "\u{1b}[36m", "\u{1b}[0m"),
             false => ("", "", ""),
         };
-        let _ = writeln!(err, "{red}error:{off} {}", failure.what);
-        for hint in &failure.hints {
+        if self.json {
+            let _ = writeln!(
+                err,
+                "{}",
+                serde_json::json!({"error": failure.what, "code": failure.code.to_string(), "hints": failure.next()})
+            );
+            return;
+        }
+        let _ = writeln!(err, "{red}error[{}]:{off} {}", failure.code, failure.what);
+        for hint in failure.next() {
             let _ = writeln!(err, "{dim}hint:{off} {hint}");
         }
     }

@@ -133,7 +133,7 @@ fn a_port_that_is_taken_is_named_with_its_holder() {
     let output = pirn(&["dev", "--port", &base]).env("TMPDIR", folder.path()).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.starts_with(&format!("error: port {port} for the gateway is taken by ")), "{said}");
+    assert!(said.starts_with(&format!("error[P0030]: port {port} for the gateway is taken by ")), "{said}");
     assert!(said.contains(&format!("(pid {})", std::process::id())), "{said}");
     assert!(said.contains("hint: "), "{said}");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing was begun");
@@ -255,35 +255,36 @@ fn what_cannot_be_is_said_with_a_hint() {
         &["dev", "--port", "65533"],
         2,
         expect![[r#"
-        error: there are no five ports from 65533 on
-        hint: 65531 is the last that can be
-    "#]],
+            error[P0027]: there are no five ports from 65533 on
+            hint: 65531 is the last that can be
+        "#]],
     );
     check(
         folder,
         &["node", "--config", "nowhere.toml"],
         2,
         expect![[r#"
-        error: there is no configuration file nowhere.toml
-        hint: name one that exists with --config, or leave it out for ./pirn.toml
-    "#]],
+            error[P0036]: there is no configuration file nowhere.toml
+            hint: name one that exists with --config, or leave it out for ./pirn.toml
+        "#]],
     );
     check(
         folder,
         &["node", "--roles", "cu"],
         2,
         expect![[r#"
-        error: there is no weave
-        hint: add gateway to roles, or say where one is: remote.gateway
-    "#]],
+            error[P0032]: there is no weave
+            hint: add gateway to roles, or say where one is: remote.gateway
+        "#]],
     );
     check(
         folder,
         &["dev", "--port", "0", "--module", "nowhere.wasm"],
         1,
         expect![[r#"
-        error: cannot read the module nowhere.wasm: No such file or directory (os error 2)
-    "#]],
+            error[P0036]: cannot read the module nowhere.wasm: No such file or directory (os error 2)
+            hint: `pirn explain P0036` says what to do
+        "#]],
     );
     std::fs::write(folder.join("text.wasm"), "no module").unwrap();
     check(
@@ -291,9 +292,9 @@ fn what_cannot_be_is_said_with_a_hint() {
         &["dev", "--port", "0", "--module", "text.wasm"],
         2,
         expect![[r#"
-        error: cannot tell the format of the module text.wasm from its imports
-        hint: publish it once the network runs: `pirn module publish FILE --format FORMAT`
-    "#]],
+            error[P0037]: cannot tell the format of the module text.wasm from its imports
+            hint: publish it once the network runs: `pirn module publish FILE --format FORMAT`
+        "#]],
     );
     std::fs::write(folder.join("pirn.toml"), "[mu]\ndepth = 4\n").unwrap();
     check(
@@ -301,9 +302,9 @@ fn what_cannot_be_is_said_with_a_hint() {
         &["dev"],
         2,
         expect![[r#"
-        error: there is no option mu.depth (from FOLDER/pirn.toml)
-        hint: did you mean mu.depth_max? `pirn config show` lists every option
-    "#]],
+            error[P0033]: there is no option mu.depth (from FOLDER/pirn.toml)
+            hint: did you mean mu.depth_max? `pirn config show` lists every option
+        "#]],
     );
 }
 

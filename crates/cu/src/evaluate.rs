@@ -180,10 +180,11 @@ impl Live {
 
     /// Whether the entry is the one that continues this schedule, signed by its scheduler.
     fn check(&self, entry: &Entry) -> Result<()> {
+        let broken = |what: String| Error::refused(what).with_code(unit::Code::BROKEN_SCHEDULE);
         let assignment = &*entry.scheduled.assignment;
         let process = self.subject.process;
         if assignment.process != process || assignment.slot != self.next_slot() {
-            return Err(Error::refused(format!(
+            return Err(broken(format!(
                 "the scheduler answered with slot {} of {} instead of slot {} of {process}",
                 assignment.slot,
                 assignment.process,
@@ -195,19 +196,19 @@ impl Live {
             Some(position) => position.next_chain(),
         };
         if assignment.hash_chain != chain {
-            return Err(Error::refused(format!("HashChain invalid on message {}", entry.item.id)).with_hint(
+            return Err(broken(format!("HashChain invalid on message {}", entry.item.id)).with_hint(
                 format!("slot {} of {process} does not continue the slots before it", assignment.slot),
             ));
         }
         if assignment.item.address() != self.subject.scheduler {
-            return Err(Error::refused(format!(
+            return Err(broken(format!(
                 "slot {} of {process} is assigned by {}, which is not its Scheduler",
                 assignment.slot,
                 assignment.item.address()
             )));
         }
         if assignment.message.is_some_and(|message| message != entry.item.id) {
-            return Err(Error::refused(format!(
+            return Err(broken(format!(
                 "slot {} of {process} is assigned another message than the one delivered, {}",
                 assignment.slot, entry.item.id
             )));
@@ -250,7 +251,7 @@ pub(crate) fn settled(mut outcome: Outcome) -> Outcome {
 
 /// The answer to whoever asks while the unit stops.
 pub(crate) fn stopping() -> Error {
-    Error::unavailable("this compute unit is stopping")
+    Error::unavailable("this compute unit is stopping").with_code(unit::Code::STOPPING)
 }
 
 #[cfg(test)]

@@ -87,7 +87,7 @@ impl Journal {
         let appended = self.store.append(batch);
         self.written
             .send(Written { serial, keys, bytes, appended })
-            .map_err(|_| Error::unavailable("the compute unit is stopping"))
+            .map_err(|_| Error::unavailable("the compute unit is stopping").with_code(unit::Code::STOPPING))
     }
 
     /// Waits until not too much is on its way.
@@ -110,7 +110,7 @@ impl Journal {
             return Ok(value.clone());
         }
         drop(waiting);
-        self.store.get(space, key).map_err(|error| Error::internal(&error))
+        self.store.get(space, key).map_err(|error| Error::internal(&error).with_code(unit::Code::STORE))
     }
 
     pub(crate) fn scan(
@@ -137,7 +137,7 @@ impl Journal {
         };
         let deleted = newer.iter().filter(|(_, value)| value.is_none()).count();
         let older = self.store.scan(space, range, order, limit.saturating_add(deleted));
-        let older = older.map_err(|error| Error::internal(&error))?;
+        let older = older.map_err(|error| Error::internal(&error).with_code(unit::Code::STORE))?;
         if newer.is_empty() {
             return Ok(older);
         }
@@ -196,7 +196,7 @@ impl Shared {
 impl Waiting {
     /// A store that failed once accepts nothing any more; nor do we.
     fn check(&self) -> Result<()> {
-        self.failed.as_ref().map_or(Ok(()), |error| Err(Error::internal(error)))
+        self.failed.as_ref().map_or(Ok(()), |error| Err(Error::internal(error).with_code(unit::Code::STORE)))
     }
 }
 

@@ -169,7 +169,8 @@ impl Shared {
         if found.assignment.process != process {
             return Err(Error::not_found(format!(
                 "message {id} has no slot in the schedule of process {process}"
-            )));
+            ))
+            .with_code(unit::Code::NOT_SCHEDULED));
         }
         Ok(found)
     }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use protocol::{Address, Item, Module, ModuleId, Process, ProcessId, Tags, tag};
 use runtime::{Environment, Limits, Program, Refusal, Runtime};
 use tokio::sync::OnceCell;
-use unit::{Error, Kind, Result, Scheduler, Weave};
+use unit::{Code, Error, Kind, Result, Scheduler, Weave};
 
 use crate::Options;
 use crate::cron::{Crons, Moment};
@@ -43,7 +43,10 @@ impl Subject {
     ) -> Result<Subject> {
         let record = scheduler.process(process).await?;
         let item = record.item;
-        let refused = |why: String| Error::refused(format!("process {process} cannot be evaluated: {why}"));
+        let refused = |why: String| {
+            Error::refused(format!("process {process} cannot be evaluated: {why}"))
+                .with_code(Code::MODULE_UNSUPPORTED)
+        };
         let Process { module, scheduler: named, .. } =
             Process::try_from(&*item).map_err(|why| refused(why.to_string()))?;
         let scheduler = match options.stand_ins.contains(&named) {
@@ -83,7 +86,8 @@ fn limits(process: ProcessId, own: &Tags, module: &Tags, options: &Options) -> R
         let Some(text) = own.first(name).or_else(|| module.first(name)) else {
             return Err(Error::refused(format!(
                 "{name} for process \"{process}\" is set by neither it nor its module"
-            )));
+            ))
+            .with_code(Code::MODULE_UNSUPPORTED));
         };
         let limit = parse(text).filter(|limit| *limit <= max);
         limit.ok_or_else(|| {
@@ -133,7 +137,9 @@ impl Programs {
 
     async fn compile(&self, id: ModuleId) -> Result<Loaded> {
         let found = self.weave.get(id.into()).await.map_err(|error| match error.kind {
-            Kind::NotFound => Error::not_found(format!("module {id} is not on the weave")),
+            Kind::NotFound => Error::not_found(format!("module {id} is not on the weave"))
+                .with_code(Code::MODULE_MISSING)
+                .with_hint("publish it: `pirn module publish FILE`, or on a development network `pirn dev --module FILE=ID`"),
             _ => error,
         })?;
         let module = Module {
@@ -142,7 +148,10 @@ impl Programs {
             tags: found.item.tags.clone(),
             data: found.item.data.clone(),
         };
-        let unsupported = |name: &str| Error::refused(format!("{name} for module \"{id}\" is not supported"));
+        let unsupported = |name: &str| {
+            Error::refused(format!("{name} for module \"{id}\" is not supported"))
+                .with_code(Code::MODULE_UNSUPPORTED)
+        };
         for encoding in [tag::INPUT_ENCODING, tag::OUTPUT_ENCODING] {
             module.tags.first(encoding).ok_or_else(|| unsupported(encoding))?;
         }
@@ -180,6 +189,6 @@ impl Known {
 pub(crate) fn refused(refusal: &Refusal) -> Error {
     match refusal {
         Refusal::System { .. } => Error::unavailable(refusal.to_string()),
-        _ => Error::refused(refusal.to_string()),
+        _ => Error::refused(refusal.to_string()).with_code(Code::MODULE_UNSUPPORTED),
     }
 }

@@ -290,9 +290,9 @@ impl Unit {
     fn begin(&self) -> Result<life::Busy<'_>> {
         let busy = self.life.busy();
         if self.life.is_stopping() {
-            return Err(
-                Error::unavailable("the messenger unit is stopping").with_hint("send it again in a moment")
-            );
+            return Err(Error::unavailable("the messenger unit is stopping")
+                .with_code(unit::Code::STOPPING)
+                .with_hint("send it again in a moment"));
         }
         Ok(busy)
     }
@@ -340,7 +340,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// What the store could not do, to whoever asked for more.
 fn internal(error: store::Error) -> Error {
-    Error::internal(&error)
+    Error::internal(&error).with_code(unit::Code::STORE)
 }
 
 /// Runs what takes the processor for long where it holds up nobody.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use protocol::{DataItem, Id, ProcessId, SignatureType, tag};
-use unit::{AssignRequest, Error, Kind, Novelty, Placed, Receipt, Result, Scheduled};
+use unit::{AssignRequest, Code, Error, Kind, Novelty, Placed, Receipt, Result, Scheduled};
 
 use crate::queue::Step;
 use crate::task::{Chain, Work};
@@ -124,7 +124,8 @@ impl Unit {
     pub(crate) async fn find(&self, process: ProcessId, message: Id) -> Result<Scheduled> {
         let scheduled = self.ports.scheduler.find(Some(process), message).await?;
         if scheduled.assignment.process != process {
-            return Err(Error::not_found(format!("{message} has no slot in process {process}")));
+            return Err(Error::not_found(format!("{message} has no slot in process {process}"))
+                .with_code(Code::NOT_SCHEDULED));
         }
         Ok(scheduled)
     }
@@ -140,6 +141,7 @@ impl Unit {
             return Err(Error::not_found(format!(
                 "{target} is neither a process nor a wallet that is known here"
             ))
+            .with_code(Code::UNKNOWN_PROCESS)
             .with_hint("check the id; a process is known once its scheduler has it"));
         }
         let id = item.id;
@@ -176,7 +178,7 @@ impl Unit {
             let item = item.clone();
             blocking(move || item.verify()).await?
         };
-        verified.map_err(|error| Error::invalid(error.to_string()))?;
+        verified.map_err(|error| Error::invalid(error.to_string()).with_code(Code::SIGNATURE))?;
         Ok(item)
     }
 
@@ -196,15 +198,14 @@ impl Unit {
 /// The process that an item is for, or that it is, if it is one that a messenger takes.
 fn check(item: &DataItem) -> Result<ProcessId> {
     if !item.is_ao() {
-        return Err(Error::invalid("Tag 'Data-Protocol': must contain 'ao'"));
+        return Err(Error::invalid("Tag 'Data-Protocol': must contain 'ao'").with_code(Code::NOT_AO));
     }
     match (item.kind(), item.target) {
         (Some("Process"), _) => Ok(item.id.into()),
         (Some("Message"), Some(target)) => Ok(target.into()),
-        (Some("Message"), None) => {
-            Err(Error::invalid(format!("message {} has no target", item.id))
-                .with_hint("set the id of a process"))
-        }
-        _ => Err(Error::invalid("Tag 'Type': must be either 'Process' or 'Message'")),
+        (Some("Message"), None) => Err(Error::invalid(format!("message {} has no target", item.id))
+            .with_code(Code::NOT_AO)
+            .with_hint("set the id of a process")),
+        _ => Err(Error::invalid("Tag 'Type': must be either 'Process' or 'Message'").with_code(Code::NOT_AO)),
     }
 }

@@ -2,12 +2,16 @@
 
 use std::path::PathBuf;
 
+use unit::Code;
+
 /// Why a node does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The configuration cannot be used.
     #[error("{what}")]
     Config {
+        /// What to look it up by.
+        code: Code,
         /// What is wrong, and where it stands.
         what: String,
         /// What to do.
@@ -82,6 +86,20 @@ impl Error {
                 Some("another node uses that folder; stop it, or choose another with `--state`".to_owned())
             }
             _ => None,
+        }
+    }
+
+    /// What to look it up by.
+    pub fn code(&self) -> Code {
+        match self {
+            Error::Config { code, .. } => *code,
+            Error::PortTaken { .. } => Code::PORT_TAKEN,
+            Error::Listen { .. } => Code::CANNOT_LISTEN,
+            Error::File { .. } => Code::FILE,
+            Error::Wallet { .. } => Code::WALLET,
+            Error::Store { source: store::Error::InUse { .. }, .. } => Code::STATE_IN_USE,
+            Error::Store { .. } => Code::STORE,
+            Error::Part { .. } => Code::DOES_NOT_START,
         }
     }
 

@@ -27,5 +27,5 @@ pub use config::{Config, Development, Ports, Remote, Role, Wallets};
 pub use error::Error;
 pub use modules::{module_draft, module_format};
 pub use prepare::Preloaded;
-pub use sources::{Loaded, Overrides, Setting, load};
+pub use sources::{Loaded, Overrides, Setting, load, nearest};
 pub use vitals::Options as ReadyOptions;

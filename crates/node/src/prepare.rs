@@ -80,6 +80,7 @@ async fn read(file: &Path, publisher: Wallet) -> Result<DataItem, Error> {
             source,
         })?;
         let format = module_format(&bytes).ok_or_else(|| Error::Config {
+            code: unit::Code::FORMAT_UNKNOWN,
             what: format!("cannot tell the format of the module {} from its imports", path.display()),
             hint: Some(
                 "publish it once the network runs: `pirn module publish FILE --format FORMAT`".to_owned(),

@@ -6,6 +6,7 @@ use figment::providers::{Env, Format as _, Serialized, Toml};
 use figment::value::{Dict, Value};
 use figment::{Figment, Provider as _, Source};
 use serde::Serialize;
+use unit::Code;
 
 use crate::{Config, Error};
 
@@ -62,6 +63,7 @@ pub fn load(defaults: Config, file: Option<&Path>, flags: Overrides) -> Result<L
         && !file.is_file()
     {
         return Err(Error::Config {
+            code: Code::FILE,
             what: format!("there is no configuration file {}", file.display()),
             hint: Some("name one that exists with --config, or leave it out for ./pirn.toml".to_owned()),
         });
@@ -172,6 +174,7 @@ fn refuse_unknown(figment: &Figment, known: &Value) -> Result<(), Error> {
         None => "`pirn config show` lists every option".to_owned(),
     };
     Err(Error::Config {
+        code: Code::UNKNOWN_OPTION,
         what: format!("there is no option {key} (from {})", source_of(figment, &key)),
         hint: Some(hint),
     })
@@ -204,7 +207,7 @@ fn sections(dict: &Dict, above: &str, names: &mut Vec<String>) {
 }
 
 /// The name that takes the fewest changes to get to, if they are few.
-fn nearest<'a>(key: &str, names: &'a [String]) -> Option<&'a str> {
+pub fn nearest<'a>(key: &str, names: &'a [String]) -> Option<&'a str> {
     let best = names.iter().map(|name| (distance(key, name), name)).min()?;
     (best.0 <= key.len().div_ceil(2)).then_some(best.1.as_str())
 }
@@ -226,14 +229,15 @@ fn distance(a: &str, b: &str) -> usize {
 }
 
 fn unusable(error: &figment::Error) -> Error {
-    Error::Config { what: error.to_string().replace('\n', "; "), hint: None }
+    Error::Config { code: Code::CONFIG, what: error.to_string().replace('\n', "; "), hint: None }
 }
 
 /// What single values cannot say.
 fn check(config: &Config) -> Result<(), Error> {
     use crate::Role::*;
-    let refuse =
-        |what: &str, hint: &str| Err(Error::Config { what: what.to_owned(), hint: Some(hint.to_owned()) });
+    let refuse = |what: &str, hint: &str| {
+        Err(Error::Config { code: Code::CONFIG, what: what.to_owned(), hint: Some(hint.to_owned()) })
+    };
     if config.roles.is_empty() {
         return refuse("roles is empty", "choose some of gateway, bundler, mu, su, cu");
     }

@@ -1,7 +1,7 @@
 //! What a scheduler unit cannot do, and what to do about it.
 
 use protocol::{Address, Id, ProcessId};
-use unit::Kind;
+use unit::{Code, Kind};
 
 /// What could not be done, to what.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -203,6 +203,24 @@ impl Error {
         }
     }
 
+    fn code(&self) -> Code {
+        match self {
+            Error::Signature(_) => Code::SIGNATURE,
+            Error::LinkTag { .. }
+            | Error::NoDataProtocol { .. }
+            | Error::Type { .. }
+            | Error::NoTarget { .. } => Code::NOT_AO,
+            Error::NotAProcess { .. } | Error::OnBoot { .. } => Code::NOT_A_PROCESS,
+            Error::OtherScheduler { .. } => Code::OTHER_SCHEDULER,
+            Error::UnknownProcess { .. } => Code::UNKNOWN_PROCESS,
+            Error::NotScheduled { .. } | Error::NotScheduledAnywhere { .. } => Code::NOT_SCHEDULED,
+            Error::Stopping => Code::STOPPING,
+            Error::Poisoned | Error::Store(_) | Error::Entry { .. } => Code::STORE,
+            Error::Weave(error) => error.code,
+            _ => Code::of(self.kind()),
+        }
+    }
+
     fn hint(&self) -> Option<String> {
         Some(match self {
             Error::Signature(_) => "sign the item again, and send exactly the bytes that were signed".into(),
@@ -248,6 +266,6 @@ impl From<Error> for unit::Error {
             Error::Weave(error) => error.what.clone(),
             error => unit::Error::internal(error).what,
         };
-        unit::Error { kind: error.kind(), what, hint: error.hint() }
+        unit::Error { kind: error.kind(), code: error.code(), what, hint: error.hint() }
     }
 }

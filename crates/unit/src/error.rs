@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::Code;
+
 /// The result of a contract's verb.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -11,6 +13,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub struct Error {
     /// What sort of failure.
     pub kind: Kind,
+    /// What to look it up by; says more than the kind, and decides nothing.
+    pub code: Code,
     /// What could not be done, to what, and why; one lowercase phrase without a full stop.
     pub what: String,
     /// What the caller can do about it.
@@ -51,14 +55,20 @@ impl Kind {
 }
 
 impl Error {
-    /// An error of that kind.
+    /// An error of that kind, with the kind's own code.
     pub fn new(kind: Kind, what: impl Into<String>) -> Error {
-        Error { kind, what: what.into(), hint: None }
+        Error { kind, code: Code::of(kind), what: what.into(), hint: None }
     }
 
     /// The same, with something to do about it.
     pub fn with_hint(mut self, hint: impl Into<String>) -> Error {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// The same, under a code of its own.
+    pub fn with_code(mut self, code: Code) -> Error {
+        self.code = code;
         self
     }
 

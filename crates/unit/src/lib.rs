@@ -7,6 +7,8 @@
 
 mod arweave;
 mod clock;
+mod code;
+mod codes;
 mod compute;
 mod error;
 #[cfg(feature = "fakes")]
@@ -24,6 +26,7 @@ pub use arweave::{
     Arweave, Block, BlockAt, BlockHash, BlockHead, Chunk, Entry, NewChunk, NodeInfo, Posted, UploadReceipt,
 };
 pub use clock::Clock;
+pub use code::{Code, Explanation, NotACode};
 pub use compute::{Compute, Cursor, DryRun, Evaluated, OutcomeQuery, StateAt};
 pub use error::{Error, Kind, Result};
 pub use messenger::{Messenger, Receipt, Trace, TraceKind, TraceQuery, TraceRelation};

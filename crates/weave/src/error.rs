@@ -36,9 +36,11 @@ pub enum Error {
 impl From<Error> for unit::Error {
     fn from(error: Error) -> unit::Error {
         match &error {
-            Error::Stopping | Error::Store(store::Error::Poisoned) => {
-                unit::Error::unavailable(error.to_string())
+            Error::Stopping => unit::Error::unavailable(error.to_string()).with_code(unit::Code::STOPPING),
+            Error::Store(store::Error::Poisoned) => {
+                unit::Error::unavailable(error.to_string()).with_code(unit::Code::STORE)
             }
+            Error::Store(_) | Error::Damaged(_) => unit::Error::internal(&error).with_code(unit::Code::STORE),
             Error::TooBroad(_) => unit::Error::invalid(error.to_string())
                 .with_hint("ask for an owner, a recipient or a rarer tag"),
             Error::TooLarge { .. } => unit::Error::new(unit::Kind::TooLarge, error.to_string())

@@ -180,7 +180,7 @@ fn check(chunk: &NewChunk) -> unit::Result<u64> {
 }
 
 fn refused(word: &str, hint: &str) -> unit::Error {
-    unit::Error::new(Kind::Invalid, word).with_hint(hint)
+    unit::Error::new(Kind::Invalid, word).with_code(unit::Code::TRANSACTION).with_hint(hint)
 }
 
 impl Core {

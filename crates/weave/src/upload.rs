@@ -19,7 +19,8 @@ pub(crate) async fn upload(core: &Arc<Core>, item: DataItem) -> unit::Result<()>
         let what = format!("item {} has {size} bytes; at most {max} are accepted", item.id);
         return Err(unit::Error::new(Kind::TooLarge, what));
     }
-    item.verify().map_err(|error| unit::Error::invalid(error.to_string()))?;
+    item.verify()
+        .map_err(|error| unit::Error::invalid(error.to_string()).with_code(unit::Code::SIGNATURE))?;
     let is_bundle = is_bundle(&item.tags);
     let Some((ticket, appended)) = start(core, &item, is_bundle)? else {
         return Ok(known(core, item.id).await?);

@@ -26,7 +26,7 @@ pub(crate) enum Refusal {
 
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Error {
-        match refusal {
+        let error = match refusal {
             Refusal::Verification(why) => Error::invalid("Transaction verification failed.").with_hint(why),
             Refusal::Split(invalid) => {
                 Error::invalid("The attached data is split in an unknown way.").with_hint(invalid.to_string())
@@ -41,7 +41,8 @@ impl From<Refusal> for Error {
                 format!("{size} bytes of data came within the transaction; at most {max} may"),
             )
             .with_hint("post the transaction without data, and the data in chunks to /chunk"),
-        }
+        };
+        error.with_code(unit::Code::TRANSACTION)
     }
 }
 

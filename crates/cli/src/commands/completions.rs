@@ -3,6 +3,8 @@
 use clap::Args;
 use clap_complete::Shell;
 
+use unit::Code;
+
 use crate::error::{Context as _, Result};
 use crate::ui::Ui;
 
@@ -18,7 +20,7 @@ impl Completions {
     pub fn run(self, mut command: clap::Command, ui: Ui) -> Result {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut command, "pirn", &mut script);
-        let script = String::from_utf8(script).context("could not write the completions")?;
+        let script = String::from_utf8(script).context(Code::INTERNAL, "could not write the completions")?;
         ui.answer(&script, &script);
         Ok(())
     }

@@ -7,6 +7,7 @@ pub mod dev;
 pub mod dry;
 pub mod env;
 pub mod eval;
+pub mod explain;
 pub mod fund;
 pub mod log;
 pub mod module;
@@ -22,6 +23,8 @@ use std::io::Read as _;
 use protocol::{Outcome, Tag, Tags, Wallet};
 use serde::Serialize;
 
+use unit::Code;
+
 use crate::error::{Context as _, Failure, Result};
 
 /// Reads `NAME=VALUE`.
@@ -36,11 +39,11 @@ pub fn parse_tag(text: &str) -> Result<Tag, String> {
 pub fn text_of(given: &str) -> Result<String> {
     if given == "-" {
         let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text).context("could not read stdin")?;
+        std::io::stdin().read_to_string(&mut text).context(Code::FILE, "could not read stdin")?;
         return Ok(text);
     }
     match given.strip_prefix('@') {
-        Some(path) => std::fs::read_to_string(path).context(format!("could not read {path}")),
+        Some(path) => std::fs::read_to_string(path).context(Code::FILE, format!("could not read {path}")),
         None => Ok(given.to_owned()),
     }
 }
@@ -114,7 +117,7 @@ pub fn output_of(outcome: &Outcome) -> String {
 pub fn check(outcome: &Outcome) -> Result {
     let Some(error) = &outcome.error else { return Ok(()) };
     let text = error.to::<String>().unwrap_or_else(|_| error.get().to_owned());
-    Err(Failure::new(format!("the process failed: {}", crate::ui::plain(text.trim())))
+    Err(Failure::new(Code::PROCESS_FAILED, format!("the process failed: {}", crate::ui::plain(text.trim())))
         .hint("its state is as it was before"))
 }
 

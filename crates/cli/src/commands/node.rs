@@ -10,6 +10,8 @@ use serde::Serialize;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Mutex;
 
+use unit::Code;
+
 use crate::error::{Context as _, Failure, Result};
 use crate::ui::{Ui, table};
 
@@ -87,7 +89,8 @@ pub fn failed(error: node::Error) -> Failure {
         what.push_str(&cause.to_string());
         source = cause.source();
     }
-    let failure = if error.is_usage() { Failure::usage(what) } else { Failure::new(what) };
+    let exit = if error.is_usage() { 2 } else { 1 };
+    let failure = Failure { exit, ..Failure::new(error.code(), what) };
     match error.hint() {
         Some(hint) => failure.hint(hint),
         None => failure,
@@ -116,7 +119,7 @@ pub struct Signals(Mutex<(Signal, Signal)>);
 impl Signals {
     /// From now on they do not end the program by themselves.
     pub fn listen() -> Result<Signals> {
-        let of = |kind| signal(kind).context("could not listen for signals");
+        let of = |kind| signal(kind).context(Code::INTERNAL, "could not listen for signals");
         Ok(Signals(Mutex::new((of(SignalKind::interrupt())?, of(SignalKind::terminate())?))))
     }
 

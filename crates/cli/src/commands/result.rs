@@ -2,7 +2,7 @@
 
 use clap::Args;
 use protocol::{Id, ProcessId, Slot};
-use unit::{Compute as _, Scheduler as _, SlotRange};
+use unit::{Code, Compute as _, Scheduler as _, SlotRange};
 
 use super::{Shown, check, outbox_of, output_of};
 use crate::error::{Failure, Result};
@@ -49,7 +49,7 @@ async fn find(clients: &Clients, process: ProcessId, which: Option<&str>) -> Res
         Some(entry) => Ok(entry.assignment.id()),
         None => {
             let newest = latest().await?.assignment.slot;
-            Err(Failure::new(format!("slot {slot} of {process} is not scheduled yet"))
+            Err(Failure::new(Code::NOT_SCHEDULED, format!("slot {slot} of {process} is not scheduled yet"))
                 .hint(format!("the latest slot is {newest}; `pirn log {process}` shows the schedule")))
         }
     }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use clap::Args;
 use protocol::{DataItem, Draft, MessageId, ProcessId, Slot, Tag, Wallet, tag};
 use serde::Serialize;
-use unit::{Compute as _, Messenger as _, Scheduler as _};
+use unit::{Code, Compute as _, Messenger as _, Scheduler as _};
 
 use super::{Shown, ao_tags, check, outbox_of, output_of, parse_tag, text_of};
 use crate::error::{Context as _, Result};
@@ -82,6 +82,6 @@ pub async fn send(
         tags: ao_tags(tags, "Message"),
         data: Bytes::copy_from_slice(data.as_bytes()),
     };
-    let item = DataItem::sign(wallet, draft).context("could not sign")?;
+    let item = DataItem::sign(wallet, draft).context(Code::WALLET, "could not sign")?;
     Ok(MessageId(clients.mu.send(item).await?.id))
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use clap::Args;
 use protocol::{DataItem, Draft, ModuleId, ProcessId, Tag, tag};
 use serde::Serialize;
-use unit::{Compute as _, Messenger as _};
+use unit::{Code, Compute as _, Messenger as _};
 
 use super::module::publish;
 use super::{ao_tags, check, parse_tag, text_of};
@@ -64,8 +64,8 @@ impl Spawn {
         tags.push(tag::SCHEDULER, scheduler);
         tags.push(tag::AUTHORITY, &authority);
         let data = Bytes::from(text_of(&self.data)?);
-        let item =
-            DataItem::sign(&wallet, Draft { tags, data, ..Draft::default() }).context("could not sign")?;
+        let item = DataItem::sign(&wallet, Draft { tags, data, ..Draft::default() })
+            .context(Code::WALLET, "could not sign")?;
         let process = ProcessId(item.id);
         clients.mu.send(item).await?;
         let boot = clients.cu.result(process, process.0).await?;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use clap::Args;
 use protocol::Id;
 use serde::Serialize;
-use unit::{Messenger as _, Trace as Step, TraceKind, TraceQuery};
+use unit::{Code, Messenger as _, Trace as Step, TraceKind, TraceQuery};
 
 use crate::error::{Failure, Result};
 use crate::network::Where;
@@ -50,7 +50,11 @@ impl Trace {
         let query = TraceQuery { root: Some(self.message), limit: self.limit, ..TraceQuery::default() };
         let page = self.at.clients()?.mu.traces(query).await?;
         if page.items.is_empty() {
-            return Err(Failure::new(format!("the messenger unit has no trace of {}", self.message)).hint(
+            return Err(Failure::new(
+                Code::NO_TRACE,
+                format!("the messenger unit has no trace of {}", self.message),
+            )
+            .hint(
                 "traces are kept of what went through this messenger; `pirn log PROCESS` shows a schedule",
             ));
         }

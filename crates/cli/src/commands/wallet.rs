@@ -8,6 +8,8 @@ use clap::{Args, Subcommand, ValueEnum};
 use protocol::{Address, Wallet as Key};
 use serde::Serialize;
 
+use unit::Code;
+
 use crate::error::{Context as _, Failure, Result};
 use crate::network::Signer;
 use crate::ui::Ui;
@@ -78,7 +80,8 @@ impl Wallet {
             }
             Verb::Show { signer } => {
                 let jwk = signer.wallet()?.to_jwk();
-                let json: serde_json::Value = serde_json::from_str(&jwk).context("the wallet is not JSON")?;
+                let json: serde_json::Value =
+                    serde_json::from_str(&jwk).context(Code::WALLET, "the wallet is not JSON")?;
                 ui.answer(&jwk, &json);
             }
         }
@@ -89,7 +92,7 @@ impl Wallet {
 fn write_private(file: &Path, jwk: &str) -> Result {
     let opened = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
     let mut opened = opened.map_err(|error| {
-        let failure = Failure::new(format!("could not make {}: {error}", file.display()));
+        let failure = Failure::new(Code::FILE, format!("could not make {}: {error}", file.display()));
         match error.kind() {
             std::io::ErrorKind::AlreadyExists => {
                 failure.hint("an existing wallet is never overwritten: choose another name")
@@ -100,5 +103,5 @@ fn write_private(file: &Path, jwk: &str) -> Result {
     opened
         .write_all(jwk.as_bytes())
         .and_then(|()| opened.sync_all())
-        .context(format!("could not write {}", file.display()))
+        .context(Code::FILE, format!("could not write {}", file.display()))
 }

@@ -93,6 +93,7 @@ impl RoutingScheduler {
         });
         location.ok_or_else(|| {
             Error::not_found(format!("the scheduler {address} has not said where it is"))
+                .with_code(unit::Code::SCHEDULER_NOWHERE)
                 .with_hint("its operator must publish a Scheduler-Location with Url and Time-To-Live")
         })
     }

@@ -103,6 +103,7 @@ impl unit::Scheduler for Scheduler {
         found.ok_or_else(|| {
             let within = process.map(|process| format!(" in the schedule of {process}")).unwrap_or_default();
             unit::Error::not_found(format!("there is no {id}{within} at {}", self.url))
+                .with_code(unit::Code::NOT_SCHEDULED)
         })
     }
 

@@ -7,10 +7,10 @@ use bytes::Bytes;
 use reqwest::header::{self, HeaderMap};
 use reqwest::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
-use unit::{Error, Kind, Novelty, Result};
+use unit::{Code, Error, Kind, Novelty, Result};
 
 use crate::wire::IDEMPOTENT_REPLAY;
-use crate::wire::error::{Refusal, kind};
+use crate::wire::error::{CODE, Refusal, kind};
 
 /// How long and how much a client waits and reads.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -75,6 +75,7 @@ impl Transport {
         }
         let client = builder(&self.options).build().map_err(|error| {
             Error { kind: Kind::Unavailable, ..Error::internal(&error) }
+                .with_code(Code::UNREACHABLE)
                 .with_hint("https needs the certificates of the system: install ca-certificates")
         })?;
         Ok(self.secure.get_or_init(|| client))
@@ -104,7 +105,8 @@ impl Transport {
         while let Some(chunk) = response.chunk().await.map_err(|error| unreachable(url, &error))? {
             if body.len() + chunk.len() > self.options.answer_bytes_max {
                 let max = self.options.answer_bytes_max;
-                return Err(Error::unavailable(format!("{url} answered with more than {max} bytes")));
+                return Err(Error::unavailable(format!("{url} answered with more than {max} bytes"))
+                    .with_code(Code::STRANGE_ANSWER));
             }
             body.extend_from_slice(&chunk);
         }
@@ -137,6 +139,7 @@ impl Answer {
                 "{} answered with something else than expected: {error}: {start:?}",
                 self.from
             ))
+            .with_code(Code::STRANGE_ANSWER)
         })
     }
 
@@ -150,7 +153,10 @@ impl Answer {
     pub fn number(&self, name: &str) -> Result<u64> {
         let value =
             self.headers.get(name).and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
-        value.ok_or_else(|| Error::unavailable(format!("{} answered without the header {name}", self.from)))
+        value.ok_or_else(|| {
+            Error::unavailable(format!("{} answered without the header {name}", self.from))
+                .with_code(Code::STRANGE_ANSWER)
+        })
     }
 }
 
@@ -165,17 +171,21 @@ fn unreachable(url: &str, error: &reqwest::Error) -> Error {
     let why = causes.pop().unwrap_or_else(|| error.to_string());
     let base = reqwest::Url::parse(url).map(|url| url.origin().ascii_serialization());
     Error::unavailable(format!("could not reach {}: {why}", base.as_deref().unwrap_or(url)))
+        .with_code(Code::UNREACHABLE)
 }
 
 fn refusal(url: &str, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Error {
     let seconds = headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
     let kind: Kind = kind(status.as_u16(), seconds.map(Duration::from_secs));
+    let code: Option<Code> = headers.get(CODE).and_then(|value| value.to_str().ok()?.parse().ok());
     if let Ok(refusal) = serde_json::from_slice::<Refusal>(body) {
-        return refusal.into_error(kind);
+        return refusal.into_error(kind, code);
     }
     let start: String = String::from_utf8_lossy(body).trim().chars().take(200).collect();
     let said = if start.is_empty() { String::new() } else { format!(": {start}") };
-    Error::new(kind, format!("{url} answered {}{said}", status.as_u16()))
+    let error = Error::new(kind, format!("{url} answered {}{said}", status.as_u16()));
+    // Whatever answers like this is no unit of ao.
+    error.with_code(code.unwrap_or(Code::STRANGE_ANSWER))
 }
 
 /// A base URL without the slash at its end.

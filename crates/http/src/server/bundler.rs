@@ -130,6 +130,7 @@ impl Receiver {
         let bytes = read_body(body, &self.limits).await?;
         let item = DataItem::parse(bytes).map_err(|error| {
             Error::invalid(error.to_string())
+                .with_code(unit::Code::NOT_AN_ITEM)
                 .with_hint("the body must be the bytes of a signed ANS-104 data item")
         })?;
         guest.check_item(&item).await?;

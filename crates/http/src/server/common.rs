@@ -6,18 +6,19 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures::future::BoxFuture;
 use protocol::Address;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{Any as AnyOf, CorsLayer};
-use unit::Error;
+use unit::{Code, Error};
 
 use super::limits::{Gate, limit};
 use super::reply::raw_json;
-use super::{Context, Failure, json, text};
+use super::{Context, Failure, coded, json, text};
+use crate::wire::error::{CODE, kind};
 use crate::wire::info::{Readiness, UnitInfo};
 
 /// How a unit says its address.
@@ -76,19 +77,28 @@ pub(crate) fn finish(routes: Router, part: &'static str, context: &Context) -> R
         Some(limits) => routes.layer(from_fn_with_state(Gate { limits, part }, limit)),
         None => routes,
     };
-    routes.layer(CatchPanicLayer::custom(panicked)).layer(cors)
+    routes.layer(CatchPanicLayer::custom(panicked)).layer(map_response(with_code)).layer(cors)
 }
 
 /// The routes of all parts, written by hand; `tests/openapi.rs` compares it with what is routed, and asks each.
 const OPENAPI: &str = include_str!("../openapi.json");
 
 async fn no_route(method: Method, uri: Uri) -> Failure {
-    Failure::from(Error::not_found(format!("there is no {method} {}", uri.path())))
+    Failure::from(Error::not_found(format!("there is no {method} {}", uri.path())).with_code(Code::NO_ROUTE))
 }
 
 async fn no_method(method: Method, uri: Uri) -> Failure {
-    let error = Error::invalid(format!("{} does not take {method}", uri.path()));
+    let error = Error::invalid(format!("{} does not take {method}", uri.path())).with_code(Code::NO_ROUTE);
     Failure::with_status(StatusCode::METHOD_NOT_ALLOWED, error)
+}
+
+/// Refusals that say their own words, as Arweave's do, have the code of their status.
+async fn with_code(response: Response) -> Response {
+    let status = response.status();
+    if status.as_u16() < 400 || response.headers().contains_key(CODE) {
+        return response;
+    }
+    coded(response, Code::of(kind(status.as_u16(), None)))
 }
 
 /// A bug of ours. It must not look like an answer, and must not end the node.

@@ -204,7 +204,9 @@ fn weave<'a>(asked: &Context<'a>) -> async_graphql::Result<&'a Arc<dyn Arweave>>
 
 /// A refusal as GraphQL has it.
 fn failed(error: Error) -> async_graphql::Error {
-    async_graphql::Error::new(error.to_string())
+    use async_graphql::ErrorExtensions as _;
+    let code = error.code.to_string();
+    async_graphql::Error::new(error.to_string()).extend_with(|_, more| more.set("code", code))
 }
 
 /// What is not there is null.

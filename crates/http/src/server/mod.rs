@@ -24,7 +24,7 @@ pub use reply::Failure;
 pub use request::Params;
 pub use serve::{Serving, serve};
 
-pub(crate) use reply::{json, text, with_novelty};
+pub(crate) use reply::{coded, json, text, with_novelty};
 pub(crate) use request::read_body;
 
 /// What a server takes in and gives out at most.

@@ -4,10 +4,10 @@ use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use unit::{Error, Kind, Novelty};
+use unit::{Code, Error, Kind, Novelty};
 
 use crate::wire::IDEMPOTENT_REPLAY;
-use crate::wire::error::{Refusal, status};
+use crate::wire::error::{CODE, Refusal, status};
 
 /// A refusal, on its way out.
 #[derive(Debug)]
@@ -67,7 +67,7 @@ impl IntoResponse for Failure {
         if status == StatusCode::INTERNAL_SERVER_ERROR {
             tracing::error!(error = %self.error, "could not answer");
         }
-        let mut response = json(status, &Refusal::from(&self.error));
+        let mut response = coded(json(status, &Refusal::from(&self.error)), self.error.code);
         if let Kind::Busy { retry_after } = self.error.kind {
             // Whole seconds, rounded up: sooner would be refused again.
             let seconds = retry_after.as_millis().div_ceil(1000) as u64;
@@ -78,6 +78,13 @@ impl IntoResponse for Failure {
         }
         response
     }
+}
+
+/// A refusal that says its code.
+pub(crate) fn coded(mut response: Response, code: Code) -> Response {
+    let code = HeaderValue::from_str(&code.to_string()).expect("a code is a letter and digits");
+    response.headers_mut().insert(CODE, code);
+    response
 }
 
 /// JSON.

@@ -90,7 +90,9 @@ async fn write(
 pub(super) async fn read_item(body: Body, context: &Context, guest: &Guest) -> Result<DataItem, Failure> {
     let bytes = read_body(body, &context.options).await?;
     let item = DataItem::parse(bytes).map_err(|error| {
-        Error::invalid(error.to_string()).with_hint("the body must be one signed ANS-104 data item")
+        Error::invalid(error.to_string())
+            .with_code(unit::Code::NOT_AN_ITEM)
+            .with_hint("the body must be one signed ANS-104 data item")
     })?;
     guest.check_item(&item).await?;
     Ok(item)
@@ -139,7 +141,9 @@ async fn read(State(server): State<Arc<Server>>, Path(id): Path<String>, params:
     match second {
         Err(error) if error.kind == Kind::NotFound => {
             let within = process.map(|process| format!(" in the schedule of {process}")).unwrap_or_default();
-            Err(Error::not_found(format!("there is neither a message nor a process {id}{within}")).into())
+            Err(Error::not_found(format!("there is neither a message nor a process {id}{within}"))
+                .with_code(unit::Code::NOT_SCHEDULED)
+                .into())
         }
         answer => Ok(answer?),
     }

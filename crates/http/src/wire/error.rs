@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use unit::{Error, Kind};
+use unit::{Code, Error, Kind};
+
+/// The header of every refusal that carries its [`Code`]: the body stays as old clients know it.
+pub const CODE: &str = "pirn-error";
 
 /// The body of every refusal on a unit's routes. Clients show it as it is.
 #[derive(Debug, Serialize, Deserialize)]
@@ -50,8 +53,8 @@ impl From<&Error> for Refusal {
 }
 
 impl Refusal {
-    /// The refusal as an error again, hint and all.
-    pub fn into_error(self, kind: Kind) -> Error {
+    /// The refusal as an error again, hint and all. `code` is what the header says, if the unit is one that says it.
+    pub fn into_error(self, kind: Kind, code: Option<Code>) -> Error {
         let hinted = self.error.strip_suffix(')').and_then(|text| text.split_once(" (hint: "));
         let (what, hint) = match hinted {
             Some((what, hint)) => (what.to_owned(), Some(hint.to_owned())),
@@ -59,7 +62,8 @@ impl Refusal {
         };
         // The reference's scheduler says 400 whatever is wrong.
         let missing = kind == Kind::Invalid && (what.ends_with("not found") || what.starts_with("NotFound("));
-        Error { kind: if missing { Kind::NotFound } else { kind }, what, hint }
+        let kind = if missing { Kind::NotFound } else { kind };
+        Error { kind, code: code.unwrap_or(Code::of(kind)), what, hint }
     }
 }
 
@@ -74,7 +78,7 @@ mod tests {
             Kind::Busy { retry_after } => Some(retry_after),
             _ => None,
         };
-        assert_eq!(text.into_error(kind(status, retry_after)), error);
+        assert_eq!(text.into_error(kind(status, retry_after), error.code.to_string().parse().ok()), error);
     }
 
     #[test]
@@ -84,13 +88,17 @@ mod tests {
         for kind in [NotFound, Invalid, TooLarge, Refused, Forbidden, Conflict, busy, Unavailable, Internal] {
             check(Error::new(kind, "slot 9 of p is not scheduled (yet)"));
             check(Error::new(kind, "slot 9 of p is not scheduled").with_hint("the latest is 8 (of p)"));
+            check(Error::new(kind, "slot 9 of p is not scheduled").with_code(Code::NOT_SCHEDULED));
         }
     }
 
     #[test]
     fn a_reference_scheduler_that_says_400_may_mean_not_found() {
         for text in ["Message or Process not found", "NotFound(\"Process not found\")"] {
-            assert_eq!(Refusal { error: text.to_owned() }.into_error(kind(400, None)).kind, Kind::NotFound);
+            assert_eq!(
+                Refusal { error: text.to_owned() }.into_error(kind(400, None), None).kind,
+                Kind::NotFound
+            );
         }
     }
 }

@@ -10,6 +10,8 @@ use protocol::{DataItem, ModuleId, Wallet};
 use serde::Serialize;
 use unit::Weave as _;
 
+use unit::Code;
+
 use crate::error::{Context as _, Failure, Result};
 use crate::network::{Clients, Signer, Where};
 use crate::ui::Ui;
@@ -67,16 +69,19 @@ pub async fn publish(
     file: &Path,
     format: Option<&str>,
 ) -> Result<ModuleId> {
-    let bytes = std::fs::read(file).context(format!("could not read {}", file.display()))?;
+    let bytes = std::fs::read(file).context(Code::FILE, format!("could not read {}", file.display()))?;
     let format = match format {
         Some(format) => format,
         None => node::module_format(&bytes).ok_or_else(|| {
-            Failure::usage(format!("cannot tell the format of {} from its imports", file.display()))
-                .hint("say it: --format wasm64-unknown-emscripten-draft_2024_02_15, for example")
+            Failure::new(
+                Code::FORMAT_UNKNOWN,
+                format!("cannot tell the format of {} from its imports", file.display()),
+            )
+            .hint("say it: --format wasm64-unknown-emscripten-draft_2024_02_15, for example")
         })?,
     };
     let draft = node::module_draft(format, Bytes::from(bytes));
-    let item = DataItem::sign(wallet, draft).context("could not sign the module")?;
+    let item = DataItem::sign(wallet, draft).context(Code::WALLET, "could not sign the module")?;
     let id = ModuleId(item.id);
     clients.gateway.upload(item).await?;
     Ok(id)

@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::commands::{Shown, check, outbox_of, output_of, text_of};
+use unit::Code;
+
 use crate::error::{Context as _, Failure, Result};
 use crate::ui::Ui;
 
@@ -123,12 +125,16 @@ impl Run {
     }
 
     fn program(&self) -> Result<WasmProgram> {
-        let bytes = std::fs::read(&self.file).context(format!("could not read {}", self.file.display()))?;
+        let bytes = std::fs::read(&self.file)
+            .context(Code::FILE, format!("could not read {}", self.file.display()))?;
         let format = match &self.format {
             Some(format) => format,
             None => node::module_format(&bytes).ok_or_else(|| {
-                Failure::usage(format!("cannot tell the format of {} from its imports", self.file.display()))
-                    .hint("say it: --format wasm64-unknown-emscripten-draft_2024_02_15, for example")
+                Failure::new(
+                    Code::FORMAT_UNKNOWN,
+                    format!("cannot tell the format of {} from its imports", self.file.display()),
+                )
+                .hint("say it: --format wasm64-unknown-emscripten-draft_2024_02_15, for example")
             })?,
         };
         let tags = Tags::from_iter([(tag::MODULE_FORMAT, format)]);
@@ -136,11 +142,13 @@ impl Run {
         let nobody = Id([0; 32]);
         let module = protocol::Module { id: nobody.into(), owner: nobody.into(), tags, data: bytes.into() };
         let options = Options { cache: self.cache.clone(), ..Options::default() };
-        let mut runtime = WasmRuntime::new(options).context("could not start")?;
+        let mut runtime = WasmRuntime::new(options).context(Code::DOES_NOT_START, "could not start")?;
         if self.exact {
             runtime = runtime.with_sleep();
         }
-        runtime.program(&module).context(format!("could not load {}", self.file.display()))
+        runtime
+            .program(&module)
+            .context(Code::MODULE_UNSUPPORTED, format!("could not load {}", self.file.display()))
     }
 }
 
@@ -152,7 +160,7 @@ fn serve(program: &WasmProgram, limits: Limits) -> Result {
     loop {
         line.clear();
         let n = std::io::Read::take(&mut input, LINE_BYTES_MAX as u64).read_line(&mut line);
-        if n.context("could not read stdin")? == 0 {
+        if n.context(Code::FILE, "could not read stdin")? == 0 {
             return Ok(());
         }
         let text = match process.request(&line) {
@@ -160,7 +168,7 @@ fn serve(program: &WasmProgram, limits: Limits) -> Result {
             Err(failure) => serde_json::to_string(&Refused { error: failure.what }),
         };
         let text = text.expect("answers are JSON");
-        writeln!(output, "{text}").and_then(|()| output.flush()).context("could not answer")?;
+        writeln!(output, "{text}").and_then(|()| output.flush()).context(Code::FILE, "could not answer")?;
     }
 }
 
@@ -178,7 +186,7 @@ struct Process<'a> {
 
 impl Process<'_> {
     fn request(&mut self, line: &str) -> Result<Evaluation> {
-        let request: Request<'_> = serde_json::from_str(line).context("not a request")?;
+        let request: Request<'_> = serde_json::from_str(line).context(Code::USAGE, "not a request")?;
         let Request { message, env, memory, save, fresh } = request;
         if fresh {
             self.machine = None;
@@ -196,9 +204,10 @@ impl Process<'_> {
         let memory = memory.map(read_memory).transpose()?;
         self.be(environment, memory)?;
         let (machine, _) = self.machine.as_mut().expect("it was made just now");
-        let evaluation = machine.evaluate_json(message).context("could not evaluate")?;
+        let evaluation =
+            machine.evaluate_json(message).context(Code::MODULE_UNSUPPORTED, "could not evaluate")?;
         if let Some(path) = save {
-            write_memory(path, &machine.memory().context("could not take the memory")?)?;
+            write_memory(path, &machine.memory().context(Code::INTERNAL, "could not take the memory")?)?;
         }
         Ok(evaluation)
     }
@@ -207,19 +216,22 @@ impl Process<'_> {
     fn be(&mut self, environment: &str, memory: Option<Memory>) -> Result {
         let memory = match (memory, &mut self.machine) {
             (None, Some((_, same))) if same.to_json() == environment => return Ok(()),
-            (None, Some((machine, _))) => Some(machine.memory().context("could not take the memory")?),
+            (None, Some((machine, _))) => {
+                Some(machine.memory().context(Code::INTERNAL, "could not take the memory")?)
+            }
             (memory, _) => memory,
         };
         let environment = Arc::new(Environment::from_json(environment));
         let start = Start { environment: environment.clone(), limits: self.limits, memory };
-        let machine = self.program.machine(start).context("could not start the process")?;
+        let machine =
+            self.program.machine(start).context(Code::MODULE_UNSUPPORTED, "could not start the process")?;
         self.machine = Some((machine, environment));
         Ok(())
     }
 }
 
 fn read_memory(path: &Path) -> Result<Memory> {
-    let dense = std::fs::read(path).context(format!("could not read {}", path.display()))?;
+    let dense = std::fs::read(path).context(Code::FILE, format!("could not read {}", path.display()))?;
     Ok(Memory::from_dense(&dense))
 }
 
@@ -233,5 +245,5 @@ fn write_memory(path: &Path, memory: &Memory) -> Result {
         }
         Ok(())
     });
-    written.context(format!("could not write {}", path.display()))
+    written.context(Code::FILE, format!("could not write {}", path.display()))
 }

@@ -26,7 +26,7 @@ use unit::{Arweave, BlockAt, BlockHash, BlockHead, Error, Kind, Posted};
 use super::bundler::{self, Receiver};
 use super::common::finish;
 use super::limits::Guest;
-use super::{Context, Failure, graphql, json, read_body, text};
+use super::{Context, Failure, coded, graphql, json, read_body, text};
 use crate::wire::block::{BlockShape, NodeShape, StatusShape};
 use crate::wire::error::status;
 use crate::wire::transaction::{ChunkShape, NewChunkShape, Number, OffsetShape, TransactionShape};
@@ -332,8 +332,8 @@ async fn post_chunk(State(server): Shared, body: Body) -> Answer {
     Ok(match taken {
         Ok(()) => json(StatusCode::OK, &json_value!({})),
         // Clients compare the word: the hint must not be in it.
-        Err(Error { kind: Kind::Invalid, what, hint }) => {
-            json(StatusCode::BAD_REQUEST, &json_value!({"error": what, "hint": hint}))
+        Err(Error { kind: Kind::Invalid, code, what, hint }) => {
+            coded(json(StatusCode::BAD_REQUEST, &json_value!({"error": what, "hint": hint})), code)
         }
         Err(error) => Failure::from(error).into_response(),
     })
