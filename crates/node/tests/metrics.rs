@@ -91,6 +91,11 @@ async fn metrics_are_printed_as_documented_and_nobody_watches_what_is_not_there(
     let node = Node::start(config).await.unwrap();
     work(&node).await;
     let text = reqwest::get(format!("{}/metrics", node.network().urls["mu"])).await.unwrap();
+    let ready = reqwest::get(format!("{}/readyz", node.network().urls["su"])).await.unwrap();
+    assert_eq!(ready.status(), 200);
+    let ready: serde_json::Value = ready.json().await.unwrap();
+    let checks: Vec<_> = ready["checks"].as_array().unwrap().iter().map(|check| &check["name"]).collect();
+    assert_eq!(checks, ["storage", "settlement", "evaluation", "outbox", "cron"]);
     let printed = printed(&text.text().await.unwrap());
     node.stop().await;
 

@@ -206,7 +206,7 @@ pub(super) async fn limit(State(gate): State<Gate>, mut request: Request, next: 
         Ok(left) => left,
         Err(failure) => return failure.into_response(),
     };
-    request.extensions_mut().insert(Guest(Some(gate.limits)));
+    request.extensions_mut().insert(Guest(Some((gate.limits, process))));
     let mut response = next.run(request).await;
     if let Some(left) = left.filter(|_| !response.headers().contains_key("ratelimit-limit")) {
         left.write(response.headers_mut());
@@ -214,9 +214,9 @@ pub(super) async fn limit(State(gate): State<Gate>, mut request: Request, next: 
     response
 }
 
-/// Whoever sent a request, as far as there are limits for him.
+/// Whoever sent a request, as far as there are limits for him, and the process that his request counts for already.
 #[derive(Clone, Default)]
-pub(super) struct Guest(Option<Arc<Limits>>);
+pub(super) struct Guest(Option<(Arc<Limits>, Option<Id>)>);
 
 impl<S: Send + Sync> axum::extract::FromRequestParts<S> for Guest {
     type Rejection = std::convert::Infallible;
@@ -232,7 +232,7 @@ impl<S: Send + Sync> axum::extract::FromRequestParts<S> for Guest {
 impl Guest {
     /// Counts an item for its signer and for the process it is for.
     pub async fn check_item(&self, item: &DataItem) -> Result<(), Failure> {
-        let Some(limits) = &self.0 else { return Ok(()) };
+        let Some((limits, counted)) = &self.0 else { return Ok(()) };
         if limits.write.wallet.limiter.is_some() {
             // Nobody empties another's bucket: what is forged is refused by whoever gets it, and counts for nobody.
             // The item remembers that it was verified.
@@ -242,7 +242,7 @@ impl Guest {
                 limits.write.wallet.take(item.address())?;
             }
         }
-        match item.target {
+        match item.target.filter(|target| Some(*target) != *counted) {
             Some(target) => limits.write.process.take(target).map(|_| ()),
             None => Ok(()),
         }
