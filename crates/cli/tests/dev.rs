@@ -329,3 +329,28 @@ fn the_configuration_says_where_each_value_is_from() {
     assert!(of("ports.su")["source"].as_str().unwrap().ends_with("pirn.toml"));
     assert_eq!(of("ports.cu")["source"], "environment PIRN__PORTS__CU");
 }
+
+/// What a command answers, pointed at a network.
+#[track_caller]
+fn answer(network: &Network, arguments: &[&str]) -> String {
+    let mut command = pirn(arguments);
+    for (name, part) in [("GATEWAY_URL", "gateway"), ("MU_URL", "mu"), ("SU_URL", "su"), ("CU_URL", "cu")] {
+        command.env(name, network.url(part));
+    }
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{arguments:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+}
+
+#[test]
+fn a_process_of_our_own_lua_needs_nothing_but_the_binary() {
+    let folder = tempfile::tempdir().unwrap();
+    let network = Network::start(&[], folder.path());
+    let process = answer(&network, &["spawn"]);
+    assert_eq!(answer(&network, &["eval", &process, "Count = (Count or 0) + 1; return Count"]), "1");
+    assert_eq!(answer(&network, &["eval", &process, "Count = Count + 1; return Count"]), "2");
+    let pong = "Handlers.add('ping', 'Ping', function(m) m.reply({ Data = 'pong' }) end)";
+    answer(&network, &["eval", &process, pong]);
+    let sent = answer(&network, &["send", &process, "--action", "Ping", "--json"]);
+    assert!(sent.contains("pong"), "{sent}");
+}

@@ -6,16 +6,20 @@ use protocol::{DataItem, Draft, ModuleId, ProcessId, Tag, tag};
 use serde::Serialize;
 use unit::{Code, Compute as _, Messenger as _};
 
-use super::module::publish;
+use super::module::{publish, publish_lua};
 use super::{ao_tags, check, parse_tag, text_of};
 use crate::error::{Context as _, Failure, Result};
 use crate::network::{Signer, Where};
 use crate::ui::Ui;
 
-/// Start a process of a module, or of a .wasm file, which is then published first
+/// What stands for the module that is part of this program.
+const LUA: &str = "lua";
+
+/// Start a process: of a module, or of a file or Pirn's own Lua, which is then published first
 #[derive(Debug, Args)]
 pub struct Spawn {
-    /// A module id, or a .wasm file.
+    /// A module id, a .wasm file, or `lua`: Pirn's own, with the interface of aos.
+    #[arg(default_value = LUA)]
     module: String,
     /// A tag of the process; may be repeated.
     #[arg(long = "tag", short = 't', value_name = "NAME=VALUE", value_parser = parse_tag)]
@@ -56,7 +60,14 @@ impl Spawn {
                 ui.note(format_args!("module   {module}"));
                 module
             }
-            Err(error) => return Err(Failure::usage(error).hint("name a module id or a .wasm file")),
+            Err(_) if self.module == LUA => {
+                let module = publish_lua(&clients, &wallet).await?;
+                ui.note(format_args!("module   {module}"));
+                module
+            }
+            Err(error) => {
+                return Err(Failure::usage(error).hint("name a module id, a .wasm file, or lua"));
+            }
         };
         let authority = self.authority.unwrap_or_else(|| authority.to_string());
         let mut tags = ao_tags(&self.tags, "Process");

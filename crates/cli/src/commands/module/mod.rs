@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use clap::{Args, Subcommand};
-use protocol::{DataItem, ModuleId, Wallet};
+use protocol::{DataItem, Draft, ModuleId, Tags, Wallet};
 use serde::Serialize;
 use unit::Weave as _;
 
@@ -80,7 +80,16 @@ pub async fn publish(
             .hint("say it: --format wasm64-unknown-emscripten-draft_2024_02_15, for example")
         })?,
     };
-    let draft = node::module_draft(format, Bytes::from(bytes));
+    publish_item(clients, wallet, node::module_draft(format, Bytes::from(bytes))).await
+}
+
+/// Publishes Pirn's own Lua.
+pub async fn publish_lua(clients: &Clients, wallet: &Wallet) -> Result<ModuleId> {
+    let (tags, data) = (Tags::from_iter(runtime_lua::TAGS), Bytes::from_static(runtime_lua::MODULE));
+    publish_item(clients, wallet, Draft { tags, data, ..Draft::default() }).await
+}
+
+async fn publish_item(clients: &Clients, wallet: &Wallet, draft: Draft) -> Result<ModuleId> {
     let item = DataItem::sign(wallet, draft).context(Code::WALLET, "could not sign the module")?;
     let id = ModuleId(item.id);
     clients.gateway.upload(item).await?;
