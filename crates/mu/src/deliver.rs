@@ -31,6 +31,11 @@ impl Deliveries {
         is_new
     }
 
+    /// Whether tasks of the same lane are under way.
+    pub(crate) fn is_busy(&self, task: &Task) -> bool {
+        lock(&self.0).contains_key(&lane_of(task))
+    }
+
     /// The next task of a lane. None closes it.
     fn next(&self, lane: Lane) -> Option<Task> {
         let mut lanes = lock(&self.0);

@@ -91,11 +91,25 @@ impl Unit {
         self.queue.commit(step);
     }
 
+    /// Has the outcome of what a client sent pushed, behind what waits for the same process. `ask` is the id that it is
+    /// asked for by.
+    pub(crate) fn push_claimed(self: &Arc<Self>, task: Task, scheduled: &Scheduled, ask: Id) {
+        if self.queue.has_backlog() {
+            self.queue.abandon(vec![task.number]);
+        } else if self.deliveries.is_busy(&task) {
+            // What was read from the disk is on its way there.
+            self.route(task);
+        } else {
+            self.push_soon(task, scheduled, ask);
+        }
+    }
+
     /// Has the outcome of what has a slot pushed. `ask` is the id that it is asked for by.
     pub(crate) fn push_soon(self: &Arc<Self>, task: Task, scheduled: &Scheduled, ask: Id) {
         let process = scheduled.assignment.process;
-        if matches!(task.work, Work::Push { .. }) && self.queue.is_over() {
-            // It waits on the disk until there is room.
+        let may_wait = matches!(task.work, Work::Push { .. });
+        if may_wait && (self.queue.is_over() || self.queue.is_abandoning()) {
+            // It waits on the disk until there is room, and so does what comes after it.
             return self.queue.abandon(vec![task.number]);
         }
         if self.pushes.add(process, scheduled.assignment.slot, ask, task) {

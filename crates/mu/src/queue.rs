@@ -52,6 +52,8 @@ struct Memory {
     seen: u64,
     /// There may be tasks on the disk that are not in memory.
     backlog: bool,
+    /// Tasks that were abandoned and are about to be in the backlog.
+    abandoned: usize,
     /// Values that are on their way to the disk, where reads do not see them yet.
     marks: BTreeMap<(Space, Bytes), Bytes>,
     /// All tasks, on the disk and in memory.
@@ -325,8 +327,20 @@ impl Queue {
         self.memory().live.len() > self.bounds.loaded_max
     }
 
+    /// Whether tasks wait on the disk for room: what comes now must not overtake them.
+    pub(crate) fn has_backlog(&self) -> bool {
+        let memory = self.memory();
+        memory.backlog || memory.abandoned > 0
+    }
+
+    /// Whether tasks were abandoned that are not back on the disk's list yet.
+    pub(crate) fn is_abandoning(&self) -> bool {
+        self.memory().abandoned > 0
+    }
+
     /// These are on the disk and nobody carries them out any more.
     pub(crate) fn abandon(&self, numbers: Vec<u64>) {
+        self.memory().abandoned += numbers.len();
         let visible = self.store.append(Batch::new());
         let _ = self.events.send(Event::Abandoned { visible, numbers });
     }
@@ -463,6 +477,7 @@ impl Queue {
             memory.remove(*number);
             memory.leave_from(*number);
         }
+        memory.abandoned = memory.abandoned.saturating_sub(numbers.len());
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {

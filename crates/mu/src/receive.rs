@@ -40,7 +40,7 @@ impl Unit {
         match scheduled {
             Ok(scheduled) => {
                 let message = scheduled.message_id();
-                self.push_soon(tasks.remove(0), &scheduled, message);
+                self.push_claimed(tasks.remove(0), &scheduled, message);
                 tasks.into_iter().for_each(|task| self.route(task));
                 Ok(Receipt { id: item.id, novelty: scheduled.novelty })
             }
@@ -64,7 +64,7 @@ impl Unit {
         match scheduled {
             Ok(scheduled) => {
                 let id = scheduled.assignment.id();
-                self.push_soon(task, &scheduled, id);
+                self.push_claimed(task, &scheduled, id);
                 Ok(Receipt { id, novelty: scheduled.novelty })
             }
             Err(error) => {
@@ -103,7 +103,7 @@ impl Unit {
         step.promise(Work::Push { process, message, only }, chain, None, None);
         let (claim, written) = self.queue.claim(step);
         written.await.map_err(internal)?;
-        self.push_soon(claim.take().remove(0), &scheduled, message);
+        self.push_claimed(claim.take().remove(0), &scheduled, message);
         Ok(())
     }
 
