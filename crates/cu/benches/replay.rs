@@ -123,6 +123,7 @@ impl World {
             scheduler: Arc::clone(&self.scheduler) as _,
             weave: Arc::clone(&self.weave) as _,
             clock: Arc::clone(&self.clock) as _,
+            events: unit::Events::silent(),
             address: Address::of_owner(b"cu"),
             runtimes: vec![Arc::clone(&self.runtime)],
         };

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use protocol::message::duplicate_key;
-use protocol::{Height, Item, Json, Message, Outcome, Slot, Timestamp};
+use protocol::{Height, Item, Json, Message, Outcome, Slot, Timestamp, tag};
 use runtime::{Input, Machine};
-use unit::{BlockRef, Error, Result, Scheduled};
+use unit::{BlockRef, Error, Events, Happened, Result, Scheduled, Told, told_text};
 
 use crate::checkpoint::Position;
 use crate::cron::{Contradiction, Moment, Tick, Walk};
@@ -50,6 +50,7 @@ pub(crate) struct Entry {
 pub(crate) struct Bench<'a> {
     pub(crate) results: &'a Results,
     pub(crate) counted: &'a Counted,
+    pub(crate) events: &'a Events,
     /// Set when the unit stops.
     pub(crate) stopping: &'a AtomicBool,
 }
@@ -115,7 +116,11 @@ impl Live {
             bench.counted.replayed.fetch_add(1, Ordering::Relaxed);
         }
         self.position = Some(Position::at(assignment));
-        Ok(Arc::new(outcome.unwrap_or_else(empty_outcome)))
+        let outcome = Arc::new(outcome.unwrap_or_else(empty_outcome));
+        if is_new {
+            bench.events.tell(Some(process), || told(entry, &outcome));
+        }
+        Ok(outcome)
     }
 
     /// Evaluates the ticks after the last entry and before `until`, at most `max` and a few. Calls `after` when the
@@ -160,7 +165,12 @@ impl Live {
         bench.counted.ticks.fetch_add(1, Ordering::Relaxed);
         // Before an entry that is recorded, its ticks are too.
         if self.recorded.is_none_or(|recorded| slot >= recorded) {
-            bench.results.record_tick(self.subject.process, slot, step, tick, &outcome)?;
+            let process = self.subject.process;
+            bench.results.record_tick(process, slot, step, tick, &outcome)?;
+            bench.events.tell(Some(process), || {
+                let (due, cron) = (tick.timestamp, tick.cron.clone());
+                Happened::Ticked { slot, due, cron, outcome: Told::of(&Arc::new(outcome)) }
+            });
         }
         Ok(())
     }
@@ -214,6 +224,19 @@ impl Live {
             )));
         }
         Ok(())
+    }
+}
+
+/// An evaluation as listeners hear of it.
+fn told(entry: &Entry, outcome: &Arc<Outcome>) -> Happened {
+    let tags = &entry.item.tags;
+    let sender = tags.first(tag::FROM_PROCESS).and_then(|sender| sender.parse().ok());
+    Happened::Evaluated {
+        slot: entry.scheduled.assignment.slot,
+        message: entry.item.id,
+        from: sender.unwrap_or(entry.item.address().0),
+        action: tags.first(tag::ACTION).map(told_text),
+        outcome: Told::of(outcome),
     }
 }
 

@@ -40,7 +40,7 @@ use runtime::Runtime;
 use store::{Blobs, Store};
 use tokio::sync::Semaphore;
 use unit::{
-    Clock, Compute, DryRun, Error, Evaluated, OutcomeQuery, Page, Result, Scheduled, Scheduler, Sort,
+    Clock, Compute, DryRun, Error, Evaluated, Events, OutcomeQuery, Page, Result, Scheduled, Scheduler, Sort,
     StateAt, Tip, Weave,
 };
 
@@ -66,6 +66,8 @@ pub struct Ports {
     pub weave: Arc<dyn Weave>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
+    /// Hears of outcomes.
+    pub events: Arc<Events>,
     /// This unit's wallet.
     pub address: Address,
     /// Run modules; the first that runs a format is taken.

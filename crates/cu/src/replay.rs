@@ -421,7 +421,12 @@ impl Line {
 
 impl Shared {
     fn bench(&self) -> Bench<'_> {
-        Bench { results: &self.results, counted: &self.counted, stopping: &self.stopping }
+        Bench {
+            results: &self.results,
+            counted: &self.counted,
+            events: &self.ports.events,
+            stopping: &self.stopping,
+        }
     }
 }
 

@@ -105,6 +105,7 @@ impl Replay {
         let ports = weave::Ports {
             store: Arc::new(MemoryStore::new()),
             clock: FakeClock::advancing(1_700_000_000_000, 1),
+            events: unit::Events::silent(),
         };
         let options = weave::Options { mining: weave::Mining::Manual, ..weave::Options::default() };
         let weave = weave::EmbeddedWeave::open(ports, options).await.unwrap();

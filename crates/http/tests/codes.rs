@@ -16,6 +16,7 @@ async fn unit() -> Remote {
             store: Arc::new(store::MemoryStore::new()),
             weave: unit::fakes::FakeWeave::new(),
             clock: FakeClock::at(1_700_000_000_000),
+            events: unit::Events::silent(),
             wallet: Wallet::ed25519_from_seed([98; 32]),
         },
         su::Options::default(),

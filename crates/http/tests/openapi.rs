@@ -24,7 +24,8 @@ const SOURCES: [(&str, &str); 6] = [
     ("su", include_str!("../src/server/su.rs")),
     ("cu", include_str!("../src/server/cu.rs")),
 ];
-const COMMON: &str = include_str!("../src/server/common.rs");
+const COMMON: &str =
+    concat!(include_str!("../src/server/common.rs"), include_str!("../src/server/api/mod.rs"));
 
 /// A path whose parameters have no names: the router and the document may call them otherwise.
 fn nameless(path: &str) -> String {
@@ -91,7 +92,11 @@ fn what_the_document_points_to_is_in_it() {
 /// Every part of a node, by name.
 async fn parts() -> Vec<(&'static str, Remote)> {
     let clock = FakeClock::advancing(1_700_000_000_000, 1);
-    let ports = weave::Ports { store: Arc::new(MemoryStore::new()), clock: clock.clone() };
+    let ports = weave::Ports {
+        store: Arc::new(MemoryStore::new()),
+        clock: clock.clone(),
+        events: unit::Events::silent(),
+    };
     let options = weave::Options { mining: weave::Mining::Manual, ..weave::Options::default() };
     let weave = EmbeddedWeave::open(ports, options).await.unwrap();
     let gateway = server::weave::Options { control: true, ..Default::default() };

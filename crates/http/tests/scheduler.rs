@@ -22,6 +22,7 @@ async fn fresh(through: impl AsyncFn(Router) -> String) -> Ground {
         store: Arc::new(MemoryStore::new()),
         weave: weave.clone(),
         clock: clock.clone(),
+        events: unit::Events::silent(),
         wallet: Wallet::ed25519_from_seed([98; 32]),
     };
     // The suite mines and looks at once; heights must not be older than that.

@@ -20,7 +20,7 @@ use weave::EmbeddedWeave;
 
 async fn embedded() -> Arc<EmbeddedWeave> {
     let clock = FakeClock::advancing(1_700_000_000_000, 1);
-    let ports = weave::Ports { store: Arc::new(MemoryStore::new()), clock };
+    let ports = weave::Ports { store: Arc::new(MemoryStore::new()), clock, events: unit::Events::silent() };
     let options = weave::Options { mining: weave::Mining::Manual, ..weave::Options::default() };
     EmbeddedWeave::open(ports, options).await.unwrap()
 }

@@ -108,6 +108,7 @@ impl Unit {
             return Ok(true);
         }
         let mut step = Step::at(self.now());
+        self.tell_pushed(&origin, &outbox);
         promise_all(&mut step, &origin, outbox);
         step.mark(PUSHED, key, Bytes::new());
         Ok(at_work.advance(&self.queue, process, progress.clone(), step))

@@ -5,9 +5,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
-use protocol::{DataItem, Id, ProcessId};
+use protocol::{DataItem, Id, ProcessId, Slot};
 use tokio::sync::{Semaphore, SemaphorePermit};
-use unit::{Error, Kind, Result, Scheduled};
+use unit::{Error, Happened, Kind, Result, Scheduled, told_text};
 
 use crate::queue::Step;
 use crate::retry::{Verdict, verdict};
@@ -96,13 +96,25 @@ impl Unit {
             self.route(waited);
         }
         match delivered {
-            Delivered::Scheduled(scheduled, ask) => self.push_soon(task, &scheduled, ask),
+            Delivered::Scheduled(scheduled, ask) => {
+                // What a client sent had its slot before.
+                if !matches!(task.work, Work::Push { .. }) {
+                    self.tell_delivered(&task, Some(scheduled.assignment.slot));
+                }
+                self.push_soon(task, &scheduled, ask)
+            }
             Delivered::Uploaded => {
+                self.tell_delivered(&task, None);
                 let mut step = Step::at(self.now());
                 step.finish(&task);
                 self.queue.commit(step);
             }
         }
+    }
+
+    fn tell_delivered(&self, task: &Task, slot: Option<Slot>) {
+        let message = task.work.message();
+        self.ports.events.tell(Some(task.work.process()), || Happened::Delivered { message, slot });
     }
 
     async fn try_deliver(&self, task: &Task) -> Result<Delivered> {
@@ -191,12 +203,19 @@ impl Unit {
         let mut step = Step::at(self.now());
         let why = error.to_string();
         tracing::warn!(message = %task.work.message(), why, "given up");
+        self.tell_failed(&task, &why);
         step.bury(&task, self.queue.item(&task).ok().flatten(), &why);
         for waited in self.queue.delivered(task.number) {
             let why = format!("what it waited for was given up: {error}");
+            self.tell_failed(&waited, &why);
             step.bury(&waited, self.queue.item(&waited).ok().flatten(), &why);
         }
         self.queue.commit(step);
+    }
+
+    fn tell_failed(&self, task: &Task, why: &str) {
+        let (message, process) = (task.work.message(), task.work.process());
+        self.ports.events.tell(Some(process), || Happened::Failed { message, why: told_text(why) });
     }
 
     /// Ends a task as if it had never been promised, and those that waited for it.

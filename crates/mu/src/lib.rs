@@ -55,7 +55,7 @@ use protocol::{Address, DataItem, Id, ProcessId, Timestamp, Wallet, tag};
 use store::Store;
 use tokio::sync::Semaphore;
 use unit::{
-    AssignRequest, Clock, Compute, Error, Kind, Messenger, Page, Receipt, Result, Scheduler, Trace,
+    AssignRequest, Clock, Compute, Error, Events, Kind, Messenger, Page, Receipt, Result, Scheduler, Trace,
     TraceQuery, Weave,
 };
 
@@ -81,6 +81,8 @@ pub struct Ports {
     pub weave: Arc<dyn Weave>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
+    /// Hears of what is taken in and sent on.
+    pub events: Arc<Events>,
     /// Signs what is pushed. Processes that trust it name it as `Authority`.
     pub wallet: Wallet,
 }

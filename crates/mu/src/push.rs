@@ -8,7 +8,7 @@ use futures::StreamExt as _;
 use futures::stream::FuturesOrdered;
 use protocol::{Address, Id, Outcome, ProcessId, Slot};
 use store::Space;
-use unit::{Error, Kind, Result, Scheduled, Trace, TraceRelation};
+use unit::{Error, Events, Happened, Kind, Result, Scheduled, Trace, TraceRelation};
 
 use crate::outbox::{Limits, Part, Sender};
 use crate::queue::Step;
@@ -80,7 +80,9 @@ impl Unit {
                 Ok(now) if now == before => {
                     step.finish(&turn.tasks[0]);
                     turn.tasks[1..].iter().for_each(|task| finish_again(&mut step, task));
-                    promise_all(&mut step, &turn.origin(process), outbox);
+                    let origin = turn.origin(process);
+                    self.tell_pushed(&origin, &outbox);
+                    promise_all(&mut step, &origin, outbox);
                     step.mark(PUSHED, key_of(process, turn.slot), before.with(turn.only).encode());
                 }
                 // Another part of the same outcome was pushed meanwhile.
@@ -151,6 +153,22 @@ impl Unit {
             sign::outbox(&wallet, Sender { process, module, scheduler, pushed_for }, &outcome, limits, &part)
         })
         .await
+    }
+
+    /// Tells what follows from an outcome, if something does.
+    pub(crate) fn tell_pushed(&self, origin: &Origin, outbox: &Outbox) {
+        if outbox.signed.is_empty() {
+            return;
+        }
+        let id = |signed: &Signed| match signed {
+            Signed::Message { item, .. } | Signed::Spawn { item, .. } => item.id,
+            Signed::Assign(request) => request.message,
+        };
+        self.ports.events.tell(Some(origin.process), || Happened::Pushed {
+            message: origin.message,
+            sent: outbox.signed.iter().take(Events::PUSHED_MAX).map(id).collect(),
+            count: outbox.signed.len(),
+        });
     }
 
     fn pushed(&self, process: ProcessId, slot: Slot) -> Result<Pushed> {

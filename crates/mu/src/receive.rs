@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use protocol::{DataItem, Id, ProcessId, SignatureType, tag};
-use unit::{AssignRequest, Code, Error, Kind, Novelty, Placed, Receipt, Result, Scheduled};
+use unit::{
+    AssignRequest, Code, Error, Happened, Kind, Novelty, Placed, Receipt, Result, Scheduled, told_text,
+};
 
 use crate::queue::Step;
 use crate::task::{Chain, Work};
@@ -42,6 +44,11 @@ impl Unit {
                 let message = scheduled.message_id();
                 self.push_claimed(tasks.remove(0), &scheduled, message);
                 tasks.into_iter().for_each(|task| self.route(task));
+                self.ports.events.tell(Some(process), || Happened::Received {
+                    message: item.id,
+                    from: Some(item.address()),
+                    action: item.tags.first(tag::ACTION).map(told_text),
+                });
                 Ok(Receipt { id: item.id, novelty: scheduled.novelty })
             }
             Err(error) => {
@@ -65,6 +72,9 @@ impl Unit {
             Ok(scheduled) => {
                 let id = scheduled.assignment.id();
                 self.push_claimed(task, &scheduled, id);
+                let (process, message) = (scheduled.assignment.process, scheduled.message_id());
+                let told = || Happened::Received { message, from: None, action: None };
+                self.ports.events.tell(Some(process), told);
                 Ok(Receipt { id, novelty: scheduled.novelty })
             }
             Err(error) => {

@@ -9,7 +9,7 @@ use pirn_http::client::Transport;
 use pirn_http::server::{self, Context, Serving};
 use pirn_http::wire::info::Network;
 use store::{DiskBlobs, DiskStore};
-use unit::{Arweave as _, Weave as _};
+use unit::{Arweave as _, Clock as _, Events, Weave as _};
 
 use crate::clock::SystemClock;
 use crate::keys::Keys;
@@ -26,6 +26,7 @@ const WINSTON: u128 = 1_000_000_000_000;
 pub struct Node {
     network: Arc<Network>,
     units: Units,
+    events: Arc<Events>,
     servings: Vec<Serving>,
     stop_within: Duration,
     /// Removed with everything in it when the node is gone, if it is temporary.
@@ -109,7 +110,8 @@ impl Node {
             announce(unit, &config, &network).await?;
         }
         let stop_within = Duration::from_millis(config.stop_ms);
-        Ok(Node { network, units, servings, stop_within, state })
+        let events = common.events.clone();
+        Ok(Node { network, units, events, servings, stop_within, state })
     }
 
     /// Where its parts are, and what they sign with.
@@ -132,7 +134,8 @@ impl Node {
 
     /// Lets what is under way finish, within bounds, and ends: the messenger first, the weave last.
     pub async fn stop(self) {
-        let Node { units, servings, stop_within, state, .. } = self;
+        let Node { units, events, servings, stop_within, state, .. } = self;
+        events.end("the node stops");
         let orderly = async {
             // Nothing new comes in while the units finish; each server waits for its own answers.
             let each = stop_within / 3;
@@ -166,7 +169,9 @@ async fn open_common(config: &Config, state: &Path) -> Result<Common, Error> {
     let store = opened.unwrap_or(Err(store::Error::Poisoned)).map_err(of_store)?;
     let blobs = DiskBlobs::open(state.join("blobs")).map_err(of_store)?;
     let transport = Transport::new(config.client.clone()).map_err(Error::part("HTTP client"))?;
-    Ok(Common { store: Arc::new(store), blobs: Arc::new(blobs), clock: Arc::new(SystemClock), transport })
+    let clock = Arc::new(SystemClock);
+    let events = Events::new(clock.now().0, clock.clone(), config.events.clone());
+    Ok(Common { store: Arc::new(store), blobs: Arc::new(blobs), clock, events, transport })
 }
 
 /// Gives the public accounts their money, once.
@@ -212,6 +217,7 @@ fn context(config: &Config, common: &Common, network: &Arc<Network>, units: &Uni
             let checks = checks.clone();
             Box::pin(async move { checks.checks().await })
         })),
+        events: Some(common.events.clone()),
         limits: server::limits::Limits::new(config.limits.clone()),
     }
 }

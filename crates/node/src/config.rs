@@ -57,6 +57,8 @@ pub struct Config {
     pub ready: crate::vitals::Options,
     /// How much a client may ask for. Nothing is limited on a development network unless it is said.
     pub limits: pirn_http::server::limits::Options,
+    /// What is kept of events, for whoever listens.
+    pub events: unit::EventsOptions,
     /// Whom this node serves.
     pub access: crate::access::Options,
     /// HTTP, as a server.
@@ -200,6 +202,7 @@ impl Default for Config {
             wasm: runtime_wasm::Options::default(),
             ready: crate::vitals::Options::default(),
             limits: pirn_http::server::limits::Options::default(),
+            events: unit::EventsOptions::default(),
             access: crate::access::Options::default(),
             http: pirn_http::server::Options::default(),
             client: pirn_http::client::Options::default(),

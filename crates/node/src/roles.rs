@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use pirn_http::client::{self, RoutingScheduler, Transport};
 use store::{Blobs, Store};
-use unit::{Clock, Compute, Messenger, Scheduler, Weave};
+use unit::{Clock, Compute, Events, Messenger, Scheduler, Weave};
 
 use crate::keys::Keys;
 use crate::metered::Metered;
@@ -17,6 +17,7 @@ pub(crate) struct Common {
     pub store: Arc<dyn Store>,
     pub blobs: Arc<dyn Blobs>,
     pub clock: Arc<dyn Clock>,
+    pub events: Arc<Events>,
     pub transport: Transport,
 }
 
@@ -70,7 +71,11 @@ pub(crate) async fn open(config: &Config, common: &Common, keys: &Keys) -> Resul
 
 async fn open_weave(config: &Config, common: &Common, units: &mut Units) -> Result<Arc<dyn Weave>, Error> {
     if config.has(Role::Gateway) {
-        let ports = weave::Ports { store: common.store.clone(), clock: common.clock.clone() };
+        let ports = weave::Ports {
+            store: common.store.clone(),
+            clock: common.clock.clone(),
+            events: common.events.clone(),
+        };
         let weave = weave::EmbeddedWeave::open(ports, config.weave.clone()).await;
         let weave = weave.map_err(|error| Error::Part { part: "weave", source: error.into() })?;
         units.weave = Some(weave.clone());
@@ -99,6 +104,7 @@ async fn open_scheduler(
             store: common.store.clone(),
             weave: weave.clone(),
             clock: common.clock.clone(),
+            events: common.events.clone(),
             wallet: keys.su.clone(),
         };
         let unit = su::SchedulerUnit::open(ports, config.su.clone()).await;
@@ -128,6 +134,7 @@ async fn open_compute(
             scheduler: scheduler.clone(),
             weave: weave.clone(),
             clock: common.clock.clone(),
+            events: common.events.clone(),
             address: keys.cu.address(),
             runtimes: vec![Arc::new(wasm)],
         };
@@ -158,6 +165,7 @@ async fn open_messenger(
         compute: compute.clone(),
         weave: weave.clone(),
         clock: common.clock.clone(),
+        events: common.events.clone(),
         wallet: keys.mu.clone(),
     };
     let unit = mu::MessengerUnit::open(ports, config.mu.clone()).await;

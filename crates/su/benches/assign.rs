@@ -43,7 +43,13 @@ fn run(wallet: &Wallet, processes: usize, messages: usize, signatures: Signature
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let weave = FakeWeave::new();
-        let ports = Ports { store, weave, clock: Arc::new(WallClock), wallet: wallet.clone() };
+        let ports = Ports {
+            store,
+            weave,
+            clock: Arc::new(WallClock),
+            events: unit::Events::silent(),
+            wallet: wallet.clone(),
+        };
         let su = SchedulerUnit::open(ports, Options::default()).await.expect("it opens");
         let spawned: Vec<ProcessId> = (0..processes)
             .map(|n| process_item(&unit::suite::wallet(1), wallet.address(), &[("Name", &n.to_string())]))

@@ -15,7 +15,7 @@ use protocol::{Address, DataItem, Draft, Id, Item, ProcessId, SignatureType, Wal
 use store::{Appended, Store};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tracing::error;
-use unit::{Clock, Novelty};
+use unit::{Clock, Events, Happened, Novelty, told_text};
 
 use crate::assign::{Head, assign};
 use crate::entry::{DUPLICATE, Entry, MESSAGE, duplicate_key, message_key, read_slot};
@@ -44,6 +44,7 @@ pub(crate) struct Ledger {
     pub(crate) wallet: Wallet,
     pub(crate) address: Address,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) events: Arc<Events>,
     pub(crate) heights: Arc<Heights>,
     pub(crate) options: Options,
     /// Entries that were shown lately.
@@ -58,6 +59,15 @@ pub(crate) struct Ledger {
     in_flight: Arc<Semaphore>,
     signers: Semaphore,
     poisoned: AtomicBool,
+}
+
+/// What the schedules need from outside.
+pub(crate) struct Tools {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) wallet: Wallet,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) events: Arc<Events>,
+    pub(crate) heights: Arc<Heights>,
 }
 
 /// The end of one schedule, where it grows.
@@ -95,14 +105,8 @@ struct InFlight {
 }
 
 impl Ledger {
-    pub(crate) fn new(
-        store: Arc<dyn Store>,
-        wallet: Wallet,
-        clock: Arc<dyn Clock>,
-        heights: Arc<Heights>,
-        ages: Ages,
-        options: Options,
-    ) -> Ledger {
+    pub(crate) fn new(tools: Tools, ages: Ages, options: Options) -> Ledger {
+        let Tools { store, wallet, clock, events, heights } = tools;
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         let signers = if options.signers == 0 { cores() } else { options.signers };
         Ledger {
@@ -110,6 +114,7 @@ impl Ledger {
             address: wallet.address(),
             wallet,
             clock,
+            events,
             heights,
             recent: Mutex::new(Lru::new(options.recent_bytes_max)),
             unsettled: watch::Sender::new(ages.len()),
@@ -200,6 +205,7 @@ impl Ledger {
         }
         let place = (entry.process(), entry.slot());
         lock(&self.recent).put(place, entry.clone(), entry.size(), |_| true);
+        self.events.tell(Some(entry.process()), || told(&entry));
         line.remove(entry.scheduled.message_id(), duplicate);
         self.settle.notify_one();
         drop(permit);
@@ -312,6 +318,19 @@ impl Turn<'_> {
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// An entry as listeners hear of it.
+fn told(entry: &Entry) -> Happened {
+    let item = entry.message.as_ref();
+    let sender = |item: &DataItem| item.tags.first(tag::FROM_PROCESS).and_then(|sender| sender.parse().ok());
+    Happened::Assigned {
+        slot: entry.slot(),
+        message: entry.scheduled.message_id(),
+        assignment: entry.scheduled.assignment.id(),
+        from: item.map(|item| sender(item).unwrap_or(item.address().0)),
+        action: item.and_then(|item| item.tags.first(tag::ACTION)).map(told_text),
     }
 }
 

@@ -40,13 +40,13 @@ use protocol::{Address, DataItem, Id, Item, ProcessId, tag};
 use store::Store;
 use tokio::task::JoinSet;
 use unit::{
-    AssignRequest, Clock, Novelty, Page, Placed, ProcessRecord, Query, Scheduled, Scheduler, SlotRange, Tip,
-    Weave,
+    AssignRequest, Clock, Events, Novelty, Page, Placed, ProcessRecord, Query, Scheduled, Scheduler,
+    SlotRange, Tip, Weave,
 };
 
 use crate::entry::Entry;
 use crate::height::{Heights, ask};
-use crate::ledger::{Ledger, Wish, lock};
+use crate::ledger::{Ledger, Tools, Wish, lock};
 use crate::receive::Admitted;
 use crate::settle::Settler;
 
@@ -61,6 +61,8 @@ pub struct Ports {
     pub weave: Arc<dyn Weave>,
     /// Tells the time of assignments.
     pub clock: Arc<dyn Clock>,
+    /// Hears of slots.
+    pub events: Arc<Events>,
     /// Signs assignments. Processes name its address as their `Scheduler`.
     pub wallet: protocol::Wallet,
 }
@@ -78,11 +80,15 @@ pub struct SchedulerUnit {
 impl SchedulerUnit {
     /// Opens the schedules that the store has, and goes on with their settlement.
     pub async fn open(ports: Ports, options: Options) -> Result<Arc<SchedulerUnit>, Error> {
-        let Ports { store, weave, clock, wallet } = ports;
+        let Ports { store, weave, clock, events, wallet } = ports;
         let heights = Arc::new(Heights::new(weave.clone(), options.weave_timeout_ms));
         let interval = Duration::from_millis(options.height_interval_ms.max(1));
         let ages = settle::waiting(&*store)?;
-        let ledger = Arc::new(Ledger::new(store, wallet, clock, heights.clone(), ages, options));
+        let ledger = Arc::new(Ledger::new(
+            Tools { store, wallet, clock, events, heights: heights.clone() },
+            ages,
+            options,
+        ));
         let mut tasks = JoinSet::new();
         tasks.spawn(heights.run(interval));
         tasks.spawn(Settler { ledger: ledger.clone(), weave: weave.clone() }.run());

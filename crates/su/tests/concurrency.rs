@@ -105,7 +105,8 @@ async fn an_rsa_wallet_signs_for_several_processes_at_once() {
     let wallet = Wallet::from_jwk(jwk).unwrap();
     let (store, weave) = (Arc::new(MemoryStore::new()), unit::fakes::FakeWeave::new());
     let clock = unit::fakes::FakeClock::at(1000);
-    let ports = pirn_su::Ports { store, weave, clock, wallet: wallet.clone() };
+    let ports =
+        pirn_su::Ports { store, weave, clock, events: unit::Events::silent(), wallet: wallet.clone() };
     let su = pirn_su::SchedulerUnit::open(ports, options()).await.unwrap();
     let item = |n: usize| {
         unit::suite::process_item(&unit::suite::wallet(1), wallet.address(), &[("Name", &n.to_string())])

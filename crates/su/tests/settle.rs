@@ -15,9 +15,10 @@ use unit::{Scheduler as _, SlotRange, Weave as _};
 async fn a_schedule_settles_on_the_embedded_weave() {
     let store = Arc::new(MemoryStore::new());
     let clock = FakeClock::at(1_700_000_000_000);
-    let ports = weave::Ports { store: store.clone(), clock: clock.clone() };
+    let ports = weave::Ports { store: store.clone(), clock: clock.clone(), events: unit::Events::silent() };
     let weave = weave::EmbeddedWeave::open(ports, weave::Options::default()).await.unwrap();
-    let ports = Ports { store, weave: weave.clone(), clock, wallet: wallet(0) };
+    let ports =
+        Ports { store, weave: weave.clone(), clock, events: unit::Events::silent(), wallet: wallet(0) };
     let su = SchedulerUnit::open(ports, options()).await.unwrap();
 
     let process = process_item(&wallet(1), wallet(0).address(), &[]);
@@ -43,8 +44,13 @@ async fn how_long_the_oldest_entry_waits_is_told_also_after_a_restart() {
     let store = Arc::new(MemoryStore::new());
     let (weave, clock) = (FakeWeave::new(), FakeClock::at(1_700_000_000_000));
     weave.fail_uploads(u64::MAX);
-    let ports =
-        || Ports { store: store.clone(), weave: weave.clone(), clock: clock.clone(), wallet: wallet(0) };
+    let ports = || Ports {
+        store: store.clone(),
+        weave: weave.clone(),
+        clock: clock.clone(),
+        events: unit::Events::silent(),
+        wallet: wallet(0),
+    };
     let su = SchedulerUnit::open(ports(), options()).await.unwrap();
     assert_eq!(su.settlement_age_ms(), None);
     let process = process_item(&wallet(1), wallet(0).address(), &[]);

@@ -11,6 +11,7 @@ mod code;
 mod codes;
 mod compute;
 mod error;
+mod events;
 #[cfg(feature = "fakes")]
 pub mod fakes;
 mod messenger;
@@ -29,6 +30,9 @@ pub use clock::Clock;
 pub use code::{Code, Explanation, NotACode};
 pub use compute::{Compute, Cursor, DryRun, Evaluated, OutcomeQuery, StateAt};
 pub use error::{Error, Kind, Result};
+pub use events::{
+    Event, EventId, EventKind, Events, EventsOptions, Happened, Heard, Listener, Missed, Told, told_text,
+};
 pub use messenger::{Messenger, Receipt, Trace, TraceKind, TraceQuery, TraceRelation};
 pub use page::{Page, Sort};
 pub use scheduler::{AssignRequest, Novelty, Placed, ProcessRecord, Scheduled, Scheduler, SlotRange};

@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use protocol::{Address, Height, Id, Timestamp, Wallet};
 use store::{Appended, Batch, Order, Store};
 use tokio::sync::{Mutex as AsyncMutex, Notify};
-use unit::{BlockHash, BlockHead, Clock};
+use unit::{BlockHash, BlockHead, Clock, Events};
 
 use crate::chain::{self, Mined};
 use crate::keys::{self, BLOCK, BUNDLE, CUT, HEAD, ORDER, Place, WALLET};
 use crate::record::{Account, Head, Line, What};
-use crate::{Error, Options};
+use crate::{Error, Options, Ports};
 
 /// How many blocks back an anchor may lie.
 pub(crate) const ANCHOR_DEPTH: usize = 50;
@@ -21,6 +21,7 @@ pub(crate) const PAGE: usize = 512;
 pub(crate) struct Core {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) events: Arc<Events>,
     pub(crate) options: Options,
     /// Signs bundles and receipts.
     pub(crate) wallet: Wallet,
@@ -49,12 +50,8 @@ pub(crate) struct State {
 
 impl Core {
     /// Reads where an earlier life ended. Without one, `None` in place of the newest block's height.
-    pub(crate) fn load(
-        store: Arc<dyn Store>,
-        clock: Arc<dyn Clock>,
-        options: Options,
-        wallet: Wallet,
-    ) -> Result<Core, Error> {
+    pub(crate) fn load(ports: Ports, options: Options, wallet: Wallet) -> Result<Core, Error> {
+        let Ports { store, clock, events } = ports;
         let genesis = chain::genesis(clock.now());
         let state = State {
             next: 1,
@@ -67,6 +64,7 @@ impl Core {
         let core = Core {
             store,
             clock,
+            events,
             options,
             wallet,
             state: Mutex::new(state),

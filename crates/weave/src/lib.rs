@@ -35,7 +35,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use protocol::Wallet;
 use store::Store;
 use tokio::task::JoinHandle;
-use unit::Clock;
+use unit::{Clock, Events};
 
 pub use error::Error;
 pub use options::{Mining, Options};
@@ -51,6 +51,8 @@ pub struct Ports {
     pub store: Arc<dyn Store>,
     /// Tells the times of blocks.
     pub clock: Arc<dyn Clock>,
+    /// Hears of new blocks.
+    pub events: Arc<Events>,
 }
 
 /// An Arweave node, gateway and bundler within this process.
@@ -62,7 +64,7 @@ pub struct EmbeddedWeave {
 impl EmbeddedWeave {
     /// Opens what an earlier run left in the store, or begins with a first block.
     pub async fn open(ports: Ports, options: Options) -> Result<Arc<EmbeddedWeave>, Error> {
-        let load = move || Core::load(ports.store, ports.clock, options, Wallet::from_jwk(BUNDLER_KEY)?);
+        let load = move || Core::load(ports, options, Wallet::from_jwk(BUNDLER_KEY)?);
         let core = tokio::task::spawn_blocking(load).await.map_err(|_| Error::Stopping)??;
         let core = Arc::new(core);
         let tasks =

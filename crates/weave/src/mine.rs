@@ -9,7 +9,7 @@ use protocol::{Address, Height, Id, Transaction};
 use store::Batch;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tracing::{debug, warn};
-use unit::BlockHead;
+use unit::{BlockHead, Happened};
 
 use crate::bundle::{Cargo, Load, bundle};
 use crate::chain::{self, Contents, Mined};
@@ -72,7 +72,10 @@ pub(crate) async fn mine(core: &Arc<Core>, blocks: u64) -> Result<BlockHead, Err
             state.recent.pop_front();
         }
         mined.block.transactions.iter().for_each(|id| state.pending.remove(*id));
-        debug!(height = %head.height, transactions = mined.block.transactions.len(), "made a block");
+        drop(state);
+        let transactions = mined.block.transactions.len();
+        core.events.tell(None, || Happened::Mined { height: head.height, hash: head.hash, transactions });
+        debug!(height = %head.height, transactions, "made a block");
     }
     Ok(core.state().tip)
 }

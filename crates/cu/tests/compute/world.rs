@@ -61,6 +61,7 @@ impl World {
             scheduler,
             weave: Arc::clone(&self.weave) as _,
             clock: Arc::clone(&self.clock) as _,
+            events: unit::Events::silent(),
             address: Address::of_owner(b"the compute unit"),
             runtimes: vec![Arc::new(Counting(Arc::clone(&self.lab)))],
         };

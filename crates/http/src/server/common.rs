@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
-use axum::middleware::{from_fn_with_state, map_response};
+use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures::future::BoxFuture;
@@ -17,7 +17,7 @@ use unit::{Code, Error};
 
 use super::limits::{Gate, limit};
 use super::reply::raw_json;
-use super::{Context, Failure, coded, json, text};
+use super::{Context, Failure, api, coded, json, text};
 use crate::wire::error::{CODE, kind};
 use crate::wire::info::{Readiness, UnitInfo};
 
@@ -65,7 +65,7 @@ pub(crate) fn finish(routes: Router, part: &'static str, context: &Context) -> R
         .allow_headers(AnyOf)
         .expose_headers(AnyOf)
         .max_age(Duration::from_millis(context.options.preflight_ms));
-    let routes = routes
+    let routes = api::routes(routes, context)
         .route("/health", get(|| async { StatusCode::OK }))
         .route("/healthz", get(|| async { text(StatusCode::OK, "ok") }))
         .route("/readyz", get(ready))
@@ -77,7 +77,11 @@ pub(crate) fn finish(routes: Router, part: &'static str, context: &Context) -> R
         Some(limits) => routes.layer(from_fn_with_state(Gate { limits, part }, limit)),
         None => routes,
     };
-    routes.layer(CatchPanicLayer::custom(panicked)).layer(map_response(with_code)).layer(cors)
+    routes
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(map_response(with_code))
+        .layer(from_fn(api::problems))
+        .layer(cors)
 }
 
 /// The routes of all parts, written by hand; `tests/openapi.rs` compares it with what is routed, and asks each.

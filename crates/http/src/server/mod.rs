@@ -7,6 +7,7 @@ pub mod weave;
 pub mod graphql;
 pub mod bundler;
 pub mod limits;
+mod api;
 mod common;
 mod reply;
 mod request;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
-use unit::Clock;
+use unit::{Clock, Events};
 
 use crate::wire::info::{Check, Network};
 
@@ -39,6 +40,8 @@ pub struct Options {
     pub page_max: usize,
     /// Milliseconds that a browser may remember what it may do: one day.
     pub preflight_ms: u64,
+    /// Milliseconds of silence after which a listener to events hears that it is still connected.
+    pub heartbeat_ms: u64,
 }
 
 impl Default for Options {
@@ -48,6 +51,7 @@ impl Default for Options {
             refused_bytes_max: 64 << 20,
             page_max: 1000,
             preflight_ms: 24 * 60 * 60 * 1000,
+            heartbeat_ms: 15_000,
         }
     }
 }
@@ -68,6 +72,8 @@ pub struct Context {
     pub metrics: Option<Arc<dyn Fn() -> String + Send + Sync>>,
     /// What `GET /readyz` looks at; no checks means ready.
     pub checks: Option<Checks>,
+    /// What happens in the node, for `GET /api/v1/events`.
+    pub events: Option<Arc<Events>>,
     /// How much a client may ask for; without, as much as it likes.
     pub limits: Option<Arc<limits::Limits>>,
 }
@@ -81,6 +87,7 @@ impl Context {
             network: None,
             metrics: None,
             checks: None,
+            events: None,
             limits: None,
         }
     }

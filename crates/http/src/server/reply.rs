@@ -19,6 +19,10 @@ pub struct Failure {
     left: Option<Left>,
 }
 
+/// What a response refuses with, for who writes it in other words.
+#[derive(Debug, Clone)]
+pub(super) struct Refused(pub Error);
+
 /// What is left of a limit.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Left {
@@ -76,6 +80,7 @@ impl IntoResponse for Failure {
         if let Some(left) = self.left {
             left.write(response.headers_mut());
         }
+        response.extensions_mut().insert(Refused(self.error));
         response
     }
 }

@@ -57,6 +57,7 @@ impl World {
             compute: self.compute.clone(),
             weave: self.weave.clone(),
             clock: self.clock.clone(),
+            events: unit::Events::silent(),
             wallet: self.wallet.clone(),
         }
     }

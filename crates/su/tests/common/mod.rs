@@ -43,7 +43,13 @@ impl World {
         options: Options,
     ) -> World {
         let wallet = suite::wallet(0);
-        let ports = Ports { store, weave: weave.clone(), clock: clock.clone(), wallet: wallet.clone() };
+        let ports = Ports {
+            store,
+            weave: weave.clone(),
+            clock: clock.clone(),
+            events: unit::Events::silent(),
+            wallet: wallet.clone(),
+        };
         let su = SchedulerUnit::open(ports, options).await.expect("it opens");
         World { su, weave, clock, wallet }
     }

@@ -21,7 +21,7 @@ pub async fn weave() -> Arc<EmbeddedWeave> {
 
 pub async fn over(store: Arc<dyn Store>, options: Options) -> Arc<EmbeddedWeave> {
     let clock = FakeClock::advancing(1_700_000_000_000, 1);
-    EmbeddedWeave::open(Ports { store, clock }, options).await.unwrap()
+    EmbeddedWeave::open(Ports { store, clock, events: unit::Events::silent() }, options).await.unwrap()
 }
 
 pub fn wallet(seed: u8) -> Wallet {

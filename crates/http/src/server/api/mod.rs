@@ -1,0 +1,80 @@
+//! What Pirn has beyond the protocol, under `/api/v1` of every port: events so far.
+//!
+//! Refusals here are problems as RFC 9457 has them. The routes of the protocol keep the words that its clients know.
+
+mod events;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::{HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::Response;
+use axum::routing::get;
+use serde::Serialize;
+use unit::Error;
+
+use super::Context;
+use super::reply::Refused;
+use crate::wire::error::status;
+
+/// Where all of this is.
+const PREFIX: &str = "/api/v1";
+
+/// Adds the routes to those of a part.
+pub(super) fn routes(routes: Router, context: &Context) -> Router {
+    let events = Arc::new(events::Server {
+        events: context.events.clone(),
+        heartbeat_ms: context.options.heartbeat_ms.max(1),
+    });
+    routes.route("/api/v1/events", get(events::events).with_state(events))
+}
+
+/// A refusal as RFC 9457 has it.
+#[derive(Serialize)]
+struct Problem<'a> {
+    /// The code as a URI, which says the same for ever.
+    r#type: String,
+    title: &'a str,
+    status: u16,
+    /// What could not be done, to what, and why.
+    detail: &'a str,
+    /// `pirn explain` knows it.
+    code: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<&'a str>,
+}
+
+/// Writes refusals of this part of the interface as problems.
+pub(super) async fn problems(request: Request, next: Next) -> Response {
+    let is_ours = request
+        .uri()
+        .path()
+        .strip_prefix(PREFIX)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let mut response = next.run(request).await;
+    if !is_ours {
+        return response;
+    }
+    let Some(Refused(error)) = response.extensions_mut().remove::<Refused>() else { return response };
+    let said = problem(&error, response.status().as_u16());
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    headers.remove(header::CONTENT_LENGTH);
+    *response.body_mut() = said.into();
+    response
+}
+
+fn problem(error: &Error, said: u16) -> Vec<u8> {
+    let problem = Problem {
+        r#type: format!("urn:pirn:{}", error.code),
+        title: error.code.explain().title,
+        status: if said >= 400 { said } else { status(error.kind) },
+        detail: &error.what,
+        code: error.code.to_string(),
+        hint: error.hint.as_deref(),
+    };
+    serde_json::to_vec(&problem).expect("a problem is JSON")
+}
