@@ -2,22 +2,32 @@
 //!
 //! An outcome is a function of the schedule, which is durable already, so nobody waits for it to be written; but who
 //! was told of an outcome must find it. Reads look at what is on its way to the disk first, then at the store.
+//!
+//! As nobody waits, what is written within [`LINGER`] goes to the store together: a flush for every outcome would cost
+//! the evaluation more than the outcome does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
-use store::{Appended, Batch, Order, Space, Store};
+use store::{Batch, Order, Space, Store};
 use tokio::sync::{Notify, mpsc};
 use unit::{Error, Result};
+
+/// How long a write waits for others, if nobody waits for it.
+const LINGER: Duration = Duration::from_millis(10);
+/// Bytes of keys and values that are handed to the store at once, if no single batch is larger.
+const TOGETHER_BYTES: usize = 1 << 20;
 
 /// A store whose writes are seen before they are durable.
 #[derive(Clone)]
 pub(crate) struct Journal {
     store: Arc<dyn Store>,
     shared: Arc<Shared>,
-    written: mpsc::UnboundedSender<Written>,
+    /// Wakes the task that writes; it ends when the last of these is gone.
+    work: mpsc::Sender<()>,
     /// Bytes on their way beyond which [`Journal::room`] waits.
     bytes_max: usize,
 }
@@ -25,9 +35,8 @@ pub(crate) struct Journal {
 #[derive(Default)]
 struct Shared {
     waiting: Mutex<Waiting>,
-    /// Held while a batch is handed over, so that batches reach the store in the order of their serials. Apart from
-    /// `waiting`: a store whose queue is full takes its time, and reads shall go on.
-    handing: Mutex<()>,
+    /// Somebody waits, or there is much: no lingering.
+    hurry: Notify,
     /// Something became durable, or failed.
     changed: Notify,
 }
@@ -35,59 +44,63 @@ struct Shared {
 #[derive(Default)]
 struct Waiting {
     values: BTreeMap<(Space, Bytes), (u64, Option<Bytes>)>,
+    /// What the store does not have yet, oldest first, and how many bytes each is.
+    batches: VecDeque<(Batch, usize)>,
+    /// Of `batches`.
+    unsent_bytes: usize,
+    /// Of everything that is not durable.
     bytes: usize,
-    /// Of the newest batch that was handed to the store.
+    /// Of the newest batch.
     appended: u64,
     /// Of the newest batch that is durable.
     durable: u64,
     failed: Option<store::Error>,
 }
 
-struct Written {
-    serial: u64,
-    keys: Vec<(Space, Bytes)>,
+/// Batches that go to the store as one.
+struct Together {
+    batch: Batch,
     bytes: usize,
-    appended: Appended,
+    /// Of the newest of them.
+    serial: u64,
 }
 
 /// A range of keys.
 pub(crate) type Range<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
 
 impl Journal {
-    /// A journal over `store`. Spawns the task that waits for the disk.
+    /// A journal over `store`. Spawns the task that writes.
     pub(crate) fn new(store: Arc<dyn Store>, bytes_max: usize) -> Journal {
-        let (written, mut batches) = mpsc::unbounded_channel::<Written>();
         let shared = Arc::new(Shared::default());
-        let settle = Arc::clone(&shared);
-        tokio::spawn(async move {
-            while let Some(batch) = batches.recv().await {
-                let durable = batch.appended.await;
-                settle.settle(batch.serial, &batch.keys, batch.bytes, durable);
-            }
-        });
-        Journal { store, shared, written, bytes_max }
+        let (work, more) = mpsc::channel(1);
+        tokio::spawn(write(Arc::clone(&store), Arc::clone(&shared), more));
+        Journal { store, shared, work, bytes_max }
     }
 
-    /// Hands a batch to the store. It is seen when this returns.
+    /// Takes a batch. It is seen when this returns.
     pub(crate) fn append(&self, batch: Batch) -> Result<()> {
-        let _in_order = self.shared.handing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut waiting = self.shared.waiting();
         waiting.check()?;
         waiting.appended += 1;
         let serial = waiting.appended;
-        let mut keys = Vec::with_capacity(batch.changes.len());
         let mut bytes = 0;
         for (space, key, value) in &batch.changes {
             bytes += key.len() + value.as_ref().map_or(0, Bytes::len);
-            keys.push((*space, key.clone()));
             waiting.values.insert((*space, key.clone()), (serial, value.clone()));
         }
         waiting.bytes += bytes;
+        waiting.unsent_bytes += bytes;
+        waiting.batches.push_back((batch, bytes));
+        let (is_first, is_much) = (waiting.batches.len() == 1, waiting.unsent_bytes >= TOGETHER_BYTES);
         drop(waiting);
-        let appended = self.store.append(batch);
-        self.written
-            .send(Written { serial, keys, bytes, appended })
-            .map_err(|_| Error::unavailable("the compute unit is stopping").with_code(unit::Code::STOPPING))
+        if is_first {
+            // Full means that the task will look anyhow.
+            let _ = self.work.try_send(());
+        }
+        if is_much {
+            self.shared.hurry.notify_one();
+        }
+        Ok(())
     }
 
     /// Waits until not too much is on its way.
@@ -161,7 +174,27 @@ impl Journal {
                     return Ok(());
                 }
             }
+            self.shared.hurry.notify_one();
             changed.await;
+        }
+    }
+}
+
+/// Hands what was appended to the store, in its order, until the last journal is gone and nothing is left.
+async fn write(store: Arc<dyn Store>, shared: Arc<Shared>, mut more: mpsc::Receiver<()>) {
+    loop {
+        let ends = more.recv().await.is_none();
+        if !ends {
+            let _ = tokio::time::timeout(LINGER, shared.hurry.notified()).await;
+        }
+        loop {
+            let Some(Together { batch, bytes, serial }) = shared.waiting().take() else { break };
+            let keys: Vec<_> = batch.changes.iter().map(|(space, key, _)| (*space, key.clone())).collect();
+            let durable = store.append(batch).await;
+            shared.settle(serial, keys, bytes, durable);
+        }
+        if ends {
+            return;
         }
     }
 }
@@ -171,15 +204,21 @@ impl Shared {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn settle(&self, serial: u64, keys: &[(Space, Bytes)], bytes: usize, durable: Result<(), store::Error>) {
+    fn settle(
+        &self,
+        serial: u64,
+        keys: Vec<(Space, Bytes)>,
+        bytes: usize,
+        durable: std::result::Result<(), store::Error>,
+    ) {
         let mut waiting = self.waiting();
         match durable {
             Ok(()) => {
                 waiting.durable = serial;
                 waiting.bytes -= bytes;
                 for key in keys {
-                    if waiting.values.get(key).is_some_and(|(newest, _)| *newest == serial) {
-                        waiting.values.remove(key);
+                    if waiting.values.get(&key).is_some_and(|(newest, _)| *newest <= serial) {
+                        waiting.values.remove(&key);
                     }
                 }
             }
@@ -194,6 +233,22 @@ impl Shared {
 }
 
 impl Waiting {
+    /// The oldest batches, as many as go together.
+    fn take(&mut self) -> Option<Together> {
+        let unsent = self.batches.len() as u64;
+        let (mut batch, mut bytes) = self.batches.pop_front()?;
+        let mut taken = 1;
+        while let Some((next, more)) =
+            self.batches.pop_front_if(|(_, more)| bytes + *more <= TOGETHER_BYTES)
+        {
+            batch.changes.extend(next.changes);
+            bytes += more;
+            taken += 1;
+        }
+        self.unsent_bytes -= bytes;
+        Some(Together { batch, bytes, serial: self.appended - unsent + taken })
+    }
+
     /// A store that failed once accepts nothing any more; nor do we.
     fn check(&self) -> Result<()> {
         self.failed.as_ref().map_or(Ok(()), |error| Err(Error::internal(error).with_code(unit::Code::STORE)))
@@ -241,6 +296,18 @@ mod tests {
         found.iter().map(|(key, value)| format!("{}{} ", text(key), text(value))).collect()
     }
 
+    /// Makes durable what was appended.
+    async fn sync(journal: &Journal, store: &MemoryStore) {
+        let reach = async {
+            while journal.shared.waiting().bytes > 0 {
+                store.sync();
+                tokio::task::yield_now().await;
+            }
+        };
+        let (durable, ()) = tokio::join!(journal.durable(), reach);
+        durable.unwrap();
+    }
+
     #[tokio::test]
     async fn a_write_is_seen_before_it_is_durable_and_still_after() {
         let store = Arc::new(MemoryStore::stepped());
@@ -248,8 +315,7 @@ mod tests {
         for key in ["a", "b", "c"] {
             put(&journal, key, Some("1"));
         }
-        store.sync();
-        journal.durable().await.unwrap();
+        sync(&journal, &store).await;
         assert!(journal.shared.waiting().values.is_empty(), "nothing is kept twice");
         put(&journal, "b", None);
         put(&journal, "c", Some("2"));
@@ -259,8 +325,47 @@ mod tests {
             assert_eq!(keys(&journal, Order::Descending, 2), "d2 c2 ");
             assert_eq!(journal.get(SPACE, b"b").unwrap(), None);
             assert_eq!(journal.get(SPACE, b"d").unwrap().as_deref(), Some(b"2".as_slice()));
-            store.sync();
-            journal.durable().await.unwrap();
+            sync(&journal, &store).await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_written_at_the_same_time_goes_together_and_large_things_alone() {
+        let store = Arc::new(MemoryStore::stepped());
+        let journal = Journal::new(Arc::clone(&store) as Arc<dyn Store>, 1 << 20);
+        for key in ["a", "b", "a"] {
+            put(&journal, key, Some("1"));
+        }
+        tokio::time::sleep(LINGER * 2).await;
+        assert_eq!(store.waiting(), 1, "three batches are one write");
+        put(&journal, "a", Some("2"));
+        assert_eq!(store.sync(), 1);
+        tokio::time::sleep(LINGER * 2).await;
+        assert_eq!(store.get(SPACE, b"a").unwrap().as_deref(), Some(b"1".as_slice()));
+        assert_eq!(journal.get(SPACE, b"a").unwrap().as_deref(), Some(b"2".as_slice()), "it waits still");
+        sync(&journal, &store).await;
+
+        for large in ["c", "d"] {
+            let mut batch = Batch::new();
+            batch.put(SPACE, large, vec![0; TOGETHER_BYTES]);
+            journal.append(batch).unwrap();
+        }
+        let mut writes = 0;
+        while journal.shared.waiting().bytes > 0 {
+            writes += store.sync();
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(writes, 2);
+    }
+
+    #[tokio::test]
+    async fn what_was_appended_is_written_when_the_journal_is_gone() {
+        let store = Arc::new(MemoryStore::new());
+        let journal = Journal::new(Arc::clone(&store) as Arc<dyn Store>, 1 << 20);
+        put(&journal, "a", Some("1"));
+        drop(journal);
+        while store.get(SPACE, b"a").unwrap().is_none() {
+            tokio::task::yield_now().await;
         }
     }
 

@@ -29,6 +29,7 @@ async fn a_restart_answers_from_the_store_without_a_machine() {
     let message = world.send(process, "Add").await;
     let cu = world.open().await;
     assert_eq!(ask(&cu, process, message).await, "2");
+    cu.stop().await;
     let cu = world.open().await;
     let assignment = world.scheduler.find(Some(process), message).await.unwrap().assignment.id();
     assert_eq!(ask(&cu, process, message).await, "2");

@@ -200,7 +200,7 @@ fn config() -> Config {
         .wasm_memory64(true)
         .wasm_multi_memory(false)
         .wasm_relaxed_simd(false)
-        .wasm_branch_hinting(true)
+        .wasm_branch_hinting(true).table_lazy_init(false)
         .wasm_backtrace_max_frames(None::<NonZeroUsize>)
         .memory_init_cow(false)
         .memory_may_move(false)
