@@ -14,6 +14,9 @@ use unit::Code;
 use crate::error::{Failure, Result};
 use crate::ui::Ui;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A complete ao computer: `pirn dev` is a whole network on this machine
 #[derive(Debug, Parser)]
 #[command(name = "pirn", version, propagate_version = true, max_term_width = 120)]

@@ -238,8 +238,7 @@ impl Waiting {
         let unsent = self.batches.len() as u64;
         let (mut batch, mut bytes) = self.batches.pop_front()?;
         let mut taken = 1;
-        while let Some((next, more)) =
-            self.batches.pop_front_if(|(_, more)| bytes + *more <= TOGETHER_BYTES)
+        while let Some((next, more)) = self.batches.pop_front_if(|(_, more)| bytes + *more <= TOGETHER_BYTES)
         {
             batch.changes.extend(next.changes);
             bytes += more;
