@@ -1,7 +1,7 @@
---- Digests, MACs, key derivation and AES, with the names that scripts for aos use.
+--- Digests, MACs, key derivation and ciphers, with the names that scripts for aos use.
 ---
 --- Text goes in as a string, or as a stream (a function that gives the next byte). What comes out says itself as
---- `asBytes()`, `asHex()` and `asString()`. Left out of what aos has: MD2, MD4, ISAAC, MORUS and NORX.
+--- `asBytes()`, `asHex()` and `asString()`.
 local crypto = { _version = "0.0.1" }
 
 local plain = require(".digest")
@@ -9,6 +9,10 @@ local keccak = require(".keccak")
 local blake2b = require(".blake2b")
 local aes = require(".aes")
 local chance = require(".chance")
+local isaac = require(".isaac")
+local md = require(".md")
+local morus = require(".morus")
+local norx = require(".norx")
 
 local hex = {}
 
@@ -80,6 +84,74 @@ function array.XOR(first, second)
   local out = {}
   for at = 1, #first do
     out[at] = first[at] ~ second[at]
+  end
+  return out
+end
+
+--- The bytes of a list in another order: each number says which comes there.
+function array.permute(bytes, order)
+  local out = {}
+  for at = 1, #order do
+    out[at] = bytes[order[at]]
+  end
+  return out
+end
+
+--- What a table has in the place of each byte.
+function array.substitute(bytes, instead)
+  local out = {}
+  for at = 1, #bytes do
+    out[at] = instead[bytes[at]]
+  end
+  return out
+end
+
+--- A queue: what is pushed first is popped first.
+local function queue()
+  local items, head, tail = {}, 0, 0
+  local self = {}
+  function self.push(item)
+    items[tail] = item
+    tail = tail + 1
+  end
+  --- The oldest, or nil.
+  function self.pop()
+    if head == tail then
+      return nil
+    end
+    local item = items[head]
+    items[head] = nil
+    head = head + 1
+    return item
+  end
+  function self.size()
+    return tail - head
+  end
+  --- How many were ever popped.
+  function self.getHead()
+    return head
+  end
+  --- How many were ever pushed.
+  function self.getTail()
+    return tail
+  end
+  function self.reset()
+    items, head, tail = {}, 0, 0
+  end
+  return self
+end
+
+function array.writeToQueue(to, bytes)
+  for at = 1, #bytes do
+    to.push(bytes[at])
+  end
+end
+
+--- The next bytes of a queue.
+function array.readFromQueue(from, count)
+  local out = {}
+  for at = 1, count do
+    out[at] = from.pop()
   end
   return out
 end
@@ -156,7 +228,7 @@ end
 
 local digest = { _version = "0.0.1" }
 for name, compute in pairs({
-  md5 = plain.md5, sha1 = plain.sha1, sha2_256 = plain.sha2_256, sha2_512 = plain.sha2_512,
+  md2 = md.md2, md4 = md.md4, md5 = plain.md5, sha1 = plain.sha1, sha2_256 = plain.sha2_256, sha2_512 = plain.sha2_512,
   sha3_256 = keccak.sha3_256, sha3_512 = keccak.sha3_512,
   keccak256 = keccak.keccak256, keccak512 = keccak.keccak512,
 }) do
@@ -244,8 +316,58 @@ function kdf.pbkdf2(password, salt, iterations, length, name)
   return readable(table.concat(out):sub(1, length), true)
 end
 
+--- A word of ISAAC between two bounds.
+local function bounded(word, low, high)
+  if math.type(low) ~= "integer" or math.type(high) ~= "integer" or low > high then
+    error("random(low, high, seed): low and high should be integers, low not above high", 3)
+  end
+  return low + word % (high - low + 1)
+end
+
+-- What `getRandom` goes on with; processes are loaded with the one that has no seed.
+local words = isaac.new()
+
 local cipher = {
   _version = "0.0.1",
+  -- As aos spells it.
+  issac = {
+    encrypt = function(text, key)
+      return readable(isaac.shift(text_of(text, "issac: the text"), tostring(key), 1))
+    end,
+    decrypt = function(text, key)
+      return isaac.shift(text_of(text, "issac: the text"), tostring(key), -1)
+    end,
+    --- Begins again: from a seed if the second argument is true, else from none.
+    seedIsaac = function(seed, is_used)
+      words = isaac.new(is_used and tostring(seed) or nil)
+    end,
+    getRandom = function()
+      return words()
+    end,
+    getRandomChar = function()
+      return isaac.character(words)
+    end,
+    --- A number between two bounds, 0 and 2^31 - 1 if they are not given; the same seed gives the same number.
+    random = function(low, high, seed)
+      words = isaac.new(seed and tostring(seed) or nil)
+      return bounded(words(), low or 0, high or 0x7fffffff)
+    end,
+  },
+  morus = {
+    variant = morus.variant, key_size = morus.key_size, nonce_size = morus.nonce_size,
+    state_update = morus.state_update,
+    decrypt = morus.decrypt,
+    encrypt = function(key, nonce, text, header)
+      return readable(morus.encrypt(key, nonce, text_of(text, "morus: the text"), header))
+    end,
+  },
+  norx = {
+    variant = norx.variant, key_size = norx.key_size, nonce_size = norx.nonce_size,
+    decrypt = norx.decrypt,
+    encrypt = function(key, nonce, text, header, trailer)
+      return readable(norx.encrypt(key, nonce, text_of(text, "norx: the text"), header, trailer))
+    end,
+  },
   aes = {
     encrypt = function(text, key, iv, mode, bits)
       return readable(aes.encrypt(text_of(text, "aes: the text"), key, iv, mode, bits), true)
@@ -258,16 +380,15 @@ local cipher = {
 }
 
 crypto.digest, crypto.mac, crypto.kdf, crypto.cipher = digest, mac, kdf, cipher
-crypto.utils = { _version = "0.0.1", hex = hex, array = array, stream = stream, bit = bit32 }
+crypto.utils = { _version = "0.0.1", hex = hex, array = array, stream = stream, queue = queue, bit = bit32 }
 
---- A number between two bounds; the same seed gives the same number. Without a seed, the next of the process's own.
+--- A number between two bounds; the same seed gives the same number, as on aos. Without a seed, the next of the
+--- process's own: aos gives the same one each time.
 function crypto.random(low, high, seed)
   if seed == nil then
     return chance.integer(low or 0, high or 0x7fffffff)
   end
-  local from = string.unpack("<I4", plain.sha2_256(tostring(seed)))
-  low, high = low or 0, high or 0x7fffffff
-  return low + from % (high - low + 1)
+  return cipher.issac.random(low, high, seed)
 end
 
 return crypto

@@ -110,3 +110,71 @@ end
 test["a random number of a seed is always the same"] = function()
   same(crypto.random(1, 100, "seed"), crypto.random(1, 100, "seed"))
 end
+
+-- The suites of RFC 1319 and RFC 1320.
+test["MD2 and MD4"] = function()
+  for text, expected in pairs({
+    [""] = "8350e5a3e24c153df2275c9f80692773 31d6cfe0d16ae931b73c59d7e0c089c0",
+    a = "32ec01ec4a6dac72c0ab96fb34c0b5d1 bde52cb31de33e46245e05fbdbd6fb24",
+    abc = "da853b0d3f88d99b30283a69e6ded6bb a448017aaf21d8525fc10ae87aa6729d",
+    ["message digest"] = "ab4f496bfb2a530b219ff33031fe06b0 d9130a8164549fe818874806e1c7014b",
+    [("1234567890"):rep(8)] = "d5976f79d83d3a0dc9806c3c66f3efd8 e33b4ddc9c38f2199c3e7b164fcc0536",
+  }) do
+    same(digest.md2(text).asHex() .. " " .. digest.md4(text).asHex(), expected)
+  end
+end
+
+-- What aos 2.0.6 answers.
+test["ISAAC"] = function()
+  local isaac = crypto.cipher.issac
+  same(isaac.encrypt("hello world", "key").asHex(), "5b215f355e62366627516a")
+  same(isaac.decrypt(isaac.encrypt("hello world", "key").asString(), "key"), "hello world")
+  isaac.seedIsaac("seed", true)
+  same({ isaac.getRandom(), isaac.getRandom(), isaac.getRandomChar(), isaac.getRandomChar() }, { 4074529671, 214897596, 41, 81 })
+  isaac.seedIsaac("seed", false)
+  same({ isaac.getRandom(), isaac.getRandom() }, { 2680197448, 4186564416 })
+  same({ isaac.random(1, 100, "s"), isaac.random(5, 5, "s"), isaac.random(0, 1000000, "t"), isaac.random(1, 100) }, { 92, 5, 494195, 49 })
+  same(crypto.random(0, 4294967295, "s"), 2563057691)
+  support.fails(function() isaac.random(2, 1, "s") end, "low not above high")
+  isaac.seedIsaac("more than one round", true)
+  for _ = 1, 300 do isaac.getRandom() end
+  same(isaac.getRandom(), 986498289)
+end
+
+test["MORUS"] = function()
+  local morus, key, nonce = crypto.cipher.morus, ("k"):rep(16), ("n"):rep(16)
+  same({ morus.variant, morus.key_size, morus.nonce_size }, { "Morus-1280", 32, 16 })
+  same(morus.encrypt(key, nonce, "hello").asHex(), "d227373bec178838733c3ae2cc90a05408c3f7fd3a")
+  same(morus.encrypt(key, nonce, "hello", "ad").asHex(), "6164d99b84d3445e2a5d2a0d4446afdca284d610bdbaf2")
+  local long = morus.encrypt(key .. key, nonce, ("a"):rep(100), ("d"):rep(50))
+  same(long.asHex():sub(101), "b1202a50c2a2ddeb98c69bdd81717d0ba18d10305e4b689737f0d7de9c922597cb496fef46621512d466bd78b69d1fa457491f6bda254ca6aaa39dbe6971cdc5992f1a8cc7033c8129795fdf07aa8b62437b8b64d3c9dbc93ed34bd424f487b04f99ae90b3d9729b6518b5f7d96ce393d55a6591")
+  same(morus.decrypt(key .. key, nonce, long.asString(), 50), ("a"):rep(100))
+  same(morus.decrypt(key .. key, nonce, "e" .. long.asString():sub(2), 50), nil)
+  same(morus.decrypt(key, nonce, "x"), nil)
+  support.fails(function() morus.encrypt("k", nonce, "x") end, "the key should be 16 or 32 bytes")
+end
+
+test["NORX"] = function()
+  local norx, key, nonce = crypto.cipher.norx, ("k"):rep(32), ("n"):rep(32)
+  same({ norx.variant, norx.key_size, norx.nonce_size }, { "NORX 64-4-1", 32, 32 })
+  same(norx.encrypt(key, nonce, "").asHex(), "3afb85b4d0bd69fca5735dd3de097dbf271e94c4541d97726b81bff2b91b2107")
+  same(norx.encrypt(key, nonce, "hello").asHex(), "be6a9bc77692e4cdf5464549da5c6440ebd60f965a825ed6a5be1901a0cd7bf04f715d9add")
+  same(norx.encrypt(key, nonce, "hello", "hd", "tr").asHex(), "0bf84f06b2d4a3da1f6b369b1ee2d321d67b47a857df09b6b906437927938e50bb25a8ccc7")
+  same(norx.encrypt(key, nonce, ("a"):rep(96)).asHex():sub(-84), "4eee7df0ad091c12af5e1bb76e2eb9f1d27b211a001e3df82579eb2f2160ccbfa4827a18d8b9686f5fa2")
+  local long = norx.encrypt(key, nonce, ("a"):rep(300), ("b"):rep(200), ("c"):rep(130)).asString()
+  same(crypto.utils.hex.stringToHex(long):sub(-80), "9d576406ab7e4cd38d49a5a841761a1b253eab11a6229e47096321f0ac1207cbea8024a9d7aadecc")
+  same(norx.decrypt(key, nonce, long, ("b"):rep(200), ("c"):rep(130)), ("a"):rep(300))
+  same(norx.decrypt(key, nonce, long, ("b"):rep(200), ("c"):rep(131)), nil)
+  same(norx.decrypt(key, nonce, "x"), nil)
+  support.fails(function() norx.encrypt("k", nonce, "x") end, "32 bytes each")
+end
+
+test["queues and lists"] = function()
+  local array, queue = crypto.utils.array, crypto.utils.queue()
+  array.writeToQueue(queue, { 1, 2, 3, 4 })
+  same(array.readFromQueue(queue, 2), { 1, 2 })
+  same({ queue.size(), queue.getHead(), queue.getTail(), queue.pop(), queue.pop(), queue.size() }, { 2, 2, 4, 3, 4, 0 })
+  same(queue.pop(), nil)
+  same(array.permute({ 10, 20, 30 }, { 3, 1, 2 }), { 30, 10, 20 })
+  same(array.substitute({ 0, 1, 2 }, { [0] = 7, 8, 9 }), { 7, 8, 9 })
+end
