@@ -252,7 +252,7 @@ pub const OUTCOME_BYTES_MAX: usize = 32 << 20;
 
 /// What an outcome says after all: a failure sends nothing and shows nothing but itself, and one that is too large
 /// is a failure, although what it did to the memory stays.
-pub(crate) fn settled(mut outcome: Outcome) -> Outcome {
+pub fn settled(mut outcome: Outcome) -> Outcome {
     let outbox = [&outcome.messages, &outcome.assignments, &outcome.spawns].into_iter().flatten();
     let bytes: usize =
         outbox.chain([&outcome.output]).chain(&outcome.error).map(|json| json.get().len()).sum();

@@ -46,12 +46,14 @@ use unit::{
 
 use crate::checkpoint::Checkpoints;
 use crate::evaluate::Counted;
-pub use crate::evaluate::OUTCOME_BYTES_MAX;
+pub use crate::evaluate::{OUTCOME_BYTES_MAX, settled};
 use crate::journal::Journal;
 use crate::line::{Line, Shared, lock};
 pub use crate::options::Options;
+pub use crate::results::empty_outcome;
 use crate::results::{Results, Which};
 use crate::subject::Programs;
+pub use crate::subject::limits;
 
 /// What a compute unit needs from outside.
 #[derive(Clone)]

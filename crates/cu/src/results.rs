@@ -51,7 +51,7 @@ enum Standing {
 }
 
 /// The outcome of a message that was skipped.
-pub(crate) fn empty_outcome() -> Outcome {
+pub fn empty_outcome() -> Outcome {
     Outcome {
         messages: Vec::new(),
         assignments: Vec::new(),

@@ -81,7 +81,7 @@ impl Subject {
 }
 
 /// The limits of a process: its own, or else its module's, if this operator accepts them.
-fn limits(process: ProcessId, own: &Tags, module: &Tags, options: &Options) -> Result<Limits> {
+pub fn limits(process: ProcessId, own: &Tags, module: &Tags, options: &Options) -> Result<Limits> {
     let read = |name: &str, max: u64, parse: fn(&str) -> Option<u64>| {
         let Some(text) = own.first(name).or_else(|| module.first(name)) else {
             return Err(Error::refused(format!(

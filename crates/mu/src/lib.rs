@@ -30,7 +30,7 @@
 // The walk, in order; then what it stands on.
 mod receive;
 mod push;
-mod outbox;
+pub mod outbox;
 mod sign;
 mod deliver;
 mod retry;

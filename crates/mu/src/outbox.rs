@@ -16,42 +16,52 @@ const OVERHEAD: usize = 2048;
 
 /// Who speaks through an outcome.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Sender<'a> {
+pub struct Sender<'a> {
     /// The process whose outcome it is.
-    pub(crate) process: ProcessId,
+    pub process: ProcessId,
     /// Its `Module` tag; empty if it has none.
-    pub(crate) module: &'a str,
+    pub module: &'a str,
     /// Its `Scheduler` tag, if it has one.
-    pub(crate) scheduler: Option<&'a str>,
+    pub scheduler: Option<&'a str>,
     /// The message at the head of the chain; none for what cron began.
-    pub(crate) pushed_for: Option<Id>,
+    pub pushed_for: Option<Id>,
 }
 
 /// How much of an outcome is sent.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Limits {
+pub struct Limits {
     /// At most that many elements.
-    pub(crate) elements: usize,
+    pub elements: usize,
     /// At most that many bytes of data in one.
-    pub(crate) item_bytes: usize,
+    pub item_bytes: usize,
     /// At most that many bytes of data in all.
-    pub(crate) outcome_bytes: usize,
+    pub outcome_bytes: usize,
 }
 
 /// One thing to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Element {
+pub enum Element {
     /// A message to sign, and the processes that it is assigned to once it has its slot.
-    Message { draft: Draft, assignments: Vec<ProcessId> },
-    /// A process to sign. What its success notice says is in its tags: see [`spawned`].
-    Spawn { draft: Draft, notice: Tags },
+    Message {
+        /// What is signed.
+        draft: Draft,
+        /// Whom it is assigned to besides.
+        assignments: Vec<ProcessId>,
+    },
+    /// A process to sign.
+    Spawn {
+        /// What is signed.
+        draft: Draft,
+        /// The tags of its success notice: see [`spawned`].
+        notice: Tags,
+    },
     /// Something to assign.
     Assign(AssignRequest),
 }
 
 /// Which part of an outcome.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Part {
+pub enum Part {
     /// All of it.
     All,
     /// All but these of its messages.
@@ -72,12 +82,13 @@ impl Part {
 
 /// An element that cannot be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Refused {
-    pub(crate) kind: TraceKind,
+pub struct Refused {
+    /// What it would have been.
+    pub kind: TraceKind,
     /// Which of its kind.
-    pub(crate) index: usize,
+    pub index: usize,
     /// One lowercase phrase.
-    pub(crate) why: String,
+    pub why: String,
 }
 
 impl std::fmt::Display for Refused {
@@ -93,7 +104,7 @@ impl std::fmt::Display for Refused {
 
 /// What to send of an outcome, in order: its messages, its spawns, its assignments. Each with its kind and its place
 /// among that.
-pub(crate) fn read(
+pub fn read(
     sender: Sender<'_>,
     outcome: &Outcome,
     limits: Limits,
@@ -123,7 +134,7 @@ pub(crate) fn read(
 }
 
 /// The message that tells the spawner which process its spawn became.
-pub(crate) fn spawned(spawner: ProcessId, notice: &Tags, process: ProcessId) -> Draft {
+pub fn spawned(spawner: ProcessId, notice: &Tags, process: ProcessId) -> Draft {
     let mut tags = notice.clone();
     tags.push(tag::DATA_PROTOCOL, tag::AO);
     tags.push(tag::TYPE, "Message");

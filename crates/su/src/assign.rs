@@ -4,17 +4,22 @@ use protocol::{Assignment, DataItem, Draft, Epoch, HashChain, Height, Id, Item, 
 
 /// The newest assignment of a schedule, as far as the next one needs to know it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Head {
-    pub(crate) slot: Slot,
-    pub(crate) assignment: Id,
-    pub(crate) hash_chain: HashChain,
-    pub(crate) timestamp: Timestamp,
-    pub(crate) block_height: Height,
+pub struct Head {
+    /// Its place.
+    pub slot: Slot,
+    /// Its own id.
+    pub assignment: Id,
+    /// Covers everything before it.
+    pub hash_chain: HashChain,
+    /// Milliseconds.
+    pub timestamp: Timestamp,
+    /// Blocks.
+    pub block_height: Height,
 }
 
 /// An assignment that nobody has signed yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Plan {
+pub struct Plan {
     process: ProcessId,
     slot: Slot,
     hash_chain: HashChain,
@@ -28,7 +33,7 @@ pub(crate) struct Plan {
 ///
 /// A clock that goes back does not take the schedule with it, and neither does a weave that forgets blocks: compute
 /// units page by timestamp, so two equal ones at the border of a page would lose a message.
-pub(crate) fn assign(
+pub fn assign(
     process: ProcessId,
     head: Option<&Head>,
     message: Id,
@@ -61,7 +66,7 @@ pub(crate) fn assign(
 impl Plan {
     /// What is signed. The anchor is the hash chain: 32 bytes that no other assignment has, without asking anyone
     /// for randomness.
-    pub(crate) fn draft(&self) -> Draft {
+    pub fn draft(&self) -> Draft {
         let tags = Assignment::tags(
             self.process,
             Epoch(0),
@@ -76,7 +81,7 @@ impl Plan {
     }
 
     /// The schedule's head once this is signed as `signed`.
-    pub(crate) fn head(&self, signed: &DataItem) -> Head {
+    pub fn head(&self, signed: &DataItem) -> Head {
         Head {
             slot: self.slot,
             assignment: signed.id,
@@ -87,7 +92,7 @@ impl Plan {
     }
 
     /// The assignment that `signed` is, without reading it again.
-    pub(crate) fn signed(self, signed: Item) -> Assignment {
+    pub fn signed(self, signed: Item) -> Assignment {
         Assignment {
             item: signed,
             process: self.process,

@@ -20,7 +20,7 @@
 //! - Base-layer assignments and `Exclude` work.
 //! - An assignment's anchor is its hash chain rather than random bytes.
 
-mod assign;
+pub mod assign;
 mod entry;
 mod error;
 mod height;
@@ -47,7 +47,7 @@ use unit::{
 use crate::entry::Entry;
 use crate::height::{Heights, ask};
 use crate::ledger::{Ledger, Tools, Wish, lock};
-use crate::receive::Admitted;
+pub use crate::receive::{Admitted, admit};
 use crate::settle::Settler;
 
 pub use error::Error;

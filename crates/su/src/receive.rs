@@ -9,7 +9,7 @@ use crate::Error;
 
 /// What an item is to a scheduler.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Admitted {
+pub enum Admitted {
     /// It starts a process.
     Process {
         /// Its id.
@@ -26,7 +26,7 @@ pub(crate) enum Admitted {
 
 /// Says what `item` is to the scheduler whose wallet is `ours` and who stands in for others, or why it gets no slot.
 /// Size and signature are checked already.
-pub(crate) fn admit(item: &Item, ours: Address, stand_ins: &BTreeSet<Address>) -> Result<Admitted, Error> {
+pub fn admit(item: &Item, ours: Address, stand_ins: &BTreeSet<Address>) -> Result<Admitted, Error> {
     let id = item.id;
     if let Some(link) = item.tags.iter().find(|tag| is_link(&tag.name) || is_link(&tag.value)) {
         return Err(Error::LinkTag { id, name: link.name.clone() });

@@ -155,7 +155,10 @@ impl runtime::Machine for Machine {
             State::Live(life) => {
                 life.instance(&self.program, self.limits, &self.environment)?;
                 life.commit(self.program.options.overlay_bytes_max)?;
-                State::Live(Box::new(Life::new(life.first.clone(), life.image.clone(), life.size)))
+                let mut fork = Life::new(life.first.clone(), life.image.clone(), life.size);
+                // Its first commit copies the image, and most forks are thrown away before.
+                fork.interval = self.program.options.messages_per_commit;
+                State::Live(Box::new(fork))
             }
         };
         let (program, environment) = (self.program.clone(), self.environment.clone());
