@@ -2,7 +2,9 @@
 
 mod commands;
 mod error;
+mod folders;
 mod network;
+mod registry;
 mod ui;
 
 use std::process::ExitCode;
@@ -31,6 +33,8 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Dev(commands::dev::Dev),
+    Status(commands::status::Status),
+    Stop(commands::stop::Stop),
     Node(commands::node::Node),
     Config(commands::config::Config),
     Env(commands::env::Env),
@@ -87,6 +91,8 @@ fn misasked(error: &clap::Error) -> ExitCode {
 async fn run(command: Command, ui: Ui) -> Result {
     match command {
         Command::Dev(command) => command.run(ui).await,
+        Command::Status(command) => command.run(ui).await,
+        Command::Stop(command) => command.run(ui).await,
         Command::Node(command) => command.run(ui).await,
         Command::Config(command) => command.run(ui),
         Command::Env(command) => command.run(ui).await,

@@ -11,6 +11,8 @@ use serde_json::Value;
 fn pirn(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pirn"));
     command.args(arguments).env_remove("PIRN_WALLET").env("NO_COLOR", "1");
+    // The networks of tests are no business of who runs them.
+    command.env("XDG_STATE_HOME", env!("CARGO_TARGET_TMPDIR"));
     command
 }
 

@@ -16,6 +16,7 @@ use crate::keys::Keys;
 use crate::listen::Listeners;
 use crate::roles::{self, Common, Units};
 use crate::sources::absolute;
+use crate::temporary::Temporary;
 use crate::vitals::Vitals;
 use crate::{Config, Error, Preloaded, Role, accounts, metrics};
 
@@ -36,15 +37,14 @@ pub struct Node {
 /// The folder that keeps everything.
 enum State {
     Kept(PathBuf),
-    Temporary(tempfile::TempDir),
+    Temporary(Temporary),
 }
 
 impl State {
     fn open(config: &Config) -> Result<State, Error> {
         let Some(path) = &config.state else {
-            let made = tempfile::Builder::new().prefix("pirn-").tempdir();
             let folder = std::env::temp_dir();
-            return made.map(State::Temporary).map_err(|source| Error::File {
+            return Temporary::make(&folder).map(State::Temporary).map_err(|source| Error::File {
                 what: "make a folder in",
                 path: folder,
                 source,

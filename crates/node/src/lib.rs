@@ -19,6 +19,7 @@ mod assemble;
 mod roles;
 mod modules;
 mod prepare;
+mod temporary;
 
 pub use access::Options as AccessOptions;
 pub use accounts::{Account, AccountKind, accounts};

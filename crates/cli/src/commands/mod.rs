@@ -15,6 +15,8 @@ pub mod node;
 pub mod result;
 pub mod send;
 pub mod spawn;
+pub mod status;
+pub mod stop;
 pub mod trace;
 pub mod wallet;
 

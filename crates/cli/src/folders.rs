@@ -1,0 +1,18 @@
+//! The folders of the person: where configuration and state are kept between runs, as the XDG convention has it.
+
+use std::path::PathBuf;
+
+use etcetera::BaseStrategy as _;
+use unit::Code;
+
+use crate::error::{Context as _, Result};
+
+/// What programs note between runs: `~/.local/state/pirn`.
+pub fn state() -> Result<PathBuf> {
+    let base = base()?;
+    Ok(base.state_dir().unwrap_or_else(|| base.data_dir()).join("pirn"))
+}
+
+fn base() -> Result<etcetera::base_strategy::Xdg> {
+    etcetera::base_strategy::Xdg::new().context(Code::FILE, "this user has no home folder")
+}
