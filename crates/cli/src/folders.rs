@@ -7,6 +7,11 @@ use unit::Code;
 
 use crate::error::{Context as _, Result};
 
+/// What is chosen by hand and worth keeping: `~/.config/pirn`.
+pub fn config() -> Result<PathBuf> {
+    Ok(base()?.config_dir().join("pirn"))
+}
+
 /// What programs note between runs: `~/.local/state/pirn`.
 pub fn state() -> Result<PathBuf> {
     let base = base()?;

@@ -1,9 +1,14 @@
 //! The `pirn` binary: a whole ao network, its units, and its tools.
 
+mod bundle;
 mod commands;
+mod context;
+#[cfg(test)]
+mod docs;
 mod error;
 mod folders;
 mod network;
+mod project;
 mod registry;
 mod ui;
 
@@ -26,6 +31,9 @@ struct Cli {
     /// Answer with one JSON object.
     #[arg(long, global = true)]
     json: bool,
+    /// The network to speak to, by its name: `pirn context ls` lists them. [env: PIRN_CONTEXT]
+    #[arg(long, global = true, value_name = "NAME", value_parser = context::parse_name)]
+    context: Option<String>,
     #[command(subcommand)]
     command: Command,
 }
@@ -37,6 +45,7 @@ enum Command {
     Stop(commands::stop::Stop),
     Node(commands::node::Node),
     Config(commands::config::Config),
+    Context(commands::context::Context),
     Env(commands::env::Env),
     Spawn(commands::spawn::Spawn),
     Send(commands::send::Send),
@@ -48,7 +57,9 @@ enum Command {
     Wallet(commands::wallet::Wallet),
     Accounts(commands::accounts::Accounts),
     Fund(commands::fund::Fund),
+    Up(commands::up::Up),
     Module(commands::module::Module),
+    Build(commands::build::Build),
     Explain(commands::explain::Explain),
     Completions(commands::completions::Completions),
 }
@@ -59,6 +70,7 @@ fn main() -> ExitCode {
         Err(error) => return misasked(&error),
     };
     let ui = Ui { json: cli.json };
+    context::choose(cli.context);
     let ran = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(run(cli.command, ui)),
         Err(error) => Err(Failure::new(Code::DOES_NOT_START, format!("could not start: {error}"))),
@@ -95,6 +107,7 @@ async fn run(command: Command, ui: Ui) -> Result {
         Command::Stop(command) => command.run(ui).await,
         Command::Node(command) => command.run(ui).await,
         Command::Config(command) => command.run(ui),
+        Command::Context(command) => command.run(ui).await,
         Command::Env(command) => command.run(ui).await,
         Command::Spawn(command) => command.run(ui).await,
         Command::Send(command) => command.run(ui).await,
@@ -106,7 +119,9 @@ async fn run(command: Command, ui: Ui) -> Result {
         Command::Wallet(command) => command.run(ui),
         Command::Accounts(command) => command.run(ui),
         Command::Fund(command) => command.run(ui).await,
+        Command::Up(command) => command.run(ui).await,
         Command::Module(command) => command.run(ui).await,
+        Command::Build(command) => command.run(ui),
         Command::Explain(command) => command.run(ui),
         Command::Completions(command) => command.run(Cli::command(), ui),
     }

@@ -12,7 +12,9 @@ fn pirn(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pirn"));
     command.args(arguments).env_remove("PIRN_WALLET").env("NO_COLOR", "1");
     // The networks of tests are no business of who runs them.
-    command.env("XDG_STATE_HOME", env!("CARGO_TARGET_TMPDIR"));
+    command
+        .env("XDG_STATE_HOME", env!("CARGO_TARGET_TMPDIR"))
+        .env("XDG_CONFIG_HOME", env!("CARGO_TARGET_TMPDIR"));
     command
 }
 

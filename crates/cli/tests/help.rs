@@ -9,12 +9,6 @@ fn help(path: &[&str], width: usize) -> String {
         .args(path)
         .arg("--help")
         .env("COLUMNS", width.to_string())
-        // What a shell has set is no part of the help.
-        .env_remove("GATEWAY_URL")
-        .env_remove("MU_URL")
-        .env_remove("SU_URL")
-        .env_remove("CU_URL")
-        .env_remove("PIRN_WALLET")
         .output()
         .unwrap();
     assert!(output.status.success(), "pirn {} --help", path.join(" "));

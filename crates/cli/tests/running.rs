@@ -1,54 +1,15 @@
 //! Networks in the background: `pirn dev --detach`, `pirn status`, `pirn stop`, and what a kill leaves.
 
-use std::path::Path;
-use std::process::{Command, Output};
+mod person;
+
+use std::process::Command;
 
 use serde_json::Value;
 
-/// A person: a home folder, where commands find what others of this person's left.
-struct Person(tempfile::TempDir);
+use person::Person;
 
-impl Person {
-    fn new() -> Person {
-        let person = Person(tempfile::tempdir().unwrap());
-        std::fs::create_dir(person.folder().join("tmp")).unwrap();
-        person
-    }
-
-    fn folder(&self) -> &Path {
-        self.0.path()
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_pirn"));
-        command.args(arguments).current_dir(self.folder()).env("NO_COLOR", "1").env_remove("XDG_STATE_HOME");
-        command.env("HOME", self.folder()).env("TMPDIR", self.folder().join("tmp")).output().unwrap()
-    }
-
-    #[track_caller]
-    fn answer(&self, arguments: &[&str]) -> Value {
-        let output = self.run(&[arguments, &["--json"]].concat());
-        assert!(output.status.success(), "{arguments:?}: {output:?}");
-        serde_json::from_slice(&output.stdout).unwrap()
-    }
-
-    #[track_caller]
-    fn refused(&self, arguments: &[&str], code: i32) -> String {
-        let output = self.run(arguments);
-        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {output:?}");
-        assert_eq!(String::from_utf8_lossy(&output.stdout), "");
-        String::from_utf8(output.stderr).unwrap()
-    }
-
-    fn temporary(&self) -> usize {
-        std::fs::read_dir(self.folder().join("tmp")).unwrap().count()
-    }
-}
-
-impl Drop for Person {
-    fn drop(&mut self) {
-        self.run(&["stop", "--all", "--force"]);
-    }
+fn temporary(person: &Person) -> usize {
+    std::fs::read_dir(person.folder().join("tmp")).unwrap().count()
 }
 
 fn kill(pid: &Value) {
@@ -73,7 +34,7 @@ fn a_network_in_the_background_is_shown_used_and_stopped() {
     assert_eq!(person.answer(&["stop"])["stopped"][0], ready["pid"]);
     assert!(person.refused(&["stop"], 1).starts_with("error[P0028]"));
     assert!(!person.folder().join("ready.json").exists());
-    assert_eq!(person.temporary(), 0);
+    assert_eq!(temporary(&person), 0);
 }
 
 #[test]
@@ -114,9 +75,9 @@ fn what_a_kill_leaves_is_recognised_and_removed() {
     drop(held);
     assert!(person.refused(&["stop"], 1).starts_with("error[P0028]"));
     assert!(entries().is_empty());
-    assert_eq!(person.temporary(), 1, "its state is still there");
+    assert_eq!(temporary(&person), 1, "its state is still there");
     let next = person.answer(&["dev", "--port", "0", "--detach"]);
-    assert_eq!(person.temporary(), 1, "the next one has removed it");
+    assert_eq!(temporary(&person), 1, "the next one has removed it");
     assert_eq!(person.answer(&["status"]).as_array().unwrap().len(), 1);
     assert_eq!(person.answer(&["stop", "--force"])["stopped"][0], next["pid"]);
 }

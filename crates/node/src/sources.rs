@@ -68,7 +68,7 @@ pub fn load(defaults: Config, file: Option<&Path>, flags: Overrides) -> Result<L
             hint: Some("name one that exists with --config, or leave it out for ./pirn.toml".to_owned()),
         });
     }
-    figment = figment.merge(Toml::file(file.unwrap_or(Path::new(FILE))));
+    figment = figment.merge(OfNode(Toml::file(file.unwrap_or(Path::new(FILE)))));
     figment = figment.merge(Env::prefixed(PREFIX).split("__"));
     for (key, value) in flags.0 {
         figment = figment.merge(Flag(key, value));
@@ -93,6 +93,26 @@ impl Loaded {
             });
         }
         settings
+    }
+}
+
+/// The sections of the file that are a project's and no node's: whoever runs projects reads them.
+const OF_PROJECTS: &[&str] = &["processes"];
+
+/// The file, without what is not about a node.
+struct OfNode<P>(P);
+
+impl<P: figment::Provider> figment::Provider for OfNode<P> {
+    fn metadata(&self) -> figment::Metadata {
+        self.0.metadata()
+    }
+
+    fn data(&self) -> Result<figment::value::Map<figment::Profile, Dict>, figment::Error> {
+        let mut data = self.0.data()?;
+        for dict in data.values_mut() {
+            dict.retain(|key, _| !OF_PROJECTS.contains(&key.as_str()));
+        }
+        Ok(data)
     }
 }
 
@@ -376,6 +396,18 @@ mod tests {
             dev.modules and dev.schedulers are for development networks, and this is none
             leave them out, or start `pirn dev`: what they make cannot be verified by others
         "#]],
+        );
+    }
+
+    #[test]
+    fn what_a_project_says_is_not_the_nodes_business() {
+        check(
+            "[processes.counter]\nsource = \"src/counter.lua\"\n[su]\npage_max = 7\n",
+            &[],
+            &["su.page_max", "processes.counter.source"],
+            expect![[r#"
+                su.page_max = 7 (FOLDER/pirn.toml)
+            "#]],
         );
     }
 

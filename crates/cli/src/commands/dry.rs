@@ -1,12 +1,12 @@
 //! `pirn dry`
 
 use clap::Args;
-use protocol::{Json, ProcessId, Tag, tag};
+use protocol::{Json, Outcome, ProcessId, Tag, tag};
 use unit::{Compute as _, DryRun};
 
 use super::{Shown, ao_tags, check, outbox_of, output_of, parse_tag, text_of};
 use crate::error::Result;
-use crate::network::{Signer, Where};
+use crate::network::{Clients, Signer, Where};
 use crate::ui::Ui;
 
 /// Show what a message would do, without sending it
@@ -41,23 +41,35 @@ impl Dry {
         };
         let mut tags: Vec<Tag> = self.action.iter().map(|action| Tag::new(tag::ACTION, action)).collect();
         tags.extend(self.tags);
-        let message = DryRun {
-            id: Some("1234".to_owned()),
-            signature: None,
-            data: Some(Json::string(&text_of(&self.data)?)),
-            owner,
-            target: Some(self.process.to_string()),
-            anchor: Some(Some("0".to_owned())),
-            forwarded_by: None,
-            tags: ao_tags(&tags, "Message"),
-            timestamp: None,
-            block_height: None,
-        };
-        let outcome = self.at.clients()?.cu.dry_run(self.process, message, None).await?;
+        let clients = self.at.clients()?;
+        let outcome = dry_run(&clients, self.process, owner, &tags, &text_of(&self.data)?).await?;
         let mut lines = outbox_of(&outcome);
         lines.push(output_of(&outcome));
         ui.answer(lines.join("\n").trim_end(), &Shown::of(&outcome));
         ui.note("nothing was sent and nothing was saved");
         check(&outcome)
     }
+}
+
+/// What a message would do, if `owner` sent it.
+pub async fn dry_run(
+    clients: &Clients,
+    process: ProcessId,
+    owner: impl ToString,
+    tags: &[Tag],
+    data: &str,
+) -> Result<Outcome> {
+    let message = DryRun {
+        id: Some("1234".to_owned()),
+        signature: None,
+        data: Some(Json::string(data)),
+        owner: owner.to_string(),
+        target: Some(process.to_string()),
+        anchor: Some(Some("0".to_owned())),
+        forwarded_by: None,
+        tags: ao_tags(tags, "Message"),
+        timestamp: None,
+        block_height: None,
+    };
+    Ok(clients.cu.dry_run(process, message, None).await?)
 }

@@ -16,8 +16,11 @@ pub struct Env {
 impl Env {
     /// Asks the network what it is, so that what is printed is true.
     pub async fn run(self, ui: Ui) -> Result {
-        let network = self.at.clients()?.network().await?;
-        let url = |part: &str| network.urls.get(part).cloned().unwrap_or_default();
+        let clients = self.at.clients()?;
+        let network = clients.network().await?;
+        // Units that do not know their network are where they were asked to be.
+        let known = |part: &str| network.urls.get(part).or_else(|| clients.urls.get(part));
+        let url = |part: &str| known(part).cloned().unwrap_or_default();
         let address = |unit: &str| network.addresses.get(unit).map(ToString::to_string).unwrap_or_default();
         let gateway = url("gateway");
         let variables = [

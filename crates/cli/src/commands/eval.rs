@@ -6,6 +6,7 @@ use unit::Compute as _;
 
 use super::send::send;
 use super::{Shown, check, output_of, text_of};
+use crate::bundle::Bundle;
 use crate::error::Result;
 use crate::network::{Signer, Where};
 use crate::ui::Ui;
@@ -15,7 +16,7 @@ use crate::ui::Ui;
 pub struct Eval {
     /// The process.
     process: ProcessId,
-    /// The code: text, @FILE, or - for stdin.
+    /// The code: text, - for stdin, or @FILE: a Lua file and what it requires.
     code: String,
     #[command(flatten)]
     signer: Signer,
@@ -28,12 +29,24 @@ impl Eval {
     pub async fn run(self, ui: Ui) -> Result {
         let clients = self.at.clients()?;
         let tags = [Tag::new(tag::ACTION, "Eval")];
-        let message =
-            send(&clients, &self.signer.wallet()?, self.process, &tags, &text_of(&self.code)?).await?;
+        let program = match self.code.strip_prefix('@') {
+            Some(file) => Some(Bundle::read_here(file.as_ref())?),
+            None => None,
+        };
+        let doubts = program.as_ref().map(Bundle::doubts).unwrap_or_default();
+        doubts.iter().for_each(|doubt| ui.note(format!("warning: {doubt}")));
+        let text = match &program {
+            Some(program) => program.text(),
+            None => text_of(&self.code)?,
+        };
+        let message = send(&clients, &self.signer.wallet()?, self.process, &tags, &text).await?;
         let outcome = clients.cu.result(self.process, message.0).await?;
         if outcome.error.is_none() || ui.json {
             ui.answer(output_of(&outcome), &Shown::of(&outcome));
         }
-        check(&outcome)
+        check(&outcome).map_err(|failure| match &program {
+            Some(program) => program.explain(failure),
+            None => failure,
+        })
     }
 }

@@ -1,8 +1,10 @@
 //! One file per command; its doc comments are its help.
 
 pub mod accounts;
+pub mod build;
 pub mod completions;
 pub mod config;
+pub mod context;
 pub mod dev;
 pub mod dry;
 pub mod env;
@@ -18,6 +20,7 @@ pub mod spawn;
 pub mod status;
 pub mod stop;
 pub mod trace;
+pub mod up;
 pub mod wallet;
 
 use std::io::Read as _;
