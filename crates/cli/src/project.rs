@@ -13,7 +13,7 @@ use crate::error::{Context as _, Failure, Result};
 
 /// The file that makes a folder a project.
 pub const FILE: &str = "pirn.toml";
-/// What is noted beside it; no part of the program, and made again when it is lost.
+/// What is noted beside it; no part of the script, and made again when it is lost.
 const NOTES: &str = ".pirn/processes.json";
 /// Processes of a project.
 const PROCESSES_MAX: usize = 1_000;
@@ -109,8 +109,11 @@ impl Project {
 pub struct Note {
     /// Which.
     pub process: ProcessId,
-    /// The digest of the program that it runs; none before the first.
-    pub program: Option<String>,
+    /// The digest of the script that it runs; none before the first.
+    pub script: Option<String>,
+    /// The names of the handlers that the script added.
+    #[serde(default)]
+    pub handlers: Vec<String>,
 }
 
 /// Processes that were spawned: by network, the newest last, then by name.
@@ -190,10 +193,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut notes = Notes::read(folder.path());
         for number in 0..=NETWORKS_MAX {
-            let note = Note { process: id("A"), program: None };
+            let note = Note { process: id("A"), script: None, handlers: Vec::new() };
             notes.set(folder.path(), &number.to_string(), "a", note).unwrap();
         }
-        notes.set(folder.path(), "1", "b", Note { process: id("E"), program: Some("x".to_owned()) }).unwrap();
+        notes
+            .set(
+                folder.path(),
+                "1",
+                "b",
+                Note { process: id("E"), script: Some("x".to_owned()), handlers: Vec::new() },
+            )
+            .unwrap();
         let notes = Notes::read(folder.path());
         assert!(notes.get("0", "a").is_none() && notes.get("1", "a").is_some());
         assert_eq!(notes.latest("b").unwrap().process, id("E"));

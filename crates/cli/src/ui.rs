@@ -2,9 +2,13 @@
 
 use std::fmt::Display;
 use std::io::{IsTerminal as _, Write as _};
+use std::sync::OnceLock;
 
 use serde::Serialize;
-use tracing_subscriber::EnvFilter;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Registry, reload};
 
 use crate::error::Failure;
 
@@ -38,11 +42,14 @@ impl Ui {
     /// how much, as in `PIRN_LOG=info,pirn_su=debug`; warnings by default.
     pub fn log(&self) {
         let filter = EnvFilter::try_from_env("PIRN_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
-        let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+        let (filter, handle) = reload::Layer::new(filter);
+        let _ = FILTER.set(handle);
+        let registry = tracing_subscriber::registry().with(filter);
+        let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
         // Whoever has set another one before is a test.
         let _ = match std::io::stderr().is_terminal() {
-            true => log.with_ansi(colourful()).try_init(),
-            false => log.json().try_init(),
+            true => registry.with(log.with_ansi(colourful())).try_init(),
+            false => registry.with(log.json()).try_init(),
         };
     }
 
@@ -66,6 +73,18 @@ impl Ui {
             let _ = writeln!(err, "{dim}hint:{off} {hint}");
         }
     }
+}
+
+/// How much units say.
+static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
+
+/// Has units say much, or only warnings again. True if it is much now.
+pub fn toggle_log() -> bool {
+    let Some(filter) = FILTER.get() else { return false };
+    let much =
+        filter.with_current(|filter| filter.max_level_hint() < Some(LevelFilter::INFO)).unwrap_or(false);
+    let _ = filter.reload(EnvFilter::new(if much { "info" } else { "warn" }));
+    much
 }
 
 /// Whether stderr is a terminal that may be coloured. `NO_COLOR` is honoured.

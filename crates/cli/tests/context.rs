@@ -82,19 +82,28 @@ fn what_cannot_be_a_context_is_said_with_a_hint() {
     let person = Person::new();
     let check =
         |arguments: &[&str], expect: expect_test::Expect| expect.assert_eq(&person.refused(arguments, 2));
-    check(&["context", "add", "test", "--mu", "http://127.0.0.1:1"], expect![[r#"
+    check(
+        &["context", "add", "test", "--mu", "http://127.0.0.1:1"],
+        expect![[r#"
         error[P0041]: the context would lack gateway, su, cu
         hint: say where they are: --gateway URL --su URL --cu URL
         hint: a Pirn messenger that can be reached says it itself: `--mu URL` is enough then
-    "#]]);
-    check(&["context", "rm", "local"], expect![[r#"
+    "#]],
+    );
+    check(
+        &["context", "rm", "local"],
+        expect![[r#"
         error[P0041]: `local` is built in and cannot be removed
         hint: choose another name; --port N says where a network on this computer is
-    "#]]);
-    check(&["context", "add", "test", "--mu", "localhost"], expect![[r#"
+    "#]],
+    );
+    check(
+        &["context", "add", "test", "--mu", "localhost"],
+        expect![[r#"
         error[P0027]: invalid value 'localhost' for '--mu <URL>': expected a URL such as http://127.0.0.1:4002
         hint: For more information, try '--help'.
-    "#]]);
+    "#]],
+    );
     person.write(".config/pirn/contexts.toml", "[contexts.test]\nmuu = 'http://m'\n");
     let said = person.refused(&["context", "ls"], 1);
     assert!(said.starts_with("error[P0041]: ") && said.contains("unknown field `muu`"), "{said}");

@@ -42,7 +42,8 @@ fn a_program_of_several_files_is_evaluated_and_its_errors_name_its_lines() {
         2 │ return count.by(2), require('json').encode({ 1 })
           │ ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
         hint: its state is as it was before
-    "#]].assert_eq(&said);
+    "#]]
+    .assert_eq(&said);
     person.write("lib/count.lua", "return {\n  by = = 1\n}\n");
     let said = person.refused(&["eval", &process, "@src/main.lua"], 1);
     expect![[r#"
@@ -58,7 +59,8 @@ fn a_program_of_several_files_is_evaluated_and_its_errors_name_its_lines() {
           │   ^^^^^^^^
         3 │ }
         hint: its state is as it was before
-    "#]].assert_eq(&said);
+    "#]]
+    .assert_eq(&said);
     assert_eq!(person.text(&["eval", &process, "return Count"]), "22");
 }
 

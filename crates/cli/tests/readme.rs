@@ -22,6 +22,7 @@ const OTHERWISE: &[(&str, Instead, &str)] = &[
     ),
     ("PROCESS=$(pirn spawn package/", Instead::Nothing, "needs the file of the line before"),
     ("cargo xtask test", Instead::Nothing, "it runs this test"),
+    ("pirn up --watch", Instead::Nothing, "never ends by itself: `tests/up.rs` watches"),
     ("pirn dev --module", Instead::InBackground, "never ends by itself, and takes the ports 4000 to 4004"),
 ];
 

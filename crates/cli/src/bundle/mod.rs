@@ -1,4 +1,4 @@
-//! A Lua program of several files as one text that a process can evaluate.
+//! A Lua script of several files as one text that a process can evaluate.
 //!
 //! Each file is compiled under its own name inside the process. So an error names the file and the line of the person
 //! who wrote it, whenever it happens and whoever asks, and no map of lines has to be kept anywhere.
@@ -53,7 +53,7 @@ pub struct Missing {
     pub tried: Vec<PathBuf>,
 }
 
-/// A program: its files, each with what it needs before it.
+/// A script: its files, each with what it needs before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bundle {
     /// The modules in the order in which they were found, then the file that the bundle begins with.
@@ -92,7 +92,7 @@ impl Bundle {
                 Ok(source) => {
                     if bundle.sources.len() + 1 >= options.files_max {
                         let what = format!("{} needs more than {} files", first.name, options.files_max);
-                        return Err(Failure::new(Code::TOO_LARGE, what).hint("a smaller program"));
+                        return Err(Failure::new(Code::TOO_LARGE, what).hint("a smaller script"));
                     }
                     waiting.extend(asked(&source));
                     bundle.sources.push(source);
@@ -197,7 +197,7 @@ impl Reader<'_> {
         self.bytes = self.bytes.saturating_add(bytes.len());
         if self.bytes > self.options.bytes_max {
             let what =
-                format!("with {} the program has over {} bytes", path.display(), self.options.bytes_max);
+                format!("with {} the script has over {} bytes", path.display(), self.options.bytes_max);
             return Err(Failure::new(Code::TOO_LARGE, what).hint("upload data to the weave and send its id"));
         }
         let text = String::from_utf8(bytes).map_err(|error| {
@@ -232,7 +232,7 @@ fn not_there(entry: &Path, error: &std::io::Error) -> Failure {
 }
 
 /// A text as Lua writes it in quotes.
-fn quoted(text: &str) -> String {
+pub fn quoted(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {
         match c {

@@ -1,4 +1,4 @@
-//! Where an error is, in the words of the person who wrote the program.
+//! Where an error is, in the words of the person who wrote the script.
 
 use super::{Bundle, Source};
 use crate::error::Failure;
@@ -20,7 +20,7 @@ const CUT: &str = "...";
 const AROUND: usize = 1;
 
 impl Bundle {
-    /// A failure of the program, with the lines that it names.
+    /// A failure of the script, with the lines that it names.
     pub fn explain(&self, mut failure: Failure) -> Failure {
         for place in self.places(&failure.what.clone()) {
             failure.what += &format!("\n{}", self.excerpt(&place));

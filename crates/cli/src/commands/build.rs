@@ -10,10 +10,10 @@ use crate::bundle::Bundle;
 use crate::error::{Context as _, Result};
 use crate::ui::Ui;
 
-/// Put a Lua program and the files that it requires into one text, which a process can evaluate
+/// Put a Lua script and the files that it requires into one text, which a process can evaluate
 #[derive(Debug, Args)]
 pub struct Build {
-    /// The file that the program begins with.
+    /// The file that the script begins with.
     file: PathBuf,
     /// Where to write the text. Default: stdout.
     #[arg(long, short, value_name = "FILE")]

@@ -22,6 +22,7 @@ pub struct Context {
 }
 
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one, once")]
 enum Verb {
     Add(Add),
     /// Use a context from now on, where no other is named

@@ -4,7 +4,7 @@ use clap::Args;
 use protocol::{Json, Outcome, ProcessId, Tag, tag};
 use unit::{Compute as _, DryRun};
 
-use super::{Shown, ao_tags, check, outbox_of, output_of, parse_tag, text_of};
+use super::{Shown, ao_tags, check, outbox_of, output_of, parse_process, parse_tag, text_of};
 use crate::error::Result;
 use crate::network::{Clients, Signer, Where};
 use crate::ui::Ui;
@@ -12,7 +12,8 @@ use crate::ui::Ui;
 /// Show what a message would do, without sending it
 #[derive(Debug, Args)]
 pub struct Dry {
-    /// The process.
+    /// The process: its id, or its name in the project here.
+    #[arg(value_parser = parse_process)]
     process: ProcessId,
     /// The message's data: text, @FILE, or - for stdin.
     #[arg(default_value = " ")]

@@ -5,6 +5,7 @@ use protocol::{ProcessId, Slot, tag};
 use serde::Serialize;
 use unit::{Scheduled, Scheduler as _, SlotRange};
 
+use super::parse_process;
 use crate::error::Result;
 use crate::network::Where;
 use crate::ui::{Ui, table};
@@ -12,7 +13,8 @@ use crate::ui::{Ui, table};
 /// Show a process's schedule: slot by slot, what came from whom
 #[derive(Debug, Args)]
 pub struct Log {
-    /// The process.
+    /// The process: its id, or its name in the project here.
+    #[arg(value_parser = parse_process)]
     process: ProcessId,
     /// Start after this slot.
     #[arg(long, value_name = "SLOT")]

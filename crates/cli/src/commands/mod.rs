@@ -13,6 +13,7 @@ pub mod explain;
 pub mod fund;
 pub mod log;
 pub mod module;
+pub mod new;
 pub mod node;
 pub mod result;
 pub mod send;
@@ -25,18 +26,37 @@ pub mod wallet;
 
 use std::io::Read as _;
 
-use protocol::{Outcome, Tag, Tags, Wallet};
+use protocol::{Outcome, ProcessId, Tag, Tags, Wallet};
 use serde::Serialize;
 
 use unit::Code;
 
 use crate::error::{Context as _, Failure, Result};
+use crate::project::Project;
 
 /// Reads `NAME=VALUE`.
 pub fn parse_tag(text: &str) -> Result<Tag, String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok(Tag::new(name, value)),
         _ => Err("expected NAME=VALUE".to_owned()),
+    }
+}
+
+/// Reads the id of a process, or its name in the project that the command runs in: the one that `pirn up` spawned on the
+/// network that it was last used on.
+pub fn parse_process(text: &str) -> Result<ProcessId, String> {
+    let problem = match text.parse::<ProcessId>() {
+        Ok(process) => return Ok(process),
+        Err(problem) => problem.to_string(),
+    };
+    let here = std::env::current_dir().map_err(|error| error.to_string())?;
+    match Project::find(&here).map_err(|failure| failure.what)? {
+        Some(project) if project.processes.contains_key(text) => {
+            let known = project.notes().latest(text).map(|note| note.process);
+            known.ok_or_else(|| format!("{text} is not spawned yet: `pirn up {text}`"))
+        }
+        Some(_) => Err(format!("{problem}, and the project here has no process of that name")),
+        None => Err(problem),
     }
 }
 

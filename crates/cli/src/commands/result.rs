@@ -4,7 +4,7 @@ use clap::Args;
 use protocol::{Id, ProcessId, Slot};
 use unit::{Code, Compute as _, Scheduler as _, SlotRange};
 
-use super::{Shown, check, outbox_of, output_of};
+use super::{Shown, check, outbox_of, output_of, parse_process};
 use crate::error::{Failure, Result};
 use crate::network::{Clients, Where};
 use crate::ui::Ui;
@@ -12,7 +12,8 @@ use crate::ui::Ui;
 /// Show what came of a message, by slot, message id or assignment id
 #[derive(Debug, Args)]
 pub struct Show {
-    /// The process.
+    /// The process: its id, or its name in the project here.
+    #[arg(value_parser = parse_process)]
     process: ProcessId,
     /// A slot or an id. Default: the newest message.
     which: Option<String>,

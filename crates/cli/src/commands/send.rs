@@ -6,7 +6,7 @@ use protocol::{DataItem, Draft, MessageId, ProcessId, Slot, Tag, Wallet, tag};
 use serde::Serialize;
 use unit::{Code, Compute as _, Messenger as _, Scheduler as _};
 
-use super::{Shown, ao_tags, check, outbox_of, output_of, parse_tag, text_of};
+use super::{Shown, ao_tags, check, outbox_of, output_of, parse_process, parse_tag, text_of};
 use crate::error::{Context as _, Result};
 use crate::network::{Clients, Signer, Where};
 use crate::ui::Ui;
@@ -14,7 +14,8 @@ use crate::ui::Ui;
 /// Send a message to a process and show what came of it
 #[derive(Debug, Args)]
 pub struct Send {
-    /// The process.
+    /// The process: its id, or its name in the project here.
+    #[arg(value_parser = parse_process)]
     process: ProcessId,
     /// The message's data: text, @FILE, or - for stdin.
     #[arg(default_value = " ")]

@@ -2,6 +2,8 @@
 
 mod banner;
 mod detach;
+mod keys;
+mod project;
 
 use std::io::Write as _;
 use std::net::IpAddr;
@@ -13,6 +15,7 @@ use protocol::Address;
 use tokio::time::Instant;
 use unit::Code;
 
+use self::keys::{Key, Keys};
 use super::node::{Signals, failed};
 use crate::error::{Context as _, Failure, Result};
 use crate::registry::{Entry, Registered, Registry};
@@ -54,6 +57,10 @@ pub struct Dev {
     /// A file to write when the network is ready: what --json answers. It is removed at the end.
     #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
+    /// Leave the processes of the project here alone. Without it they are spawned, and loaded again when a file is
+    /// saved.
+    #[arg(long)]
+    no_up: bool,
     /// What `--detach` starts: a session of its own, whose stderr is that file.
     #[arg(long, value_name = "FILE", hide = true)]
     detached: Option<PathBuf>,
@@ -89,6 +96,10 @@ impl Dev {
                 "warning: {host} is not only this computer: others can use this network and its public test keys"
             ));
         }
+        if let Some(file) = &self.ready_file {
+            // What a killed network left would be taken for this one's.
+            let _ = std::fs::remove_file(file);
+        }
         let ar = config.account_ar;
         let Some(node) = signals.unless_ended(Node::start(config)).await else { return Ok(()) };
         let node = node.map_err(refused)?;
@@ -96,7 +107,19 @@ impl Dev {
         let ready = banner::ready(&node, self.detached.as_deref());
         let ready_file = self.ready_file.as_ref().map(|file| ReadyFile::write(file, &ready)).transpose()?;
         ui.answer(banner::banner(&node, ar, started.elapsed().as_secs_f64()), &ready);
-        signals.ended().await;
+        let keys = if ui.json { None } else { Keys::listen() };
+        if keys.is_some() {
+            ui.note(format!("\n  {}", keys::HELP));
+        }
+        let network = node.network().clone();
+        let work = async {
+            tokio::select! {
+                biased;
+                () = follow(keys, ui) => {}
+                () = project::keep(&network, self.no_up, ui) => {}
+            }
+        };
+        signals.unless_ended(work).await;
         ui.note("stopping");
         drop(ready_file);
         signals.unless_ended(node.stop()).await;
@@ -156,6 +179,21 @@ fn refused(error: node::Error) -> Failure {
         None => failure,
     };
     failure.hint(format!("stop that one: `pirn stop --port {first}`"))
+}
+
+/// Does what the keys say, until one says that it is the end.
+async fn follow(keys: Option<Keys>, ui: Ui) {
+    let Some(mut keys) = keys else { return std::future::pending().await };
+    loop {
+        match keys.next().await {
+            Key::Quit => return,
+            Key::Logs => match crate::ui::toggle_log() {
+                true => ui.note("the log is shown; l hides it again"),
+                false => ui.note("the log is hidden, warnings aside"),
+            },
+            Key::Help => ui.note(keys::HELP),
+        }
+    }
 }
 
 /// A file that is there as long as the network is ready.

@@ -8,6 +8,7 @@ use protocol::{Address, ProcessId};
 use serde::Serialize;
 
 use self::amount::Amount;
+use crate::commands::parse_process;
 use crate::error::{Failure, Result};
 use crate::network::{Signer, Where, account};
 use crate::ui::Ui;
@@ -21,6 +22,7 @@ pub struct Fund {
     amount: Amount,
     /// The process of a token with the interface of the token blueprint. Its owner mints; anybody else gives from what
     /// they have.
+    #[arg(value_parser = parse_process)]
     token: Option<ProcessId>,
     #[command(flatten)]
     signer: Signer,

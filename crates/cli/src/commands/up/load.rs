@@ -1,17 +1,18 @@
-//! Brings a process of a project up to date: spawns it if it is not there, evaluates its program if that has changed.
+//! Brings a process of a project up to date: spawns it if it is not there, evaluates its script if that has changed.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use protocol::{DataItem, Draft, Outcome, ProcessId, Tag, Wallet, tag};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use unit::{Code, Compute as _, Kind, Messenger as _, Scheduler as _};
 
-use crate::bundle::{Bundle, Options};
+use crate::bundle::{self, Bundle, Options};
 use crate::commands::send::send;
 use crate::commands::spawn::{Spawning, spawn};
-use crate::commands::{anchor, ao_tags, check, output_of};
+use crate::commands::{anchor, check, output_of};
 use crate::error::{Context as _, Failure, Result};
 use crate::network::{Clients, Signer, Where};
 use crate::project::{Note, Notes, Process, Project};
@@ -22,7 +23,7 @@ use crate::project::{Note, Notes, Process, Project};
 pub enum Came {
     /// It was not there.
     Spawned,
-    /// Its program had changed.
+    /// Its script had changed.
     Loaded,
     /// Nothing.
     Same,
@@ -54,24 +55,37 @@ pub struct Loaded {
     pub added: Vec<String>,
     /// Handlers that it has no more.
     pub removed: Vec<String>,
-    /// What its program asks for and may not be in the process.
+    /// What its script asks for and may not be in the process.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub doubts: Vec<String>,
 }
 
-/// What is shown of a program before it is evaluated and after: the names of its handlers.
+/// Around a script when it is evaluated: the handlers that it added before are taken away, so that those that it does
+/// not have any more are gone; what it adds is told. If it fails, the process is as it was.
 const BEFORE: &str = "(function()
-local function handlers()
-  local names = {}
-  for _, handler in ipairs(Handlers.list) do
-    names[#names + 1] = handler.name
-  end
-  return names
+local mine = {}
+for _, name in ipairs({NAMES}) do
+  mine[name] = true
 end
-local before = handlers()
+local others = {}
+for index = #Handlers.list, 1, -1 do
+  local name = Handlers.list[index].name
+  if mine[name] then
+    table.remove(Handlers.list, index)
+  elseif name then
+    others[name] = true
+  end
+end
 local _ = ";
 const AFTER: &str = "
-return require(\"json\").encode({ before = before, after = handlers() })
+local names = {}
+for _, handler in ipairs(Handlers.list) do
+  local name = handler.name
+  if type(name) == \"string\" and not others[name] and name:sub(1, 1) ~= \"_\" then
+    names[#names + 1] = name
+  end
+end
+return table.concat(names, \"\\n\")
 end)()";
 
 /// The processes of a project on a network.
@@ -82,7 +96,7 @@ pub struct Loader {
     notes: Notes,
     /// The scheduler's address, which names the network.
     network: String,
-    /// Files that the programs were made of, and those that were looked for.
+    /// Files that the scripts were made of, and those that were looked for.
     files: BTreeSet<PathBuf>,
     /// Programs that failed, by process: not tried again before they change.
     failed: Vec<(String, String)>,
@@ -107,7 +121,7 @@ impl Loader {
         &self.project
     }
 
-    /// Every file that the programs depend on, there or not.
+    /// Every file that the scripts depend on, there or not.
     pub fn files(&self) -> impl Iterator<Item = &Path> {
         self.files.iter().map(PathBuf::as_path)
     }
@@ -130,7 +144,7 @@ impl Loader {
         self.files.extend(bundle.sources.iter().map(|source| source.path.clone()));
         self.files.extend(bundle.missing.iter().flat_map(|missing| missing.tried.clone()));
         let text = bundle.text();
-        let program: String = Sha256::digest(&text).iter().map(|byte| format!("{byte:02x}")).collect();
+        let script: String = Sha256::digest(&text).iter().map(|byte| format!("{byte:02x}")).collect();
 
         let wallet = self.owner(&process)?;
         let noted = self.notes.get(&self.network, name).filter(|_| !fresh).cloned();
@@ -151,18 +165,19 @@ impl Loader {
             Some(note) => note,
             None => {
                 loaded.came = Came::Spawned;
-                let note = Note { process: self.spawn(name, &process, &wallet).await?, program: None };
+                let process = self.spawn(name, &process, &wallet).await?;
+                let note = Note { process, script: None, handlers: Vec::new() };
                 self.notes.set(&self.project.folder, &self.network, name, note.clone())?;
                 note
             }
         };
         loaded.process = note.process;
-        let attempt = (name.to_owned(), program.clone());
-        if note.program.as_ref() == Some(&program) || self.failed.contains(&attempt) {
+        let attempt = (name.to_owned(), script.clone());
+        if note.script.as_ref() == Some(&script) || self.failed.contains(&attempt) {
             return Ok(loaded);
         }
         self.failed.retain(|(failed, _)| failed != name);
-        let outcome = self.evaluate(note.process, &wallet, &text).await?;
+        let outcome = self.evaluate(&note, &wallet, &text).await?;
         if let Err(failure) = check(&outcome) {
             self.failed.push(attempt);
             return Err(explained(failure, &bundle, name));
@@ -170,8 +185,10 @@ impl Loader {
         if loaded.came == Came::Same {
             loaded.came = Came::Loaded;
         }
-        (loaded.added, loaded.removed) = changes(&output_of(&outcome));
-        let note = Note { process: note.process, program: Some(program) };
+        let handlers: Vec<String> = output_of(&outcome).lines().map(ToOwned::to_owned).collect();
+        loaded.added = without(&handlers, &note.handlers);
+        loaded.removed = without(&note.handlers, &handlers);
+        let note = Note { process: note.process, script: Some(script), handlers };
         self.notes.set(&self.project.folder, &self.network, name, note)?;
         Ok(loaded)
     }
@@ -194,12 +211,11 @@ impl Loader {
     }
 
     async fn spawn(&self, name: &str, process: &Process, wallet: &Wallet) -> Result<ProcessId> {
-        let mut tags: Vec<Tag> = process.tags.iter().map(|(name, value)| Tag::new(name, value)).collect();
+        // First: tags of its ticks belong to the interval before them.
+        let mut tags: Vec<Tag> = process.cron.iter().map(|cron| Tag::new(tag::CRON_INTERVAL, cron)).collect();
+        tags.extend(process.tags.iter().map(|(name, value)| Tag::new(name, value)));
         if !process.tags.contains_key("Name") {
             tags.push(Tag::new("Name", name));
-        }
-        if let Some(cron) = &process.cron {
-            tags.push(Tag::new(tag::CRON_INTERVAL, cron));
         }
         let file = self.project.folder.join(&process.module);
         let module = match process.module.ends_with(".wasm") {
@@ -214,28 +230,19 @@ impl Loader {
         Ok(process_id)
     }
 
-    /// Time does not pass for a process that nobody monitors.
+    /// Time does not pass for a process that nobody monitors. The request is an item without tags: no message.
     async fn monitor(&self, process: ProcessId, wallet: &Wallet) -> Result {
-        let draft = Draft {
-            target: Some(process.0),
-            anchor: Some(anchor()),
-            tags: ao_tags(&[], "Message"),
-            data: bytes::Bytes::from_static(b" "),
-        };
+        let draft = Draft { target: Some(process.0), anchor: Some(anchor()), ..Draft::default() };
         let item = DataItem::sign(wallet, draft).context(Code::WALLET, "could not sign")?;
         Ok(self.clients.mu.monitor(item).await?)
     }
 
-    async fn evaluate(
-        &self,
-        process: ProcessId,
-        wallet: &Wallet,
-        text: &str,
-    ) -> Result<std::sync::Arc<Outcome>> {
-        let text = format!("{BEFORE}{text}{AFTER}");
+    async fn evaluate(&self, note: &Note, wallet: &Wallet, text: &str) -> Result<Arc<Outcome>> {
+        let names: Vec<String> = note.handlers.iter().map(|name| bundle::quoted(name)).collect();
+        let text = format!("{}{text}{AFTER}", BEFORE.replace("NAMES", &names.join(", ")));
         let tags = [Tag::new(tag::ACTION, "Eval")];
-        let message = send(&self.clients, wallet, process, &tags, &text).await?;
-        Ok(self.clients.cu.result(process, message.0).await?)
+        let message = send(&self.clients, wallet, note.process, &tags, &text).await?;
+        Ok(self.clients.cu.result(note.process, message.0).await?)
     }
 }
 
@@ -246,47 +253,14 @@ fn owner_name(wallet: &Wallet) -> String {
     account.map_or_else(|| address.to_string(), |account| account.name.to_owned())
 }
 
-/// The failure of a program, with the lines that it names.
+/// The failure of a script, with the lines that it names.
 fn explained(failure: Failure, bundle: &Bundle, name: &str) -> Failure {
     let failure = bundle.explain(failure);
     let hints = vec!["the code from before keeps running; save the file again to try again".to_owned()];
     Failure { what: format!("{name} is not loaded: {}", failure.what), hints, ..failure }
 }
 
-/// Which handlers came and which went.
-fn changes(output: &str) -> (Vec<String>, Vec<String>) {
-    #[derive(serde::Deserialize)]
-    struct Handlers {
-        before: Names,
-        after: Names,
-    }
-    /// An empty table of Lua may be written as an object.
-    #[derive(serde::Deserialize)]
-    #[serde(untagged)]
-    enum Names {
-        Some(Vec<String>),
-        None {},
-    }
-    let Ok(Handlers { before, after }) = serde_json::from_str(output) else { return Default::default() };
-    let [before, after] = [before, after].map(|names| match names {
-        Names::Some(names) => names,
-        Names::None {} => Vec::new(),
-    });
-    let without = |these: &[String], those: &[String]| -> Vec<String> {
-        these.iter().filter(|name| !those.contains(name) && !name.starts_with('_')).cloned().collect()
-    };
-    (without(&after, &before), without(&before, &after))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn handlers_that_came_and_went_are_told_apart() {
-        let (added, removed) = changes(r#"{"before":["_eval","a","b"],"after":["_eval","b","c"]}"#);
-        assert_eq!((added, removed), (vec!["c".to_owned()], vec!["a".to_owned()]));
-        assert_eq!(changes(r#"{"before":{},"after":["x"]}"#).0, ["x"]);
-        assert_eq!(changes("nothing of that sort"), Default::default());
-    }
+/// Those of `these` that are not among `those`.
+fn without(these: &[String], those: &[String]) -> Vec<String> {
+    these.iter().filter(|name| !those.contains(name)).cloned().collect()
 }

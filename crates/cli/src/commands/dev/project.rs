@@ -1,0 +1,45 @@
+//! The project of the folder where a network was started: its processes are there, and follow their files.
+
+use pirn_http::wire::info::Network;
+
+use crate::commands::up::load::{Loaded, Loader};
+use crate::commands::up::watch::Watcher;
+use crate::commands::up::{round, row};
+use crate::error::Result;
+use crate::network::{Signer, Where};
+use crate::project::Project;
+use crate::ui::{Ui, table};
+
+/// Brings the processes up and keeps them so. Never ends: a network without a project is one as well.
+pub async fn keep(network: &Network, left_alone: bool, ui: Ui) {
+    if !left_alone && let Err(failure) = try_keep(network, ui).await {
+        match ui.json {
+            true => tracing::error!(code = %failure.code, "{}", failure.what),
+            false => ui.failed(&failure),
+        }
+    }
+    std::future::pending().await
+}
+
+async fn try_keep(network: &Network, ui: Ui) -> Result {
+    let here = std::env::current_dir().unwrap_or_default();
+    let Some(project) = Project::find(&here)? else { return Ok(()) };
+    let url = |part: &str| network.urls.get(part).cloned();
+    let at = Where { port: None, gateway: url("gateway"), mu: url("mu"), su: url("su"), cu: url("cu") };
+    let signer = Signer { wallet: Some("0".to_owned()) };
+    let mut loader = Loader::open(&at, &signer, project).await?;
+    let mut watcher = Watcher::new()?;
+    let told = |_: &str, came: &Result<Loaded>| match came {
+        Ok(loaded) if ui.json => tracing::info!(name = %loaded.name, process = %loaded.process, "loaded"),
+        Ok(loaded) => {
+            loaded.doubts.iter().for_each(|doubt| ui.note(format!("warning: {doubt}")));
+            ui.note(format!("  {}", table(&[row(loaded)])));
+        }
+        Err(failure) if ui.json => tracing::error!(code = %failure.code, "{}", failure.what),
+        Err(failure) => ui.failed(failure),
+    };
+    loop {
+        round(&mut loader, &[], &mut watcher, false, &told).await;
+        watcher.changed().await;
+    }
+}
