@@ -350,7 +350,9 @@ fn answer(network: &Network, arguments: &[&str]) -> String {
 fn a_process_of_our_own_lua_needs_nothing_but_the_binary() {
     let folder = tempfile::tempdir().unwrap();
     let network = Network::start(&[], folder.path());
-    let process = answer(&network, &["spawn"]);
+    let spawned: Value = serde_json::from_str(&answer(&network, &["spawn", "--json"])).unwrap();
+    let process = spawned["process"].as_str().unwrap().to_owned();
+    assert_eq!(spawned["module"], network.facts["lua"], "its id is the network's");
     assert_eq!(answer(&network, &["eval", &process, "Count = (Count or 0) + 1; return Count"]), "1");
     assert_eq!(answer(&network, &["eval", &process, "Count = Count + 1; return Count"]), "2");
     let pong = "Handlers.add('ping', 'Ping', function(m) m.reply({ Data = 'pong' }) end)";

@@ -26,7 +26,7 @@ pub use accounts::{Account, AccountKind, accounts};
 pub use assemble::Node;
 pub use config::{Config, Development, Ports, Remote, Role, Wallets};
 pub use error::Error;
-pub use modules::{module_draft, module_format};
+pub use modules::{lua_module, module_draft, module_format};
 pub use prepare::Preloaded;
 pub use sources::{Loaded, Overrides, Setting, load, nearest};
 pub use vitals::Options as ReadyOptions;

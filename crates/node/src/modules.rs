@@ -1,7 +1,25 @@
-//! Modules from files: their format, and the item that publishes one.
+//! Modules: that of Lua, and those of files, their format, and the item that publishes one.
+
+use std::sync::OnceLock;
 
 use bytes::Bytes;
-use protocol::{Draft, Tags, tag};
+use protocol::{DataItem, Draft, Tags, tag};
+
+use crate::accounts;
+
+/// The account that publishes modules. Its signatures are the same every time, and so are the modules' ids.
+pub(crate) const PUBLISHER: usize = 10;
+
+/// The item of Pirn's own Lua. A public key signs it, always with the same signature, so its id is the same on every
+/// network and anybody may publish it.
+pub fn lua_module() -> &'static DataItem {
+    static ITEM: OnceLock<DataItem> = OnceLock::new();
+    ITEM.get_or_init(|| {
+        let (tags, data) = (Tags::from_iter(runtime_lua::TAGS), Bytes::from_static(runtime_lua::MODULE));
+        DataItem::sign(&accounts()[PUBLISHER].wallet(), Draft { tags, data, ..Draft::default() })
+            .expect("these tags and this data make an item")
+    })
+}
 
 /// The format of an Emscripten module, as far as its import and export names tell it.
 pub fn module_format(bytes: &[u8]) -> Option<&'static str> {

@@ -9,11 +9,8 @@ use serde::Serialize;
 use unit::Weave as _;
 use weave::EmbeddedWeave;
 
-use crate::modules::{module_draft, module_format};
+use crate::modules::{PUBLISHER, lua_module, module_draft, module_format};
 use crate::{Config, Error, accounts};
-
-/// The account that publishes modules of files. Its signatures are the same every time, and so are the modules' ids.
-const PUBLISHER: usize = 10;
 
 /// A module that was published from a file when the network started.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -36,9 +33,10 @@ fn file_and_id(text: &str) -> (&Path, Option<Id>) {
     (Path::new(text), None)
 }
 
-/// Publishes the modules that the configuration names.
+/// Publishes Lua, and the modules that the configuration names.
 pub(crate) async fn publish(config: &Config, weave: &EmbeddedWeave) -> Result<Vec<Preloaded>, Error> {
     let publisher = accounts()[PUBLISHER].wallet();
+    weave.upload(lua_module().clone()).await.map_err(Error::part("weave"))?;
     let mut published = Vec::new();
     for text in &config.dev.modules {
         let (file, named) = file_and_id(text);

@@ -95,7 +95,7 @@ pub async fn spawn(clients: &Clients, wallet: &Wallet, spawning: Spawning<'_>) -
         Err(_) if spawning.module.ends_with(".wasm") => {
             publish(clients, wallet, spawning.module.as_ref(), spawning.format).await?
         }
-        Err(_) if spawning.module == LUA => publish_lua(clients, wallet).await?,
+        Err(_) if spawning.module == LUA => publish_lua(clients).await?,
         Err(error) => return Err(Failure::usage(error).hint("name a module id, a .wasm file, or lua")),
     };
     let authority = spawning.authority.unwrap_or_else(|| authority.to_string());

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use node::Node;
-use protocol::Address;
+use protocol::{Address, ModuleId};
 use serde::Serialize;
 
 use crate::commands::accounts;
@@ -20,6 +20,8 @@ pub struct Ready<'a> {
     addresses: &'a BTreeMap<String, Address>,
     authority: Option<Address>,
     accounts: Vec<accounts::Shown>,
+    /// The module of Pirn's own Lua.
+    lua: ModuleId,
     modules: &'a [node::Preloaded],
     state: Option<String>,
     pid: u32,
@@ -40,6 +42,7 @@ pub fn ready<'a>(node: &'a Node, log: Option<&Path>) -> Ready<'a> {
         addresses: &network.addresses,
         authority: network.authority,
         accounts: accounts::shown(),
+        lua: ModuleId(node::lua_module().id),
         modules: node.preloaded(),
         state: node.state().map(|state| state.display().to_string()),
         pid: std::process::id(),
@@ -67,12 +70,11 @@ pub fn banner(node: &Node, ar: u64, seconds: f64) -> String {
     out += &table(&rows).lines().map(|line| format!("    {line}\n")).collect::<String>();
     out += &format!("    {} in all: `pirn accounts`\n", shown.len());
 
-    if !node.preloaded().is_empty() {
-        out += "\n  Modules\n";
-        let row = |module: &node::Preloaded| vec![module.id.to_string(), module.file.display().to_string()];
-        let rows: Vec<_> = node.preloaded().iter().map(row).collect();
-        out += &table(&rows).lines().map(|line| format!("    {line}\n")).collect::<String>();
-    }
+    out += "\n  Modules    in the binary, or as you publish them\n";
+    let lua = vec![node::lua_module().id.to_string(), "lua".to_owned()];
+    let row = |module: &node::Preloaded| vec![module.id.to_string(), module.file.display().to_string()];
+    let rows: Vec<_> = std::iter::once(lua).chain(node.preloaded().iter().map(row)).collect();
+    out += &table(&rows).lines().map(|line| format!("    {line}\n")).collect::<String>();
 
     let state = match node.state() {
         Some(state) => state.display().to_string(),

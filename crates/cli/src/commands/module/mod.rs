@@ -6,11 +6,9 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use clap::{Args, Subcommand};
-use protocol::{DataItem, Draft, ModuleId, Tags, Wallet};
+use protocol::{DataItem, Draft, ModuleId, Wallet};
 use serde::Serialize;
-use unit::Weave as _;
-
-use unit::Code;
+use unit::{Code, Query, Weave as _};
 
 use crate::error::{Context as _, Failure, Result};
 use crate::network::{Clients, Signer, Where};
@@ -83,10 +81,15 @@ pub async fn publish(
     publish_item(clients, wallet, node::module_draft(format, Bytes::from(bytes))).await
 }
 
-/// Publishes Pirn's own Lua.
-pub async fn publish_lua(clients: &Clients, wallet: &Wallet) -> Result<ModuleId> {
-    let (tags, data) = (Tags::from_iter(runtime_lua::TAGS), Bytes::from_static(runtime_lua::MODULE));
-    publish_item(clients, wallet, Draft { tags, data, ..Draft::default() }).await
+/// The id of Pirn's own Lua, which is published if the network does not have it.
+pub async fn publish_lua(clients: &Clients) -> Result<ModuleId> {
+    let item = node::lua_module();
+    let query = Query { ids: vec![item.id], limit: 1, ..Query::default() };
+    if clients.gateway.query(query).await.is_ok_and(|found| !found.items.is_empty()) {
+        return Ok(ModuleId(item.id));
+    }
+    clients.gateway.upload(item.clone()).await?;
+    Ok(ModuleId(item.id))
 }
 
 async fn publish_item(clients: &Clients, wallet: &Wallet, draft: Draft) -> Result<ModuleId> {
