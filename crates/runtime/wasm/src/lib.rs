@@ -68,6 +68,11 @@ pub struct Options {
     pub cache: Option<PathBuf>,
     /// Modules above this are refused, bytes: compiling takes a second per few megabytes.
     pub module_bytes_max: u64,
+    /// Functions of more operators than this are refused: preparing one takes a hundred bytes for each. The largest
+    /// known has 0.3 million.
+    pub function_operators_max: u64,
+    /// Modules of more operators than this are refused. The largest known has two million.
+    pub operators_max: u64,
     /// See [`MachineOptions`].
     pub machine: MachineOptions,
 }
@@ -90,7 +95,13 @@ pub struct MachineOptions {
 
 impl Default for Options {
     fn default() -> Options {
-        Options { cache: None, module_bytes_max: 64 << 20, machine: MachineOptions::default() }
+        Options {
+            cache: None,
+            module_bytes_max: 64 << 20,
+            function_operators_max: 500_000,
+            operators_max: 8_000_000,
+            machine: MachineOptions::default(),
+        }
     }
 }
 
@@ -152,8 +163,8 @@ impl WasmRuntime {
         if let Some(compiled) = cache.as_ref().and_then(|cache| cache.get(engine, format, &module.data)) {
             return Ok(compiled);
         }
-        let prepared =
-            prepare::prepare(&module.data, format, self.sleeps).map_err(|error| unfit(error.to_string()))?;
+        let prepared = prepare::prepare(&module.data, format, self.sleeps, &self.options)
+            .map_err(|error| unfit(error.to_string()))?;
         let code =
             wasmtime::Module::new(engine, &prepared.bytes).map_err(|error| unfit(format!("{error:#}")))?;
         let compiled = Compiled { module: code, data: prepared.data, shape: prepared.shape };

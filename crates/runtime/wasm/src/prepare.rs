@@ -12,6 +12,7 @@ use wasm_encoder::{
 };
 use wasmparser::{Operator, Parser, Payload, TypeRef, ValType, WasmFeatures};
 
+use crate::Options;
 use crate::awake::state_of;
 use crate::body::Body;
 use crate::calls::Calls;
@@ -79,6 +80,42 @@ pub(crate) enum Unfit {
     Shape(&'static str),
     #[error("it cannot be metered: {0}")]
     Metering(#[from] Unmetered),
+    #[error("{what} has more than {max} operators (whoever runs the node sets wasm.{option})")]
+    TooLarge {
+        /// What of it.
+        what: String,
+        max: u64,
+        /// The name of the bound.
+        option: &'static str,
+    },
+}
+
+/// Refuses a module of more operators than are accepted. One of a byte becomes eighty bytes while its function is
+/// rewritten, and each target of a jump table counts as one more.
+fn count_operators(module: &[u8], options: &Options) -> Result<(), Unfit> {
+    let (mut all, mut function) = (0u64, 0u64);
+    for payload in Parser::new(0).parse_all(module) {
+        let Payload::CodeSectionEntry(body) = payload? else { continue };
+        let mut here = 0u64;
+        for operator in body.get_operators_reader()? {
+            here += match operator? {
+                Operator::BrTable { targets } => 1 + u64::from(targets.len()),
+                _ => 1,
+            };
+            let max = options.function_operators_max;
+            if here > max {
+                let what = format!("its function {function}, not counting imported ones,");
+                return Err(Unfit::TooLarge { what, max, option: "function_operators_max" });
+            }
+        }
+        all += here;
+        let max = options.operators_max;
+        if all > max {
+            return Err(Unfit::TooLarge { what: "it".to_owned(), max, option: "operators_max" });
+        }
+        function += 1;
+    }
+    Ok(())
 }
 
 /// What a module may be made of: WebAssembly 2.0 and memories of 64 bits.
@@ -87,7 +124,14 @@ fn features() -> WasmFeatures {
 }
 
 /// Rewrites a module of `format`. If it may sleep, it is not kept awake.
-pub(crate) fn prepare(module: &[u8], format: Format, sleeps: bool) -> Result<Prepared, Unfit> {
+pub(crate) fn prepare(
+    module: &[u8],
+    format: Format,
+    sleeps: bool,
+    options: &Options,
+) -> Result<Prepared, Unfit> {
+    // Before anything is made of it that is larger than it is.
+    count_operators(module, options)?;
     // Before anything is added that a module could otherwise name.
     wasmparser::Validator::new_with_features(features()).validate_all(module)?;
     let survey = Survey::of(module)?;

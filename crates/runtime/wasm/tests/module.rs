@@ -228,3 +228,32 @@ fn a_compiled_module_is_kept_and_a_damaged_one_is_compiled_again() {
         assert_eq!(load(), said, "cut to {length}");
     }
 }
+
+#[test]
+fn a_module_of_too_many_operators_is_refused_and_the_bound_is_named() {
+    let options = Options { function_operators_max: 100, operators_max: 150, ..Options::default() };
+    let runtime = WasmRuntime::new(options).unwrap();
+    let why = |bodies: &[String]| {
+        let functions: String = bodies.iter().map(|body| format!("(func {body})")).collect();
+        match runtime.load(&of_text(NARROW, &format!("(module (memory 1) {functions})"))) {
+            Ok(_) => "loaded".to_owned(),
+            Err(refusal) => refusal.to_string(),
+        }
+    };
+    // One more is the end of the function.
+    let nops = |n: usize| "nop ".repeat(n);
+    let too_large = "its function 1, not counting imported ones, has more than 100 operators (whoever runs the node sets wasm.function_operators_max)";
+    let said = why(&[nops(1), nops(100)]);
+    assert!(said.contains(too_large), "{said}");
+    // A jump table says in one operator what others say in many.
+    let table = format!("(br_table {} (i32.const 0))", "0 ".repeat(99));
+    let said = why(&[nops(1), table]);
+    assert!(said.contains(too_large), "{said}");
+    let said = why(&[nops(99), nops(99)]);
+    assert!(
+        said.contains("it has more than 150 operators (whoever runs the node sets wasm.operators_max)"),
+        "{said}"
+    );
+    let said = why(&[nops(99), nops(40)]);
+    assert!(!said.contains("operators"), "{said}");
+}

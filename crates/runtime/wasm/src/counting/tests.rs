@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use wasmtime::{Config, Engine, Instance, Module, Store, Trap, Val};
 
+use crate::Options;
 use crate::format::Format;
 use crate::prepare::{OPERATORS, prepare};
 
@@ -27,7 +28,8 @@ pub(crate) fn run_twice(format: &str, text: &str, argument: i32) -> ([u64; 2], b
     let their_memory = memory_of(&mut store, &instance);
 
     let format = Format::named(format).expect("a format");
-    let prepared = prepare(&bytes, format, false).expect("a module that can be prepared");
+    let prepared =
+        prepare(&bytes, format, false, &Options::default()).expect("a module that can be prepared");
     let engine = Engine::new(&crate::config()).expect("an engine");
     let mut store = Store::new(&engine, ());
     let module = Module::new(&engine, &prepared.bytes).unwrap_or_else(|error| panic!("{error:#}\n{text}"));
@@ -292,7 +294,7 @@ pub(crate) fn damage(format: &str, text: &str) {
         for flip in [0x01, 0x10, 0x80, 0xff] {
             let mut damaged = bytes.clone();
             damaged[at] ^= flip;
-            match prepare(&damaged, format, false) {
+            match prepare(&damaged, format, false, &Options::default()) {
                 Ok(prepared) => {
                     Module::validate(&engine, &prepared.bytes)
                         .unwrap_or_else(|error| panic!("byte {at} ^ {flip:#x}: {error:#}"));
@@ -311,7 +313,7 @@ fn a_function_without_room_for_our_locals_is_refused_by_the_engine() {
     let text = format!("(module (memory 1) (func (export \"handle\") (local {locals})))");
     let bytes = wat::parse_str(text).expect("a module");
     let format = Format::named("wasm32-unknown-emscripten4").expect("a format");
-    let prepared = prepare(&bytes, format, false).expect("a module");
+    let prepared = prepare(&bytes, format, false, &Options::default()).expect("a module");
     let error = Module::validate(&Engine::default(), &prepared.bytes).expect_err("too many locals");
     assert!(error.to_string().contains("locals"), "{error}");
 }

@@ -5,6 +5,7 @@ use wasm_smith::{Config as Shape, MemoryOffsetChoices, Module as Random};
 use wasmtime::{Config, Engine, Extern, Instance, Module, Store, Trap, Val, ValType};
 
 use super::{OPERATORS, Prepared, prepare};
+use crate::Options;
 use crate::counting::tests::Random as Seed;
 use crate::format::Format;
 
@@ -139,7 +140,7 @@ fn modules_that_nobody_wrote_do_the_same_and_count_the_same() {
         let wide = seed % 2 == 1;
         let Some(bytes) = random(seed, wide) else { continue };
         let format = Format::named(formats[usize::from(wide)]).expect("a format");
-        let Ok(prepared) = prepare(&bytes, format, false) else { continue };
+        let Ok(prepared) = prepare(&bytes, format, false, &Options::default()) else { continue };
         let Some((theirs, their_state)) = theirs(&bytes) else { continue };
         let (ours, our_state) = ours(&prepared);
         n_modules += 1;
