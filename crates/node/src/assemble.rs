@@ -87,7 +87,7 @@ impl Node {
         let mut servings = Vec::new();
         let mut serve = |role, router: Option<axum::Router>| {
             if let (Some(listener), Some(router)) = (listeners.take(role), router) {
-                servings.push(server::serve(listener, router));
+                servings.push(server::serve(listener, router, &context));
             }
         };
         let weave = units.weave.clone();

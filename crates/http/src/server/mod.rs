@@ -12,6 +12,7 @@ mod common;
 mod reply;
 mod request;
 mod serve;
+mod watched;
 
 use std::sync::Arc;
 
@@ -42,6 +43,21 @@ pub struct Options {
     pub preflight_ms: u64,
     /// Milliseconds of silence after which a listener to events hears that it is still connected.
     pub heartbeat_ms: u64,
+    /// Connections of each port that are open at once. More are told to come back. Each takes a file descriptor, of
+    /// which the operating system gives a program a number of its own (`ulimit -n`).
+    pub connections_max: usize,
+    /// The same of one address. This computer's own are not counted: a proxy there stands for many.
+    pub connections_per_address_max: usize,
+    /// Milliseconds from the first byte of a request to the end of its head. Slower connections are cut.
+    pub header_ms: u64,
+    /// Milliseconds that a connection may stay open while nobody asks anything.
+    pub idle_ms: u64,
+    /// Milliseconds that the next piece of a body may take. It is answered 408 then.
+    pub body_pause_ms: u64,
+    /// Milliseconds that a whole body may take: the largest at a bit less than 300 kbit/s.
+    pub body_ms: u64,
+    /// Milliseconds without the other end taking any more of an answer. Then the connection is cut.
+    pub write_pause_ms: u64,
 }
 
 impl Default for Options {
@@ -52,6 +68,13 @@ impl Default for Options {
             page_max: 1000,
             preflight_ms: 24 * 60 * 60 * 1000,
             heartbeat_ms: 15_000,
+            connections_max: 4096,
+            connections_per_address_max: 512,
+            header_ms: 15_000,
+            idle_ms: 75_000,
+            body_pause_ms: 30_000,
+            body_ms: 300_000,
+            write_pause_ms: 60_000,
         }
     }
 }

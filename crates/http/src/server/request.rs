@@ -1,16 +1,18 @@
 //! What a request says.
 
 use std::convert::Infallible;
+use std::time::Duration;
 
 use axum::body::{Body, HttpBody as _};
 use axum::extract::{FromRequestParts, Query};
+use axum::http::StatusCode;
 use axum::http::request::Parts;
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt as _;
 use protocol::Id;
 use unit::{Error, Kind};
 
-use super::Options;
+use super::{Failure, Options};
 
 /// The parameters of a request's query.
 #[derive(Debug, Default)]
@@ -73,15 +75,32 @@ impl Params {
     }
 }
 
-/// The whole of a body, if it is not too large.
-pub(crate) async fn read_body(body: Body, options: &Options) -> Result<Bytes, Error> {
+/// The whole of a body, if it is neither too large nor too slow.
+pub(crate) async fn read_body(body: Body, options: &Options) -> Result<Bytes, Failure> {
+    let whole = tokio::time::timeout(Duration::from_millis(options.body_ms), read_pieces(body, options));
+    whole.await.unwrap_or_else(|_| Err(too_slow("the body did not end", "http.body_ms", options.body_ms)))
+}
+
+fn too_slow(what: &str, name: &str, ms: u64) -> Failure {
+    let hint =
+        format!("send it again over a faster connection, or less at once; whoever runs the node sets {name}");
+    let error = Error::invalid(format!("{what} within {ms} ms")).with_hint(hint);
+    Failure::with_status(StatusCode::REQUEST_TIMEOUT, error)
+}
+
+async fn read_pieces(body: Body, options: &Options) -> Result<Bytes, Failure> {
     let max = options.body_bytes_max;
     let announced = body.size_hint().lower() as usize;
     let mut stream = body.into_data_stream();
     let mut whole = BytesMut::new();
     let mut first = None;
     let mut seen = 0;
-    while let Some(chunk) = stream.next().await {
+    let pause = Duration::from_millis(options.body_pause_ms);
+    loop {
+        let Ok(chunk) = tokio::time::timeout(pause, stream.next()).await else {
+            return Err(too_slow("no more of the body came", "http.body_pause_ms", options.body_pause_ms));
+        };
+        let Some(chunk) = chunk else { break };
         let chunk = chunk.map_err(|error| Error::invalid(format!("the body was cut off: {error}")))?;
         seen += chunk.len();
         if seen > max {
@@ -103,7 +122,7 @@ pub(crate) async fn read_body(body: Body, options: &Options) -> Result<Bytes, Er
         }
     }
     if seen > max {
-        return Err(Error::new(Kind::TooLarge, format!("the body is larger than {max} bytes")));
+        return Err(Error::new(Kind::TooLarge, format!("the body is larger than {max} bytes")).into());
     }
     Ok(first.unwrap_or_else(|| whole.freeze()))
 }

@@ -14,9 +14,14 @@ pub struct Remote {
 }
 
 pub async fn remote(router: Router) -> Remote {
+    remote_with(router, &context()).await
+}
+
+/// The same with other bounds.
+pub async fn remote_with(router: Router, context: &Context) -> Remote {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    Remote { url, serving: serve(listener, router) }
+    Remote { url, serving: serve(listener, router, context) }
 }
 
 /// A server that runs as long as the test; its base URL.

@@ -200,7 +200,7 @@ fn plain(error: Error) -> Response {
     text(status, error.to_string())
 }
 
-async fn read_max(server: &Server, body: Body, max: usize) -> Result<Bytes, Error> {
+async fn read_max(server: &Server, body: Body, max: usize) -> Result<Bytes, Failure> {
     let options = super::Options { body_bytes_max: max, ..server.context.options.clone() };
     read_body(body, &options).await
 }
