@@ -138,6 +138,7 @@ impl MessengerUnit {
             pushes: Pushes::default(),
             delivery_permits: Semaphore::new(options.deliveries_max.max(1)),
             push_permits: Semaphore::new(options.pushes_max.max(1)),
+            slow_permits: Semaphore::new(options.slow_pushes_max),
             processes: Mutex::default(),
             ports,
             options,
@@ -269,6 +270,7 @@ struct Unit {
     pushes: Pushes,
     delivery_permits: Semaphore,
     push_permits: Semaphore,
+    slow_permits: Semaphore,
     monitors: Monitors,
     /// Milliseconds since 1970 of the newest beat of whoever looks at crons.
     cron_beat: AtomicU64,

@@ -11,9 +11,14 @@ pub struct Options {
     /// How many items are given to schedulers at the same time. Each sender has at most one on its way to each
     /// receiver, so that the order is kept.
     pub deliveries_max: usize,
-    /// How many outcomes are asked for at the same time.
+    /// How many outcomes are asked for at the same time, not counting those of `slow_pushes_max`.
     pub pushes_max: usize,
-    /// How many outcomes of one process are asked for ahead of the one whose turn it is.
+    /// Milliseconds after which a process whose outcome is waited for counts as slow: it makes room for others.
+    pub push_slow_ms: u64,
+    /// How many outcomes of slow processes are waited for at the same time, one in the way of no other process. Beyond,
+    /// they are asked for again later.
+    pub slow_pushes_max: usize,
+    /// How many outcomes of one process are asked for at the same time, once it has answered and is not slow.
     pub ahead_max: usize,
     /// Elements of one outcome that are pushed. What is beyond is dead, and listed as that.
     pub elements_max: usize,
@@ -61,6 +66,8 @@ impl Default for Options {
         Options {
             deliveries_max: 256,
             pushes_max: 256,
+            push_slow_ms: 1_000,
+            slow_pushes_max: 4_096,
             ahead_max: 8,
             elements_max: 10_000,
             item_bytes_max: 10 << 20,

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::StreamExt as _;
@@ -27,35 +28,59 @@ impl Unit {
     /// and starts again from the top.
     async fn walk(self: Arc<Self>, process: ProcessId) {
         let mut ahead = FuturesOrdered::new();
+        // Whether this process answers at all is seen with one question.
+        let mut ahead_max = 1;
         while !self.life.is_stopping() {
-            while ahead.len() < self.options.ahead_max.max(1)
+            while ahead.len() < ahead_max
                 && let Some(turn) = self.pushes.next(process)
             {
                 ahead.push_back(self.prepare(process, turn));
             }
-            let Some((turn, prepared)) = ahead.next().await else { return };
+            let Some((turn, prepared, pace)) = ahead.next().await else { return };
+            ahead_max = match pace {
+                Pace::Swift => self.options.ahead_max.max(1),
+                Pace::Slow => 1,
+            };
             self.promise(process, turn, prepared);
         }
     }
 
     /// Asks what came of a message and signs what follows, however often that must be tried. Nothing is promised
     /// yet: what is lost here is done again.
-    async fn prepare(&self, process: ProcessId, mut turn: Turn) -> (Turn, Prepared) {
+    async fn prepare(&self, process: ProcessId, mut turn: Turn) -> (Turn, Prepared, Pace) {
         loop {
-            let Some(permit) = self.permit(&self.push_permits).await else {
-                return (turn, Prepared::Stopped);
+            let Some((tried, pace)) = self.ask(process, &turn).await else {
+                return (turn, Prepared::Stopped, Pace::Slow);
             };
-            let tried = self.try_prepare(process, &turn).await;
-            drop(permit);
             match tried {
-                Ok(prepared) => return (turn, prepared),
+                Ok(prepared) => return (turn, prepared, pace),
                 Err(error) => match self.failed(&mut turn.tasks[0], &error) {
                     Verdict::Again(wait) if self.life.wait(wait).await => {}
-                    Verdict::Again(_) => return (turn, Prepared::Stopped),
-                    Verdict::GiveUp => return (turn, Prepared::GaveUp(error)),
+                    Verdict::Again(_) => return (turn, Prepared::Stopped, pace),
+                    Verdict::GiveUp => return (turn, Prepared::GaveUp(error), pace),
                 },
             }
         }
+    }
+
+    /// Tries once. A process that does not answer soon waits where it is in the way of no other: however many of them
+    /// there are, each has had a place among the swift for a moment only. None if the unit stops.
+    async fn ask(&self, process: ProcessId, turn: &Turn) -> Option<(Result<Prepared>, Pace)> {
+        let permit = self.permit(&self.push_permits).await?;
+        let mut tried = std::pin::pin!(self.try_prepare(process, turn));
+        let soon = Duration::from_millis(self.options.push_slow_ms);
+        if let Ok(tried) = tokio::time::timeout(soon, tried.as_mut()).await {
+            return Some((tried, Pace::Swift));
+        }
+        let Ok(_slow) = self.slow_permits.try_acquire() else {
+            let what = format!(
+                "process {process} has not answered within {soon:?}, and {} others are as slow",
+                self.options.slow_pushes_max
+            );
+            return Some((Err(Error::unavailable(what)), Pace::Slow));
+        };
+        drop(permit);
+        Some((tried.await, Pace::Slow))
     }
 
     async fn try_prepare(&self, process: ProcessId, turn: &Turn) -> Result<Prepared> {
@@ -258,6 +283,13 @@ struct Turn {
     ask: Id,
     /// The task that wants it pushed, and others that want the same.
     tasks: Vec<Task>,
+}
+
+/// How soon a process answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pace {
+    Swift,
+    Slow,
 }
 
 enum Prepared {
