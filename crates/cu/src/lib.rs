@@ -14,7 +14,8 @@
 //! From the incumbent's compute unit, each with a test of that name in `tests/compute/defects.rs`: outcomes are kept by
 //! process and message; nothing caches dry runs; errors are stored and listed, and pages are full; an unknown message
 //! or process is refused at once; memory limits are enforced by the runtime; an endless loop holds up its process
-//! only. Hash chains are checked for every process. An outcome has a [largest size](OUTCOME_BYTES_MAX).
+//! only. Hash chains are checked for every process, and the signatures of whatever another node's scheduler says. An
+//! outcome has a [largest size](OUTCOME_BYTES_MAX).
 
 pub mod cron;
 pub mod input;
@@ -28,6 +29,7 @@ mod options;
 mod replay;
 mod results;
 mod subject;
+mod verify;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -35,13 +37,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use protocol::{Address, Id, Outcome, ProcessId, Timestamp, tag};
+use protocol::{Address, Id, Outcome, ProcessId, Slot, Timestamp, tag};
 use runtime::Runtime;
 use store::{Blobs, Store};
 use tokio::sync::Semaphore;
 use unit::{
-    Clock, Compute, DryRun, Error, Evaluated, Events, OutcomeQuery, Page, Result, Scheduled, Scheduler, Sort,
-    StateAt, Tip, Weave,
+    Clock, Compute, DryRun, Error, Evaluated, Events, OutcomeQuery, Page, Result, Scheduled, Scheduler,
+    SlotRange, Sort, StateAt, Tip, Weave,
 };
 
 use crate::checkpoint::Checkpoints;
@@ -64,6 +66,8 @@ pub struct Ports {
     pub blobs: Arc<dyn Blobs>,
     /// Says what happened to a process.
     pub scheduler: Arc<dyn Scheduler>,
+    /// The wallet of the scheduler that runs in this program, if one does. What it signed is not verified again.
+    pub own_scheduler: Option<Address>,
     /// Has modules, and messages that are assigned by their id.
     pub weave: Arc<dyn Weave>,
     /// Tells the time.
@@ -176,7 +180,31 @@ impl Shared {
             ))
             .with_code(unit::Code::NOT_SCHEDULED));
         }
-        Ok(found)
+        if self.trusts(found.assignment.item.address()) {
+            return Ok(found);
+        }
+        // Some schedulers show no anchors of single entries, and without them nothing can be verified.
+        let slot = found.assignment.slot;
+        let range = SlotRange::Slots { after: slot.0.checked_sub(1).map(Slot), to: Some(slot) };
+        let page = self.patiently(|| self.ports.scheduler.schedule_page(process, range, 1)).await?;
+        let listed = page.items.into_iter().find(|listed| listed.assignment.id() == found.assignment.id());
+        let listed = listed.ok_or_else(|| {
+            let what = format!("slot {slot} of {process} is not what the scheduler says that {id} has");
+            Error::refused(what).with_code(unit::Code::BROKEN_SCHEDULE)
+        })?;
+        let verified = tokio::task::spawn_blocking(move || verify::entry(process, listed)).await;
+        let entry = verified.map_err(|panic| Error::internal(&panic))??.scheduled;
+        if entry.message_id() != id && entry.assignment.id() != id {
+            let what =
+                format!("the scheduler answered with slot {slot} of {process}, which is not that of {id}");
+            return Err(Error::refused(what).with_code(unit::Code::BROKEN_SCHEDULE));
+        }
+        Ok(entry)
+    }
+
+    /// Whether what the scheduler of that wallet says is believed as it is.
+    pub(crate) fn trusts(&self, scheduler: Address) -> bool {
+        !self.options.verify || self.ports.own_scheduler == Some(scheduler)
     }
 }
 

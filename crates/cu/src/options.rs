@@ -52,6 +52,9 @@ pub struct Options {
     pub retry_after_ms: u64,
     /// How long stopping waits for machines to leave their checkpoints, ms.
     pub stop_within_ms: u64,
+    /// Whether the signatures of assignments and messages of other nodes' schedulers are checked. Without, they can
+    /// make this unit believe what nobody signed.
+    pub verify: bool,
     /// Schedulers for which our own scheduler may sign. Others do not believe what is evaluated then: for development
     /// networks, and in no configuration file.
     #[serde(skip)]
@@ -81,6 +84,7 @@ impl Default for Options {
             retries: 4,
             retry_after_ms: 50,
             stop_within_ms: 10_000,
+            verify: true,
             stand_ins: BTreeSet::new(),
         }
     }

@@ -25,6 +25,7 @@ use crate::evaluate::{Bench, Entry, Live, Stop, Work, stopping};
 use crate::input::Delivery;
 use crate::line::{Line, Shared, grant, lock};
 use crate::subject::{Subject, refused};
+use crate::verify::{self, Verified};
 
 impl Line {
     /// Evaluates what is waited for.
@@ -248,8 +249,7 @@ impl Line {
         let subject = match known {
             Some(subject) => subject,
             None => {
-                let Shared { ports, programs, options, .. } = &**shared;
-                let load = || Subject::load(self.process, &*ports.scheduler, programs, options);
+                let load = || Subject::load(self.process, shared);
                 let subject = Arc::new(shared.patiently(load).await?);
                 lock(&self.state).subject = Some(Arc::clone(&subject));
                 subject
@@ -358,8 +358,16 @@ impl Line {
         {
             page.blocks = self.blocks(shared, left, right).await?;
         }
-        let mut hydrated = stream::iter(entries)
-            .map(|scheduled| self.hydrate(shared, subject, scheduled))
+        let verified = match subject.is_trusted {
+            true => entries.into_iter().map(|scheduled| Ok(Verified::trusted(scheduled))).collect(),
+            false => {
+                let process = self.process;
+                let verified = tokio::task::spawn_blocking(move || verify::entries(process, entries));
+                verified.await.map_err(|panic| Error::internal(&panic))?
+            }
+        };
+        let mut hydrated = stream::iter(verified)
+            .map(|verified| self.hydrate(shared, subject, verified))
             .buffered(shared.options.page.clamp(1, 16));
         loop {
             match hydrated.try_next().await {
@@ -376,8 +384,15 @@ impl Line {
         Ok(page)
     }
 
-    async fn hydrate(&self, shared: &Shared, subject: &Subject, scheduled: Scheduled) -> Result<Entry> {
-        let boot = scheduled.assignment.slot == Slot(0);
+    async fn hydrate(&self, shared: &Shared, subject: &Subject, verified: Result<Verified>) -> Result<Entry> {
+        let Verified { scheduled, is_doubtful } = verified?;
+        let slot = scheduled.assignment.slot;
+        let boot = slot == Slot(0);
+        if let (true, Some(shown)) = (is_doubtful, &scheduled.message) {
+            let weave = &*shared.ports.weave;
+            let item = shared.patiently(|| verify::compare(weave, self.process, slot, shown)).await?;
+            return Ok(Entry { scheduled, item, delivery: Delivery::Delivered });
+        }
         if let Some(item) = scheduled.message.clone().or_else(|| boot.then(|| Arc::clone(&subject.item))) {
             return Ok(Entry { scheduled, item, delivery: Delivery::Delivered });
         }

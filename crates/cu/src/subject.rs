@@ -7,11 +7,11 @@ use bytes::Bytes;
 use protocol::{Address, Item, Module, ModuleId, Process, ProcessId, Tags, tag};
 use runtime::{Environment, Limits, Program, Refusal, Runtime};
 use tokio::sync::OnceCell;
-use unit::{Code, Error, Kind, Result, Scheduler, Weave};
+use unit::{Code, Error, Kind, Result, Weave};
 
-use crate::Options;
 use crate::cron::{Crons, Moment};
-use crate::input;
+use crate::line::Shared;
+use crate::{Options, Ports, input, verify};
 
 /// A process that can be evaluated here.
 pub(crate) struct Subject {
@@ -24,6 +24,8 @@ pub(crate) struct Subject {
     pub(crate) origin: Moment,
     /// The wallet that signs its schedule.
     pub(crate) scheduler: Address,
+    /// Whether what it says is believed as it is.
+    pub(crate) is_trusted: bool,
     /// Who may push messages for other processes.
     pub(crate) authorities: Vec<Address>,
     /// As guests see it.
@@ -35,24 +37,24 @@ pub(crate) struct Subject {
 
 impl Subject {
     /// Looks a process up, has its module compiled, and sees whether this operator accepts what they ask for.
-    pub(crate) async fn load(
-        process: ProcessId,
-        scheduler: &dyn Scheduler,
-        programs: &Programs,
-        options: &Options,
-    ) -> Result<Subject> {
+    pub(crate) async fn load(process: ProcessId, shared: &Shared) -> Result<Subject> {
+        let Shared { ports: Ports { scheduler, weave, .. }, programs, options, .. } = shared;
         let record = scheduler.process(process).await?;
-        let item = record.item;
+        let mut item = record.item;
+        let mut origin = Moment { timestamp: record.timestamp.0, height: record.block_height.0 };
         let refused = |why: String| {
             Error::refused(format!("process {process} cannot be evaluated: {why}"))
                 .with_code(Code::MODULE_UNSUPPORTED)
         };
         let Process { module, scheduler: named, .. } =
             Process::try_from(&*item).map_err(|why| refused(why.to_string()))?;
-        let scheduler = match options.stand_ins.contains(&named) {
+        let scheduler_of = match options.stand_ins.contains(&named) {
             true => scheduler.address().await?,
             false => named,
         };
+        if !shared.trusts(scheduler_of) {
+            (item, origin) = verify::process(&**scheduler, &**weave, process, item).await?;
+        }
         let crons = Crons::parse(&item.tags).map_err(|why| refused(why.to_string()))?;
         let loaded = programs.load(module).await?;
         let limits = limits(process, &item.tags, &loaded.module.tags, options)?;
@@ -68,13 +70,14 @@ impl Subject {
             process,
             module,
             program: Arc::clone(&loaded.program),
-            origin: Moment { timestamp: record.timestamp.0, height: record.block_height.0 },
-            scheduler,
+            origin,
+            scheduler: scheduler_of,
             authorities: authorities.filter_map(|address| address.trim().parse().ok()).collect(),
             owner: input::owner_text(&item.owner),
             crons,
             environment: Arc::new(input::environment(&item, &loaded.module)),
             limits,
+            is_trusted: shared.trusts(scheduler_of),
             item,
         })
     }

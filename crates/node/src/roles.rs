@@ -132,6 +132,7 @@ async fn open_compute(
             store: common.store.clone(),
             blobs: common.blobs.clone(),
             scheduler: scheduler.clone(),
+            own_scheduler: config.has(Role::Su).then(|| keys.su.address()),
             weave: weave.clone(),
             clock: common.clock.clone(),
             events: common.events.clone(),

@@ -5,6 +5,7 @@ extern crate pirn_cu as cu;
 mod cron;
 mod defects;
 mod evaluation;
+mod lies;
 mod past;
 mod refusals;
 mod world;

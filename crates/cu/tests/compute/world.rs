@@ -55,10 +55,20 @@ impl World {
     }
 
     pub async fn open_with(&self, scheduler: Arc<dyn Scheduler>) -> Arc<ComputeUnit> {
+        self.open_believing(scheduler, Some(scheduler_wallet().address())).await
+    }
+
+    /// The same with a scheduler that runs in another program, unless it is that one.
+    pub async fn open_believing(
+        &self,
+        scheduler: Arc<dyn Scheduler>,
+        own_scheduler: Option<Address>,
+    ) -> Arc<ComputeUnit> {
         let ports = Ports {
             store: Arc::clone(&self.store) as _,
             blobs: Arc::clone(&self.blobs) as _,
             scheduler,
+            own_scheduler,
             weave: Arc::clone(&self.weave) as _,
             clock: Arc::clone(&self.clock) as _,
             events: unit::Events::silent(),
@@ -122,7 +132,7 @@ impl World {
     }
 }
 
-fn scheduler_wallet() -> Wallet {
+pub fn scheduler_wallet() -> Wallet {
     Wallet::ed25519_from_seed([9; 32])
 }
 
