@@ -21,6 +21,10 @@ mod scheduler;
 pub mod suite;
 mod weave;
 #[cfg(feature = "suite")]
+mod compute_suite;
+#[cfg(feature = "suite")]
+mod messenger_suite;
+#[cfg(feature = "suite")]
 mod weave_suite;
 
 pub use arweave::{

@@ -13,6 +13,8 @@ use protocol::{Address, DataItem, Draft, HashChain, Id, ProcessId, Slot, Tags, T
 use crate::fakes::{FakeClock, FakeWeave};
 use crate::{AssignRequest, Kind, Novelty, Placed, Scheduled, Scheduler, SlotRange, Weave as _};
 
+pub use crate::compute_suite::{ComputeGround, compute};
+pub use crate::messenger_suite::{MessengerGround, messenger};
 pub use crate::weave_suite::{WeaveGround, weave};
 
 /// A fresh scheduler and what it stands on.
