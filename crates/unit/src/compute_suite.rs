@@ -61,7 +61,11 @@ fn dry_run() -> DryRun {
 }
 
 async fn result(ground: &impl ComputeGround, process: ProcessId, message: Id) -> Arc<Outcome> {
-    ground.compute().result(process, message).await.unwrap_or_else(|error| panic!("{message} has come to something: {error}"))
+    ground
+        .compute()
+        .result(process, message)
+        .await
+        .unwrap_or_else(|error| panic!("{message} has come to something: {error}"))
 }
 
 async fn all(ground: &impl ComputeGround, process: ProcessId, query: OutcomeQuery) -> Vec<Evaluated> {
@@ -92,9 +96,9 @@ async fn the_order_of_questions_changes_no_answer(ground: impl ComputeGround) {
     // The newest first, then all, twice.
     for at in [4, 3, 0, 1, 2, 3, 4, 0, 1, 2, 3, 4] {
         let (process, message) = sent[at];
-        assert_eq!(shown(&*result(&ground, process, message).await), expected[at], "message {at}");
+        assert_eq!(shown(&result(&ground, process, message).await), expected[at], "message {at}");
     }
-    assert_eq!(shown(&*result(&ground, one, one.into()).await), "1", "the process is its own first message");
+    assert_eq!(shown(&result(&ground, one, one.into()).await), "1", "the process is its own first message");
 }
 
 async fn what_is_not_there_is_not_found(ground: impl ComputeGround) {
@@ -110,7 +114,7 @@ async fn what_is_not_there_is_not_found(ground: impl ComputeGround) {
         assert_eq!(error.kind, Kind::NotFound, "{why}: {error}");
         assert!(!error.what.is_empty(), "{why}: an error says what");
     }
-    assert_eq!(shown(&*result(&ground, one, message).await), "2", "and the next question is answered");
+    assert_eq!(shown(&result(&ground, one, message).await), "2", "and the next question is answered");
 }
 
 async fn a_failure_is_an_outcome_and_changes_nothing(ground: impl ComputeGround) {
@@ -120,7 +124,7 @@ async fn a_failure_is_an_outcome_and_changes_nothing(ground: impl ComputeGround)
     let outcome = result(&ground, process, failing).await;
     assert!(outcome.error.is_some(), "it says what went wrong");
     assert!(outcome.messages.is_empty() && outcome.spawns.is_empty() && outcome.assignments.is_empty());
-    assert_eq!(shown(&*result(&ground, process, after).await), "2", "what failed did not happen");
+    assert_eq!(shown(&result(&ground, process, after).await), "2", "what failed did not happen");
     assert_eq!(result(&ground, process, failing).await, outcome, "and stays what it was");
 }
 
@@ -175,7 +179,7 @@ async fn a_dry_run_changes_nothing(ground: impl ComputeGround) {
     let process = ground.spawn().await;
     let first = ground.send(process, "Add").await;
     let second = ground.send(process, "Add").await;
-    assert_eq!(shown(&*result(&ground, process, second).await), "3");
+    assert_eq!(shown(&result(&ground, process, second).await), "3");
     let compute = ground.compute();
     for _ in 0..2 {
         let outcome = compute.dry_run(process, dry_run(), None).await.expect("a dry run");
@@ -184,7 +188,7 @@ async fn a_dry_run_changes_nothing(ground: impl ComputeGround) {
         assert_eq!(shown(&outcome), "3", "or from the state after a message");
     }
     let third = ground.send(process, "Add").await;
-    assert_eq!(shown(&*result(&ground, process, third).await), "4", "nobody saw the dry runs");
+    assert_eq!(shown(&result(&ground, process, third).await), "4", "nobody saw the dry runs");
     let error = compute.dry_run(nobody().into(), dry_run(), None).await.expect_err("nobody's process");
     assert_eq!(error.kind, Kind::NotFound, "{error}");
 }

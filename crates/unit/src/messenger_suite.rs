@@ -109,7 +109,11 @@ async fn what_follows_arrives_once_and_in_order(ground: impl MessengerGround) {
     assert_eq!(inbox(&ground, b)[..10], numbers);
     assert_eq!(inbox(&ground, c), ["end"]);
     let end = ground.scheduler().entries(c)[1].message.clone().expect("it was delivered");
-    assert_eq!(end.address(), ground.messenger().address().await.expect("an address"), "it signs what it pushes");
+    assert_eq!(
+        end.address(),
+        ground.messenger().address().await.expect("an address"),
+        "it signs what it pushes"
+    );
     assert_eq!(end.tags.first(tag::FROM_PROCESS), Some(b.to_string().as_str()));
     assert_eq!(end.tags.first(tag::PUSHED_FOR), Some(item.id.to_string().as_str()));
 }

@@ -38,7 +38,8 @@ struct Process {
 
 impl Process {
     fn boot(program: &WasmProgram) -> Process {
-        let tags = json!([{ "name": "Name", "value": "bench" }, { "name": "Authority", "value": "AUTHORITY" }]);
+        let tags =
+            json!([{ "name": "Name", "value": "bench" }, { "name": "Authority", "value": "AUTHORITY" }]);
         let environment = json!({
             "Process": { "Id": PROCESS, "Owner": OWNER, "Tags": tags }, "Module": { "Id": "M", "Owner": "X", "Tags": [] },
         });
@@ -52,7 +53,8 @@ impl Process {
     /// Sends a message; panics where it fails: nobody wants to know how fast that is.
     fn send(&mut self, tags: &[(&str, &str)], data: &str) -> Value {
         self.messages += 1;
-        let tags: Vec<Value> = tags.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
+        let tags: Vec<Value> =
+            tags.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
         let id = if self.messages == 1 { PROCESS.to_owned() } else { format!("{:043}", self.messages) };
         let message = json!({
             "Id": id, "From": OWNER, "Owner": OWNER, "Target": PROCESS, "Module": "M", "Tags": tags, "Data": data,
@@ -78,7 +80,10 @@ fn program(module: Vec<u8>, tags: Tags) -> WasmProgram {
 /// Our module, and aos where it is to be had.
 fn programs() -> Vec<(&'static str, WasmProgram)> {
     let mut programs = vec![("ours", program(MODULE.to_vec(), Tags::from_iter(TAGS)))];
-    #[expect(clippy::disallowed_methods, reason = "whoever measures says where aos is; it cannot be in the repository")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "whoever measures says where aos is; it cannot be in the repository"
+    )]
     if let Ok(file) = std::env::var("PIRN_BENCH_AOS") {
         let bytes = std::fs::read(&file).expect("PIRN_BENCH_AOS is the path of a module");
         programs.push(("aos", program(bytes, Tags::from_iter([(tag::MODULE_FORMAT, AOS_FORMAT)]))));
@@ -145,7 +150,11 @@ fn scripts(criterion: &mut Criterion) {
         let run: Function = native.load(source).eval().expect("a function");
         group.bench_function("native", |bench| bench.iter(|| run.call::<i64>(()).expect("a number")));
         let said = process.eval("return Result")["data"].as_str().map(str::to_owned);
-        assert_eq!(said, run.call::<i64>(()).ok().map(|result| result.to_string()), "{name}: both do the same");
+        assert_eq!(
+            said,
+            run.call::<i64>(()).ok().map(|result| result.to_string()),
+            "{name}: both do the same"
+        );
         group.finish();
     }
 }

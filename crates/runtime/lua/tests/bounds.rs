@@ -32,7 +32,8 @@ fn machine() -> Machine {
             Module { id: id.into(), owner: id.into(), tags: Tags::from_iter(TAGS), data: MODULE.into() };
         WasmRuntime::new(Options::default()).unwrap().program(&module).unwrap()
     });
-    let environment = json!({ "Process": { "Id": "P", "Owner": "O", "Tags": [] }, "Module": { "Id": "M", "Tags": [] } });
+    let environment =
+        json!({ "Process": { "Id": "P", "Owner": "O", "Tags": [] }, "Module": { "Id": "M", "Tags": [] } });
     let environment = Arc::new(Environment::from_json(environment.to_string()));
     program.machine(Start { environment, limits: LIMITS, memory: None }).unwrap()
 }
@@ -109,29 +110,62 @@ fn endless_loops_end_with_their_gas() {
         // Nothing catches that it is over.
         ("while true do pcall(function() while true do end end) end", Error("out of gas")),
         ("pcall(function() while true do end end) return 'caught'", Error("out of gas")),
-        ("return xpcall(function() while true do end end, function() return 'caught' end)", Error("out of gas")),
+        (
+            "return xpcall(function() while true do end end, function() return 'caught' end)",
+            Error("out of gas"),
+        ),
         ("return xpcall(error, function() while true do end end)", Error("out of gas")),
         ("local c = coroutine.wrap(function() while true do end end) return c()", Error("out of gas")),
-        ("local c = coroutine.wrap(function() while true do coroutine.yield(1) end end) while true do c() end", Error("out of gas")),
+        (
+            "local c = coroutine.wrap(function() while true do coroutine.yield(1) end end) while true do c() end",
+            Error("out of gas"),
+        ),
         ("while true do coroutine.wrap(function() coroutine.yield() end)() end", Error("out of gas")),
-        ("return setmetatable({}, { __gc = function() while true do end end }) and collectgarbage()", AnyError),
+        (
+            "return setmetatable({}, { __gc = function() while true do end end }) and collectgarbage()",
+            AnyError,
+        ),
     ]);
 }
 
 #[test]
 fn metamethods_that_do_not_end_end() {
     check(&[
-        ("return setmetatable({}, { __index = function(t, k) while true do end end }).x", Error("out of gas")),
+        (
+            "return setmetatable({}, { __index = function(t, k) while true do end end }).x",
+            Error("out of gas"),
+        ),
         ("return #setmetatable({}, { __len = function() while true do end end })", Error("out of gas")),
-        ("local t = setmetatable({}, { __index = function(t, k) return t[k] end }) return t.x", Error("stack overflow")),
+        (
+            "local t = setmetatable({}, { __index = function(t, k) return t[k] end }) return t.x",
+            Error("stack overflow"),
+        ),
         ("local t = {} setmetatable(t, t) t.__index = t return t.x", Error("loop")),
-        ("local t = setmetatable({}, { __newindex = function(t, k, v) t[k] = v end }) t.x = 1", Error("stack overflow")),
+        (
+            "local t = setmetatable({}, { __newindex = function(t, k, v) t[k] = v end }) t.x = 1",
+            Error("stack overflow"),
+        ),
         ("local t = setmetatable({}, {}) getmetatable(t).__call = t return t()", AnyError),
-        ("return tostring(setmetatable({}, { __tostring = function(t) return tostring(t) end }))", Error("stack overflow")),
-        ("local t = setmetatable({}, { __concat = function(a, b) return a .. b end }) return t .. t", Error("stack overflow")),
-        ("local m = {} m.__eq = function(a, b) return a == b end return setmetatable({}, m) == setmetatable({}, m)", Error("stack overflow")),
-        ("local m = {} m.__lt = function(a, b) while true do end end return setmetatable({}, m) < setmetatable({}, m)", Error("out of gas")),
-        ("for k in pairs(setmetatable({}, { __pairs = function() return function() return 1 end end })) do end", Error("out of gas")),
+        (
+            "return tostring(setmetatable({}, { __tostring = function(t) return tostring(t) end }))",
+            Error("stack overflow"),
+        ),
+        (
+            "local t = setmetatable({}, { __concat = function(a, b) return a .. b end }) return t .. t",
+            Error("stack overflow"),
+        ),
+        (
+            "local m = {} m.__eq = function(a, b) return a == b end return setmetatable({}, m) == setmetatable({}, m)",
+            Error("stack overflow"),
+        ),
+        (
+            "local m = {} m.__lt = function(a, b) while true do end end return setmetatable({}, m) < setmetatable({}, m)",
+            Error("out of gas"),
+        ),
+        (
+            "for k in pairs(setmetatable({}, { __pairs = function() return function() return 1 end end })) do end",
+            Error("out of gas"),
+        ),
     ]);
 }
 
@@ -142,7 +176,10 @@ fn recursion_has_a_depth() {
         ("local function f(...) return select('#', ...) + f(1, ...) end return f()", AnyError),
         ("local function f() return pcall(f) end return f()", Any),
         ("local function f() return 1, xpcall(f, f) end return f()", Any),
-        ("local function f(e) error(e) end return xpcall(error, f, 1)", Answer("false\terror in error handling")),
+        (
+            "local function f(e) error(e) end return xpcall(error, f, 1)",
+            Answer("false\terror in error handling"),
+        ),
         ("local function f() local ok, e = pcall(f) error(e) end f()", AnyError),
         ("local function f(s) return (s:gsub('.', f)) end return f('x')", Error("C stack overflow")),
         ("local function f() table.sort({ 1, 2, 3 }, f) end f()", Error("C stack overflow")),
@@ -162,17 +199,26 @@ fn strings_have_a_size() {
         ("return #('x'):rep(-1)", Answer("0")),
         ("local s = 'x' while true do s = s .. s end", Error("not enough memory")),
         ("local s = 'x' while true do s = s .. 'y' end", AnyError),
-        ("local t = {} for i = 1, 1000000 do t[i] = 'xxxxxxxxxxxxxxxx' end while true do t[1] = table.concat(t) end", AnyError),
+        (
+            "local t = {} for i = 1, 1000000 do t[i] = 'xxxxxxxxxxxxxxxx' end while true do t[1] = table.concat(t) end",
+            AnyError,
+        ),
         ("return #table.concat({}, 'x', 1, 1 << 40)", AnyError),
         ("return #table.concat({}, ('x'):rep(1 << 20), -(1 << 62), 1 << 62)", AnyError),
         ("return string.format('%99999999d', 1)", AnyError),
         ("return #string.format('%99.99f', 1e300)", Answer("401")),
-        ("return #string.format(('%s'):rep(200), table.unpack(setmetatable({}, { __index = function() return ('x'):rep(1 << 20) end }), 1, 200))", AnyError),
+        (
+            "return #string.format(('%s'):rep(200), table.unpack(setmetatable({}, { __index = function() return ('x'):rep(1 << 20) end }), 1, 200))",
+            AnyError,
+        ),
         ("return string.format(('%d'):rep(1 << 20))", AnyError),
         ("return #string.pack('!16' .. ('i16'):rep(1 << 10), 1)", AnyError),
         ("return string.pack('s' .. (1 << 40), 'x')", AnyError),
         ("return #string.char(table.unpack({}, 1, 1 << 30))", AnyError),
-        ("return #utf8.char(table.unpack(setmetatable({}, { __index = function() return 65 end }), 1, 1 << 22))", AnyError),
+        (
+            "return #utf8.char(table.unpack(setmetatable({}, { __index = function() return 65 end }), 1, 1 << 22))",
+            AnyError,
+        ),
         ("return #('x'):rep(1 << 16):gsub('x', ('y'):rep(1 << 16))", Error("not enough memory")),
         ("return #('x'):rep(1 << 20):gsub('', ('y'):rep(1 << 20))", Error("not enough memory")),
         ("return tostring(tonumber(('1'):rep(1 << 20)))", Answer("inf")),
@@ -192,9 +238,18 @@ fn tables_have_a_size() {
         ("return select('#', table.unpack({}, 1, 1 << 23))", Error("too many results")),
         ("return #table.pack(table.unpack({}, 1, 900000))", AnyError),
         ("return table.move({ 1 }, 1, 1 << 62, 2)", AnyError),
-        ("local t = setmetatable({}, { __len = function() return math.maxinteger end }) table.insert(t, 1)", Any),
-        ("local t = setmetatable({}, { __len = function() return 1 << 40 end }) table.remove(t, 1)", Error("out of gas")),
-        ("local t = setmetatable({}, { __len = function() return 1 << 60 end }) table.sort(t)", Error("array too big")),
+        (
+            "local t = setmetatable({}, { __len = function() return math.maxinteger end }) table.insert(t, 1)",
+            Any,
+        ),
+        (
+            "local t = setmetatable({}, { __len = function() return 1 << 40 end }) table.remove(t, 1)",
+            Error("out of gas"),
+        ),
+        (
+            "local t = setmetatable({}, { __len = function() return 1 << 60 end }) table.sort(t)",
+            Error("array too big"),
+        ),
         ("Kept[2] = {} for i = 1, 1 << 40 do Kept[2][i] = { i } end", Error("not enough memory")),
         ("for i = 1, 1 << 40 do Handlers.add('h' .. i, 'x', function() end) end", AnyError),
         ("for i = 1, 1 << 40 do Send({ Target = 'T', Data = ('x'):rep(1000) .. i }) end", AnyError),
@@ -204,12 +259,27 @@ fn tables_have_a_size() {
 #[test]
 fn sorting_with_an_order_that_is_none_ends() {
     check(&[
-        ("local t = {} for i = 1, 1000 do t[i] = i end table.sort(t, function() return true end) return 1", Error("invalid order function")),
-        ("local t = {} for i = 1, 1000 do t[i] = i % 7 end local n = 0 table.sort(t, function(a, b) n = n + 1 return n % 2 == 0 end) return 'ended'", AnyError),
-        ("local t = {} for i = 1, 1000 do t[i] = i end table.sort(t, function(a, b) while true do end end)", Error("out of gas")),
-        ("local t = {} for i = 1, 1000 do t[i] = i end table.sort(t, function(a, b) t[a] = nil return a < b end) return 1", AnyError),
+        (
+            "local t = {} for i = 1, 1000 do t[i] = i end table.sort(t, function() return true end) return 1",
+            Error("invalid order function"),
+        ),
+        (
+            "local t = {} for i = 1, 1000 do t[i] = i % 7 end local n = 0 table.sort(t, function(a, b) n = n + 1 return n % 2 == 0 end) return 'ended'",
+            AnyError,
+        ),
+        (
+            "local t = {} for i = 1, 1000 do t[i] = i end table.sort(t, function(a, b) while true do end end)",
+            Error("out of gas"),
+        ),
+        (
+            "local t = {} for i = 1, 1000 do t[i] = i end table.sort(t, function(a, b) t[a] = nil return a < b end) return 1",
+            AnyError,
+        ),
         ("table.sort({ 3, 2, 1 }, function() error('no order') end)", Error("no order")),
-        ("local c = coroutine.wrap(function() table.sort({ 3, 2, 1 }, function() coroutine.yield() end) end) return c()", Error("attempt to yield across a C-call boundary")),
+        (
+            "local c = coroutine.wrap(function() table.sort({ 3, 2, 1 }, function() coroutine.yield() end) end) return c()",
+            Error("attempt to yield across a C-call boundary"),
+        ),
     ]);
 }
 
@@ -240,7 +310,10 @@ fn code_that_is_too_much_is_not_compiled() {
         ("return load(function() while true do end end)", Error("out of gas")),
         ("return load(string.dump(function() end):rep(100))", Any),
         ("return load('\\27Lua' .. ('\\255'):rep(1000), 'x', 'b')()", AnyError),
-        ("local s = 'return 1' for i = 1, 100 do s = 'return load([' .. ('='):rep(i) .. '[' .. s .. ']' .. ('='):rep(i) .. '])()' end return load(s)()", Answer("1")),
+        (
+            "local s = 'return 1' for i = 1, 100 do s = 'return load([' .. ('='):rep(i) .. '[' .. s .. ']' .. ('='):rep(i) .. '])()' end return load(s)()",
+            Answer("1"),
+        ),
         ("return require('json').decode(('['):rep(1 << 20))", AnyError),
         ("return require('json').decode('\"' .. ('x'):rep(1 << 20))", AnyError),
     ]);

@@ -56,7 +56,8 @@ fn settings() -> &'static Settings {
 }
 
 fn start(program: &WasmProgram, memory: Option<Memory>) -> Machine {
-    let environment = json!({ "Process": { "Id": "P", "Owner": "O", "Tags": [] }, "Module": { "Id": "M", "Tags": [] } });
+    let environment =
+        json!({ "Process": { "Id": "P", "Owner": "O", "Tags": [] }, "Module": { "Id": "M", "Tags": [] } });
     let environment = Arc::new(Environment::from_json(environment.to_string()));
     program.machine(Start { environment, limits: LIMITS, memory }).unwrap()
 }
