@@ -82,7 +82,7 @@ async fn a_schedule_that_does_not_hang_together_is_refused() {
     let cases: [(Bend, &str); 4] = [
         (|a| a.hash_chain = HashChain([0; 32]), "Refused: HashChain invalid on message"),
         (|a| a.slot = Slot(3), "Refused: the scheduler answered with slot 3"),
-        (|a| a.item.owner = "another".into(), "Refused: slot 2 of"),
+        (|a| a.item.owner = "another".into(), "Refused: the assignment of slot 2 of"),
         (|a| a.message = Some(Id([5; 32])), "Refused: slot 2 of"),
     ];
     for (bend, expected) in cases {
