@@ -183,17 +183,26 @@ impl Shared {
         if self.trusts(found.assignment.item.address()) {
             return Ok(found);
         }
-        // Some schedulers show no anchors of single entries, and without them nothing can be verified.
-        let slot = found.assignment.slot;
-        let range = SlotRange::Slots { after: slot.0.checked_sub(1).map(Slot), to: Some(slot) };
-        let page = self.patiently(|| self.ports.scheduler.schedule_page(process, range, 1)).await?;
-        let listed = page.items.into_iter().find(|listed| listed.assignment.id() == found.assignment.id());
-        let listed = listed.ok_or_else(|| {
-            let what = format!("slot {slot} of {process} is not what the scheduler says that {id} has");
-            Error::refused(what).with_code(unit::Code::BROKEN_SCHEDULE)
-        })?;
-        let verified = tokio::task::spawn_blocking(move || verify::entry(process, listed)).await;
-        let entry = verified.map_err(|panic| Error::internal(&panic))??.scheduled;
+        let shown = found.clone();
+        let verify = |shown| tokio::task::spawn_blocking(move || verify::entry(process, shown));
+        let entry = match verify(shown).await.map_err(|panic| Error::internal(&panic))? {
+            Ok(verified) => verified.scheduled,
+            // Some schedulers show no anchors of single entries, and without them nothing can be verified.
+            Err(_) => {
+                let slot = found.assignment.slot;
+                let range = SlotRange::Slots { after: slot.0.checked_sub(1).map(Slot), to: Some(slot) };
+                let page = self.patiently(|| self.ports.scheduler.schedule_page(process, range, 1)).await?;
+                let assignment = found.assignment.id();
+                let listed = page.items.into_iter().find(|listed| listed.assignment.id() == assignment);
+                let listed = listed.ok_or_else(|| {
+                    let what =
+                        format!("slot {slot} of {process} is not what the scheduler says that {id} has");
+                    Error::refused(what).with_code(unit::Code::BROKEN_SCHEDULE)
+                })?;
+                verify(listed).await.map_err(|panic| Error::internal(&panic))??.scheduled
+            }
+        };
+        let slot = entry.assignment.slot;
         if entry.message_id() != id && entry.assignment.id() != id {
             let what =
                 format!("the scheduler answered with slot {slot} of {process}, which is not that of {id}");

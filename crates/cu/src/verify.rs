@@ -130,3 +130,47 @@ fn broken(what: String) -> Error {
         "ask the scheduler itself, without a proxy; if it still says so, nobody can evaluate this process";
     Error::refused(what).with_code(Code::BROKEN_SCHEDULE).with_hint(hint)
 }
+
+#[cfg(test)]
+mod tests {
+    use pirn_http::wire::su::List;
+    use serde_json::Value;
+
+    use super::*;
+
+    /// What the reference unit answered to a compute unit once, from slot 0 on.
+    fn recorded() -> Vec<Scheduled> {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../testing/vectors/reference/su");
+        let file = std::fs::read_to_string(format!("{folder}/messages_show_anchor.json")).unwrap();
+        let file: Value = serde_json::from_str(&file).unwrap();
+        let body = file["response"]["body"]["value"].as_str().unwrap();
+        serde_json::from_str::<List<'_>>(body).unwrap().read().unwrap().items
+    }
+
+    #[test]
+    fn what_the_reference_answered_once_is_what_was_signed() {
+        let process = recorded()[0].assignment.process;
+        let verified = entries(process, recorded());
+        assert!(verified.len() > 1);
+        for entry in verified {
+            assert!(!entry.unwrap().is_doubtful);
+        }
+    }
+
+    #[test]
+    fn a_word_less_is_not() {
+        let process = recorded()[0].assignment.process;
+        for at in 0..recorded().len() {
+            let mut list = recorded();
+            Arc::make_mut(&mut list[at].assignment).item.tags.0.pop();
+            assert!(entries(process, list)[at].is_err(), "the assignment of entry {at}");
+            let mut list = recorded();
+            Arc::make_mut(list[at].message.as_mut().unwrap()).tags.0.pop();
+            // It has no anchor, so it could be one that JSON could not say.
+            assert!(
+                entries(process, list)[at].as_ref().is_ok_and(|entry| entry.is_doubtful),
+                "the message of {at}"
+            );
+        }
+    }
+}
