@@ -60,12 +60,9 @@ fn dry_run() -> DryRun {
     }
 }
 
-async fn result(ground: &impl ComputeGround, process: ProcessId, message: Id) -> Arc<Outcome> {
-    ground
-        .compute()
-        .result(process, message)
-        .await
-        .unwrap_or_else(|error| panic!("{message} has come to something: {error}"))
+async fn result(ground: &impl ComputeGround, process: ProcessId, message: Id) -> Outcome {
+    let outcome = ground.compute().result(process, message).await;
+    (*outcome.unwrap_or_else(|error| panic!("{message} has come to something: {error}"))).clone()
 }
 
 async fn all(ground: &impl ComputeGround, process: ProcessId, query: OutcomeQuery) -> Vec<Evaluated> {
