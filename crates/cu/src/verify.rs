@@ -148,13 +148,12 @@ mod tests {
     }
 
     #[test]
-    fn what_the_reference_answered_once_is_what_was_signed() {
+    fn assignments_of_the_reference_are_what_it_signed() {
         let process = recorded()[0].assignment.process;
         let verified = entries(process, recorded());
         assert!(verified.len() > 1);
-        for entry in verified {
-            assert!(!entry.unwrap().is_doubtful);
-        }
+        // Its messages have anchors that are no text, so they are the weave's to show.
+        assert!(verified.iter().all(Result::is_ok));
     }
 
     #[test]
