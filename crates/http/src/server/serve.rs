@@ -207,12 +207,9 @@ impl Server {
                     return;
                 }
                 () = &mut stopping => connection.as_mut().graceful_shutdown(),
-                () = &mut look => match activity.overdue(&self.options, Instant::now()) {
-                    Some(overdue) => {
-                        tracing::debug!(%peer, why = overdue.why(), "a connection is cut");
-                        return;
-                    }
-                    None => {}
+                () = &mut look => if let Some(overdue) = activity.overdue(&self.options, Instant::now()) {
+                    tracing::debug!(%peer, why = overdue.why(), "a connection is cut");
+                    return;
                 },
             }
             look.as_mut().reset(activity.next_look(&self.options, Instant::now()));
