@@ -8,5 +8,4 @@ mod evaluation;
 mod lies;
 mod past;
 mod refusals;
-mod suite;
 mod world;
