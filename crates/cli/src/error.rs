@@ -11,6 +11,8 @@ pub struct Failure {
     pub code: Code,
     /// One lowercase phrase, causes included.
     pub what: String,
+    /// Where in the person's own text it is: lines of it, and a caret.
+    pub frame: Option<String>,
     /// What to do next.
     pub hints: Vec<String>,
     /// 1: it failed. 2: it was not asked for properly, or a port is taken.
@@ -23,7 +25,7 @@ pub type Result<T = (), E = Failure> = std::result::Result<T, E>;
 impl Failure {
     /// A command that failed.
     pub fn new(code: Code, what: impl Display) -> Failure {
-        Failure { code, what: what.to_string(), hints: Vec::new(), exit: 1 }
+        Failure { code, what: what.to_string(), frame: None, hints: Vec::new(), exit: 1 }
     }
 
     /// A command that was not asked for properly.
@@ -48,7 +50,8 @@ impl Failure {
 
 impl From<unit::Error> for Failure {
     fn from(error: unit::Error) -> Failure {
-        Failure { code: error.code, what: error.what, hints: error.hint.into_iter().collect(), exit: 1 }
+        let hints = error.hint.into_iter().collect();
+        Failure { code: error.code, what: error.what, frame: None, hints, exit: 1 }
     }
 }
 

@@ -18,6 +18,11 @@ pub fn state() -> Result<PathBuf> {
     Ok(base.state_dir().unwrap_or_else(|| base.data_dir()).join("pirn"))
 }
 
+/// What belongs to the person: `~/.local/share/pirn`.
+pub fn data() -> Result<PathBuf> {
+    Ok(base()?.data_dir().join("pirn"))
+}
+
 fn base() -> Result<etcetera::base_strategy::Xdg> {
     etcetera::base_strategy::Xdg::new().context(Code::FILE, "this user has no home folder")
 }

@@ -6,10 +6,13 @@ mod context;
 #[cfg(test)]
 mod docs;
 mod error;
+mod evaluate;
 mod folders;
 mod network;
 mod project;
 mod registry;
+mod render;
+mod repl;
 mod ui;
 
 use std::process::ExitCode;
@@ -51,6 +54,7 @@ enum Command {
     Send(commands::send::Send),
     Eval(commands::eval::Eval),
     Dry(commands::dry::Dry),
+    Repl(commands::repl::Repl),
     Result(commands::result::Show),
     Log(commands::log::Log),
     Trace(commands::trace::Trace),
@@ -114,6 +118,7 @@ async fn run(command: Command, ui: Ui) -> Result {
         Command::Send(command) => command.run(ui).await,
         Command::Eval(command) => command.run(ui).await,
         Command::Dry(command) => command.run(ui).await,
+        Command::Repl(command) => command.run(ui).await,
         Command::Result(command) => command.run(ui).await,
         Command::Log(command) => command.run(ui).await,
         Command::Trace(command) => command.run(ui).await,

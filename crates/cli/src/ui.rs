@@ -11,6 +11,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Registry, reload};
 
 use crate::error::Failure;
+use crate::render::Paint;
 
 /// How a person, or a program, wants to be told.
 #[derive(Debug, Clone, Copy)]
@@ -61,14 +62,19 @@ impl Ui {
             false => ("", "", ""),
         };
         if self.json {
-            let _ = writeln!(
-                err,
-                "{}",
-                serde_json::json!({"error": failure.what, "code": failure.code.to_string(), "hints": failure.next()})
-            );
+            let mut shown = serde_json::json!({
+                "error": failure.what, "code": failure.code.to_string(), "hints": failure.next()
+            });
+            if let Some(frame) = &failure.frame {
+                shown["frame"] = frame.as_str().into();
+            }
+            let _ = writeln!(err, "{shown}");
             return;
         }
         let _ = writeln!(err, "{red}error[{}]:{off} {}", failure.code, failure.what);
+        if let Some(frame) = &failure.frame {
+            let _ = writeln!(err, "{frame}");
+        }
         for hint in failure.next() {
             let _ = writeln!(err, "{dim}hint:{off} {hint}");
         }
@@ -87,10 +93,20 @@ pub fn toggle_log() -> bool {
     much
 }
 
-/// Whether stderr is a terminal that may be coloured. `NO_COLOR` is honoured.
-#[expect(clippy::disallowed_methods, reason = "NO_COLOR is a convention of the terminal")]
+/// Whether stderr is a terminal that may be coloured.
 fn colourful() -> bool {
-    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    std::io::stderr().is_terminal() && colours_allowed()
+}
+
+/// How answers are painted: stdout may be coloured if it is a terminal.
+pub fn paint() -> Paint {
+    Paint { colours: std::io::stdout().is_terminal() && colours_allowed() }
+}
+
+/// `NO_COLOR` is honoured.
+#[expect(clippy::disallowed_methods, reason = "NO_COLOR is a convention of the terminal")]
+fn colours_allowed() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// Columns of text, as wide as their widest cell; the last is not padded.
@@ -111,21 +127,7 @@ pub fn table(rows: &[Vec<String>]) -> String {
 
 /// Text without terminal colours: processes colour what they print.
 pub fn plain(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text.chars();
-    while let Some(c) = rest.next() {
-        if c != '\u{1b}' {
-            out.push(c);
-            continue;
-        }
-        // An escape sequence ends with a letter.
-        for c in rest.by_ref() {
-            if c.is_ascii_alphabetic() {
-                break;
-            }
-        }
-    }
-    out
+    crate::render::safe(text, Paint { colours: false })
 }
 
 #[cfg(test)]
@@ -133,9 +135,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_line_up_and_colours_go() {
+    fn columns_line_up() {
         let rows = [["a", "bb", "c"], ["aaa", "b", ""]].map(|row| row.map(str::to_owned).to_vec());
         assert_eq!(table(&rows), "a    bb  c\naaa  b");
-        assert_eq!(plain("\u{1b}[1;31mred\u{1b}[0m text"), "red text");
     }
 }

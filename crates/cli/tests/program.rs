@@ -27,37 +27,25 @@ fn a_program_of_several_files_is_evaluated_and_its_errors_name_its_lines() {
     person.write("lib/count.lua", "local m = {}\nfunction m.by(n)\n  return n.a.b\nend\nreturn m\n");
     let said = person.refused(&["eval", &process, "@src/main.lua"], 1);
     expect![[r#"
-        error[P0029]: the process failed: 	lib/count.lua:3: in function 'lib.count.by'
-        	src/main.lua:2: in main chunk
-
-        error:
-        lib/count.lua:3: attempt to index a number value (local 'n')
-          ╭─ lib/count.lua:3
-        2 │ function m.by(n)
-        3 │   return n.a.b
-          │   ^^^^^^^^^^^^
-        4 │ end
-          ╭─ src/main.lua:2
-        1 │ local count = require('lib.count')
-        2 │ return count.by(2), require('json').encode({ 1 })
-          │ ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+        error[P0029]: the process failed: attempt to index a number value (local 'n')
+            ╭─ lib/count.lua:3:10
+          2 │ function m.by(n)
+          3 │   return n.a.b
+            │          ^
+          4 │ end
+          called at src/main.lua:2 in main chunk
         hint: its state is as it was before
     "#]]
     .assert_eq(&said);
     person.write("lib/count.lua", "return {\n  by = = 1\n}\n");
     let said = person.refused(&["eval", &process, "@src/main.lua"], 1);
     expect![[r#"
-        error[P0029]: the process failed: 	[string "aos"]:4: in upvalue 'compile'
-        	[string "aos"]:7: in local 'module'
-        	[string "aos"]:9: in function <[string "aos"]:1>
-
-        error:
-        lib/count.lua:2: unexpected symbol near '='
-          ╭─ lib/count.lua:2
-        1 │ return {
-        2 │   by = = 1
-          │   ^^^^^^^^
-        3 │ }
+        error[P0029]: the process failed: unexpected symbol near '='
+            ╭─ lib/count.lua:2:8
+          1 │ return {
+          2 │   by = = 1
+            │        ^
+          3 │ }
         hint: its state is as it was before
     "#]]
     .assert_eq(&said);

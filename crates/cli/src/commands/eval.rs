@@ -1,14 +1,14 @@
 //! `pirn eval`
 
 use clap::Args;
-use protocol::{ProcessId, Tag, tag};
-use unit::Compute as _;
+use protocol::ProcessId;
 
-use super::send::send;
-use super::{Shown, check, output_of, parse_process, text_of};
+use super::{Shown, output_of, parse_process, text_of};
 use crate::bundle::Bundle;
 use crate::error::Result;
+use crate::evaluate::{Script, carry, sign};
 use crate::network::{Signer, Where};
+use crate::render::{self, Origin, Typed};
 use crate::ui::Ui;
 
 /// Evaluate code in a process that you own, and print what it returns
@@ -29,25 +29,23 @@ impl Eval {
     /// Sends an Eval message and waits for its outcome. Exits with 1 if the code fails.
     pub async fn run(self, ui: Ui) -> Result {
         let clients = self.at.clients()?;
-        let tags = [Tag::new(tag::ACTION, "Eval")];
-        let script = match self.code.strip_prefix('@') {
-            Some(file) => Some(Bundle::read_here(file.as_ref())?),
-            None => None,
+        let (text, origin): (String, Box<dyn Origin>) = match self.code.strip_prefix('@') {
+            Some(file) => {
+                let files = Bundle::read_here(file.as_ref())?;
+                files.doubts().iter().for_each(|doubt| ui.note(format!("warning: {doubt}")));
+                (files.text(), Box::new(files))
+            }
+            None => {
+                let text = text_of(&self.code)?;
+                (text.clone(), Box::new(Typed(text)))
+            }
         };
-        let doubts = script.as_ref().map(Bundle::doubts).unwrap_or_default();
-        doubts.iter().for_each(|doubt| ui.note(format!("warning: {doubt}")));
-        let text = match &script {
-            Some(script) => script.text(),
-            None => text_of(&self.code)?,
-        };
-        let message = send(&clients, &self.signer.wallet()?, self.process, &tags, &text).await?;
-        let outcome = clients.cu.result(self.process, message.0).await?;
-        if outcome.error.is_none() || ui.json {
-            ui.answer(output_of(&outcome), &Shown::of(&outcome));
+        let item = sign(&self.signer.wallet()?, self.process, Script { text: &text, file: None })?;
+        let done = carry(&clients, self.process, item).await?;
+        let failure = render::failure(&done.outcome, &*origin);
+        if failure.is_none() || ui.json {
+            ui.answer(output_of(&done.outcome), &Shown::of(&done.outcome));
         }
-        check(&outcome).map_err(|failure| match &script {
-            Some(script) => script.explain(failure),
-            None => failure,
-        })
+        failure.map_or(Ok(()), Err)
     }
 }

@@ -15,6 +15,7 @@ pub mod log;
 pub mod module;
 pub mod new;
 pub mod node;
+pub mod repl;
 pub mod result;
 pub mod send;
 pub mod spawn;
@@ -33,6 +34,7 @@ use unit::Code;
 
 use crate::error::{Context as _, Failure, Result};
 use crate::project::Project;
+use crate::render;
 
 /// Reads `NAME=VALUE`.
 pub fn parse_tag(text: &str) -> Result<Tag, String> {
@@ -115,27 +117,9 @@ impl<'a> Shown<'a> {
     }
 }
 
-/// What a person wants to see of an outcome: what the process printed or returned, without colours.
+/// What a person wants to see of an outcome: what the process printed or returned, coloured if stdout may be.
 pub fn output_of(outcome: &Outcome) -> String {
-    #[derive(serde::Deserialize)]
-    struct Output {
-        data: Option<serde_json::Value>,
-    }
-    let text = |value: serde_json::Value| match value {
-        serde_json::Value::String(text) => text,
-        other => other.to_string(),
-    };
-    let data = outcome.output.to::<Output>().ok().and_then(|output| output.data);
-    let shown = match data {
-        // aos before 2.0 wraps it once more.
-        Some(serde_json::Value::Object(mut inner)) => match inner.remove("output") {
-            Some(output) => text(output),
-            None => serde_json::Value::Object(inner).to_string(),
-        },
-        Some(other) => text(other),
-        None => outcome.output.to::<serde_json::Value>().map(text).unwrap_or_default(),
-    };
-    crate::ui::plain(&shown)
+    render::output(outcome, crate::ui::paint())
 }
 
 /// The failure of an outcome, if it is one.
