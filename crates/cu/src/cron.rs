@@ -94,6 +94,16 @@ impl Crons {
         Ok(Crons { blocks: crons(blocks), times: crons(times) })
     }
 
+    /// The end of the second after `after` in which the next cron that counts seconds is due; `origin` is the time of
+    /// slot 0. None if there is none.
+    pub fn next_due(&self, origin: Timestamp, after: Timestamp) -> Option<Timestamp> {
+        let since = (after.0 / 1000).saturating_sub(origin.0 / 1000);
+        let due = |every: u64| (since / every + 1).checked_mul(every);
+        let next = self.times.iter().filter_map(|cron| cron.every).filter_map(due).min()?;
+        let second = (origin.0 / 1000).checked_add(next)?;
+        Some(Timestamp(second.checked_mul(1000)?.checked_add(999)?))
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.blocks.is_empty() && self.times.is_empty()
@@ -315,6 +325,15 @@ mod tests {
         let ticks = walk(Walk::resume(&crons, ORIGIN, left, None, blocks, at(until)));
         let ticks: Vec<_> = ticks.iter().map(|(at, cron, height)| (*at, cron.as_str(), *height)).collect();
         assert_eq!(ticks, expected);
+    }
+
+    #[test]
+    fn the_next_second_that_something_is_due_in_is_told() {
+        let crons = crons(&["10-seconds", "4-seconds", "3-blocks"]);
+        let origin = Timestamp(ORIGIN.timestamp + 500);
+        let due = |after| crons.next_due(origin, Timestamp(at(after))).map(|due| due.0 - ORIGIN.timestamp);
+        assert_eq!([0, 999, 3999, 4999, 8000].map(due), [4999, 4999, 4999, 8999, 10_999].map(Some));
+        assert_eq!(self::crons(&["3-blocks"]).next_due(origin, origin), None);
     }
 
     #[test]

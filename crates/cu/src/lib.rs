@@ -148,6 +148,13 @@ impl ComputeUnit {
     pub async fn stop(&self) {
         let shared = &self.shared;
         shared.stopping.store(true, Ordering::Relaxed);
+        self.rest().await;
+    }
+
+    /// Has every machine leave its checkpoint, within the bound of stopping, so that whoever copies the blobs and then
+    /// the log has what evaluation needs to go on from there. Requests meanwhile are served.
+    pub async fn rest(&self) {
+        let shared = &self.shared;
         let within = Duration::from_millis(shared.options.stop_within_ms);
         let left = tokio::time::timeout(within, async {
             loop {
@@ -253,7 +260,10 @@ impl Compute for ComputeUnit {
         // The time first: a message that gets its slot in between is later than that.
         let now = self.shared.patiently(|| scheduler.now()).await?;
         let latest = self.shared.patiently(|| scheduler.latest(process)).await?;
-        let until = now.timestamp.0.saturating_sub(self.shared.options.cron_lag_ms);
+        // While the clock stands nothing is under way that could come before.
+        let is_still = self.shared.ports.clock.is_still();
+        let lag = if is_still { 0 } else { self.shared.options.cron_lag_ms };
+        let until = now.timestamp.0.saturating_sub(lag);
         let until = Tip { timestamp: Timestamp(until), ..now };
         let caught_up = self.shared.tick(process, latest.assignment.slot, until).await?;
         let limit = query.limit.min(self.shared.options.results_max);

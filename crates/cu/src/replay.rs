@@ -90,6 +90,11 @@ impl Line {
         let caught_up = self
             .blocking(shared, live, move |line, shared, live| {
                 let max = shared.options.cron_ticks_max;
+                let ticked = live.position.and_then(|position| position.ticks);
+                if ticked.is_some_and(|ticked| ticked.step >= until.timestamp) {
+                    // Somebody has asked up to a later moment before, or time went by without a lag and now has one.
+                    return Ok(true);
+                }
                 live.tick_until(until, &blocks, max, &shared.bench(), |live| line.between(shared, live, None))
             })
             .await?;

@@ -24,8 +24,11 @@ const SOURCES: [(&str, &str); 6] = [
     ("su", include_str!("../src/server/su.rs")),
     ("cu", include_str!("../src/server/cu.rs")),
 ];
-const COMMON: &str =
-    concat!(include_str!("../src/server/common.rs"), include_str!("../src/server/api/mod.rs"));
+const COMMON: &str = concat!(
+    include_str!("../src/server/common.rs"),
+    include_str!("../src/server/api/mod.rs"),
+    include_str!("../src/server/api/dev.rs")
+);
 
 /// A path whose parameters have no names: the router and the document may call them otherwise.
 fn nameless(path: &str) -> String {

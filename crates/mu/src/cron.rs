@@ -2,6 +2,7 @@
 //!
 //! Asking for them makes the compute unit evaluate up to now; that is what makes cron tick where nobody writes.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -28,6 +29,10 @@ impl Unit {
         let interval = Duration::from_millis(self.options.cron_interval_ms.max(1));
         while self.life.wait(interval).await {
             self.cron_beat.store(self.now().0, Ordering::Relaxed);
+            // Whoever moves a clock that stands looks at the crons himself.
+            if self.ports.clock.is_still() {
+                continue;
+            }
             for (process, at_work) in self.monitors.idle() {
                 let permits = Arc::clone(&permits);
                 self.spawn(|unit| async move {
@@ -43,6 +48,27 @@ impl Unit {
         }
     }
 
+    /// Looks at the cron of every monitored process, one after the other, until all that is due is pushed.
+    pub(crate) async fn look_at_crons(&self) -> Result<()> {
+        let mut left: BTreeSet<ProcessId> = self.monitors.processes().into_iter().collect();
+        while let (Some(process), false) = (left.first().copied(), self.life.is_stopping()) {
+            let Some(at_work) = self.monitors.take(process) else {
+                // Somebody else is at it, and may have asked for the time before.
+                if !self.life.wait(Duration::from_millis(2)).await {
+                    break;
+                }
+                continue;
+            };
+            if !self.push_cron(process, &at_work).await? {
+                left.remove(&process);
+                at_work.is_done(self.now());
+            } else if self.queue.is_full() && !self.life.wait(Duration::from_millis(2)).await {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// Milliseconds by which the look at a cron is late that is most so: no beat of the ticker, or no end of a look
     /// at a process, since its turn came.
     pub(crate) fn cron_late_ms(&self) -> u64 {
@@ -51,22 +77,22 @@ impl Unit {
         self.now().0.saturating_sub(oldest.0).saturating_sub(self.options.cron_interval_ms)
     }
 
-    /// Pushes the outcomes after where it stands, up to now or a bound.
-    async fn push_cron(&self, process: ProcessId, at_work: &AtWork) -> Result<()> {
+    /// Pushes the outcomes after where it stands, up to now or a bound. Whether there may be more.
+    async fn push_cron(&self, process: ProcessId, at_work: &AtWork) -> Result<bool> {
         if !self.about(process).await?.has_cron {
-            return Ok(());
+            return Ok(false);
         }
-        let Some(mut progress) = at_work.progress() else { return Ok(()) };
+        let Some(mut progress) = at_work.progress() else { return Ok(false) };
         if !progress.started {
             progress = self.start_of_cron(process).await?;
             if !at_work.advance(&self.queue, process, progress.clone(), Step::at(self.now())) {
-                return Ok(());
+                return Ok(false);
             }
         }
         for _ in 0..self.options.cron_pages_max {
             // While there is too much to send already, cron waits where it stands.
             if self.life.is_stopping() || self.queue.is_full() {
-                return Ok(());
+                return Ok(true);
             }
             let limit = self.options.cron_page.max(1);
             let query =
@@ -76,7 +102,7 @@ impl Unit {
             for evaluated in &page.items {
                 progress = Progress { started: true, cursor: Some(plain(&evaluated.cursor)) };
                 if !self.push_tick(process, evaluated, &progress, at_work).await? {
-                    return Ok(());
+                    return Ok(false);
                 }
             }
             // Ticks that sent nothing wrote nothing.
@@ -84,10 +110,10 @@ impl Unit {
                 at_work.advance(&self.queue, process, progress.clone(), Step::at(self.now()));
             }
             if !page.has_next {
-                return Ok(());
+                return Ok(false);
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Promises what one tick sends, in one batch with the progress. False if the process is monitored no longer.

@@ -202,6 +202,17 @@ impl MessengerUnit {
         Ok(waiting.map(|task| self.0.now().0.saturating_sub(task.trace.timestamp.0)))
     }
 
+    /// The processes whose cron is looked at.
+    pub fn monitored(&self) -> Vec<ProcessId> {
+        self.0.monitors.processes()
+    }
+
+    /// Looks at the cron of every monitored process now, and returns when all that was due is promised.
+    pub async fn look_at_crons(&self) -> Result<()> {
+        let _busy = self.0.begin()?;
+        self.0.look_at_crons().await
+    }
+
     /// How much there is to do.
     pub fn gauges(&self) -> Gauges {
         let counts = self.0.queue.counts();

@@ -151,6 +151,25 @@ impl Monitors {
         looks.min().map(Timestamp)
     }
 
+    /// All of them, in order.
+    pub(crate) fn processes(&self) -> Vec<ProcessId> {
+        lock(&self.0).keys().copied().collect()
+    }
+
+    /// The right to one of them, if nobody has it; also to one that is monitored no longer.
+    pub(crate) fn take(&self, process: ProcessId) -> Option<AtWork> {
+        match lock(&self.0).get(&process) {
+            Some(monitor) => {
+                (!monitor.busy.swap(true, Ordering::AcqRel)).then(|| AtWork(Arc::clone(monitor)))
+            }
+            None => {
+                let gone = Monitor::new(Progress::default(), Timestamp(0));
+                *lock(&gone.progress) = None;
+                Some(AtWork(Arc::new(gone)))
+            }
+        }
+    }
+
     /// Those nobody is at; from now on the caller is, until he drops them.
     pub(crate) fn idle(&self) -> Vec<(ProcessId, AtWork)> {
         let monitors = lock(&self.0);

@@ -2,36 +2,56 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use pirn_http::client::Transport;
-use pirn_http::server::{self, Context, Serving};
+use pirn_http::server::{self, Context, Globals, Reads, Serving};
 use pirn_http::wire::info::Network;
 use store::{DiskBlobs, DiskStore};
-use unit::{Arweave as _, Clock as _, Events, Weave as _};
+use unit::{Arweave as _, Clock, Events, Weave as _};
 
-use crate::clock::SystemClock;
+use crate::clock::{SystemClock, VirtualClock};
+use crate::control::Controls;
 use crate::keys::Keys;
 use crate::listen::Listeners;
 use crate::roles::{self, Common, Units};
+use crate::snapshots::Snapshots;
 use crate::sources::absolute;
 use crate::temporary::Temporary;
 use crate::vitals::Vitals;
-use crate::{Config, Error, Preloaded, Role, accounts, metrics};
+use crate::{Config, DevelopmentClock, Error, Preloaded, Role, accounts, metrics};
 
 /// Winston in an AR.
 const WINSTON: u128 = 1_000_000_000_000;
 
 /// A node that runs.
-pub struct Node {
+pub struct Node(Arc<Inner>);
+
+/// What stays the same while a node runs, and what runs.
+pub(crate) struct Inner {
+    config: Config,
     network: Arc<Network>,
-    units: Units,
-    events: Arc<Events>,
-    servings: Vec<Serving>,
-    stop_within: Duration,
-    /// Removed with everything in it when the node is gone, if it is temporary.
+    keys: Keys,
+    listeners: Listeners,
+    clock: Arc<dyn Clock>,
+    /// The clock, if it can be moved.
+    pub(crate) moved: Option<Arc<VirtualClock>>,
+    preloaded: OnceLock<Vec<Preloaded>>,
+    /// When the last run began.
+    run: AtomicU64,
+    /// None while it is being replaced, and at the end. Whoever controls the node holds this.
+    pub(crate) running: tokio::sync::Mutex<Option<Running>>,
+    /// Removed with everything in it when the node is gone, if it is temporary. The last to go.
     state: State,
+}
+
+/// What a restored snapshot replaces.
+pub(crate) struct Running {
+    pub(crate) units: Units,
+    pub(crate) common: Common,
+    servings: Vec<Serving>,
 }
 
 /// The folder that keeps everything.
@@ -70,63 +90,55 @@ impl State {
 impl Node {
     /// Starts a node. Its ports are taken before anything is written, and it answers when this returns.
     pub async fn start(config: Config) -> Result<Node, Error> {
-        let mut listeners = Listeners::bind(&config).await?;
+        let listeners = Listeners::bind(&config).await?;
         metrics::recorder();
         let state = State::open(&config)?;
-        let common = open_common(&config, state.path()).await?;
+        let finish = Snapshots::of(state.path());
+        let finished = tokio::task::spawn_blocking(move || finish.finish()).await;
+        finished
+            .unwrap_or_else(|panic| Err(unit::Error::internal(&panic)))
+            .map_err(Error::part("snapshots"))?;
+        let (clock, moved): (Arc<dyn Clock>, _) = match config.development {
+            true => {
+                let stand = config.dev.clock.map(|clock| clock == DevelopmentClock::Manual);
+                let clock = Arc::new(VirtualClock::open(state.path(), stand)?);
+                (clock.clone(), Some(clock))
+            }
+            false => (Arc::new(SystemClock), None),
+        };
         let keys = Keys::open(&config, state.path())?;
         let mut config = config;
         config.wasm.cache.get_or_insert_with(|| state.path().join("modules"));
-
-        let (units, contracts) = roles::open(&config, &common, &keys).await?;
-        if let (true, Some(weave)) = (config.development, &units.weave) {
-            fund(weave, config.account_ar).await?;
-        }
-        let network = Arc::new(describe(&config, &listeners, &keys));
-        let context = context(&config, &common, &network, &units);
-        let mut servings = Vec::new();
-        let mut serve = |role, router: Option<axum::Router>| {
-            if let (Some(listener), Some(router)) = (listeners.take(role), router) {
-                servings.push(server::serve(listener, router, &context));
-            }
-        };
-        let weave = units.weave.clone();
-        let mut bundler = config.bundler.clone();
-        bundler.gateway = bundler.gateway.or_else(|| network.urls.get("gateway").cloned());
-        serve(
-            Role::Gateway,
-            weave.clone().map(|weave| server::weave::router(weave, config.gateway.clone(), context.clone())),
-        );
-        serve(
-            Role::Bundler,
-            weave.map(|weave| server::bundler::router(weave, bundler.clone(), context.clone())),
-        );
-        serve(Role::Su, contracts.scheduler.map(|unit| server::su::router(unit, context.clone())));
-        serve(Role::Cu, contracts.compute.map(|unit| server::cu::router(unit, context.clone())));
-        serve(Role::Mu, contracts.messenger.map(|unit| server::mu::router(unit, context.clone())));
-        // Servers end in the order in which requests come in.
-        servings.reverse();
-        if let Some(unit) = &units.su {
-            announce(unit, &config, &network).await?;
-        }
-        let stop_within = Duration::from_millis(config.stop_ms);
-        let events = common.events.clone();
-        Ok(Node { network, units, events, servings, stop_within, state })
+        let inner = Arc::new(Inner {
+            network: Arc::new(describe(&config, &listeners, &keys)),
+            config,
+            keys,
+            listeners,
+            clock,
+            moved,
+            preloaded: OnceLock::new(),
+            run: AtomicU64::new(0),
+            running: tokio::sync::Mutex::new(None),
+            state,
+        });
+        let running = Running::start(&inner).await?;
+        *inner.running.lock().await = Some(running);
+        Ok(Node(inner))
     }
 
     /// Where its parts are, and what they sign with.
     pub fn network(&self) -> &Network {
-        &self.network
+        &self.0.network
     }
 
     /// The modules that were published before anybody asked.
     pub fn preloaded(&self) -> &[Preloaded] {
-        &self.units.preloaded
+        self.0.preloaded.get().map_or(&[], Vec::as_slice)
     }
 
     /// The folder that keeps everything, unless it is temporary.
     pub fn state(&self) -> Option<&Path> {
-        match &self.state {
+        match &self.0.state {
             State::Kept(path) => Some(path),
             State::Temporary(_) => None,
         }
@@ -134,34 +146,129 @@ impl Node {
 
     /// Lets what is under way finish, within bounds, and ends: the messenger first, the weave last.
     pub async fn stop(self) {
-        let Node { units, events, servings, stop_within, state, .. } = self;
-        events.end("the node stops");
+        let within = Duration::from_millis(self.0.config.stop_ms);
         let orderly = async {
-            // Nothing new comes in while the units finish; each server waits for its own answers.
-            let each = stop_within / 3;
-            futures::future::join_all(servings.into_iter().map(|serving| serving.stop(each))).await;
-            if let Some(unit) = &units.mu {
-                unit.stop().await;
-            }
-            if let Some(unit) = &units.cu {
-                unit.stop().await;
-            }
-            if let Some(unit) = &units.su {
-                unit.stop().await;
-            }
-            if let Some(unit) = &units.weave {
-                unit.stop().await;
+            if let Some(running) = self.0.running.lock().await.take() {
+                running.end("the node stops", Some(within / 3)).await;
             }
         };
-        if tokio::time::timeout(stop_within, orderly).await.is_err() {
-            tracing::warn!(within = ?stop_within, "not everything ended in time; nothing that was acknowledged is lost");
+        if tokio::time::timeout(within, orderly).await.is_err() {
+            tracing::warn!(?within, "not everything ended in time; nothing that was acknowledged is lost");
         }
-        drop(units);
-        drop(state);
     }
 }
 
-async fn open_common(config: &Config, state: &Path) -> Result<Common, Error> {
+impl Inner {
+    /// The folder that keeps everything.
+    pub(crate) fn folder(&self) -> &Path {
+        self.state.path()
+    }
+
+    /// How the clock goes at the beginning.
+    pub(crate) fn starts_still(&self) -> bool {
+        self.config.dev.clock == Some(DevelopmentClock::Manual)
+    }
+
+    /// A number that no earlier run has.
+    fn next_run(&self) -> u64 {
+        let now = SystemClock.now().0;
+        let next = |last: u64| now.max(last + 1);
+        let last = self.run.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |last| Some(next(last)));
+        next(last.unwrap_or_default())
+    }
+}
+
+impl Running {
+    /// Opens the units on what is in the state folder, and answers.
+    pub(crate) async fn start(inner: &Arc<Inner>) -> Result<Running, Error> {
+        let Inner { config, network, keys, listeners, .. } = &**inner;
+        let common = open_common(inner).await?;
+        let (units, contracts, schedules) = roles::open(config, &common, keys).await?;
+        if let (true, Some(weave)) = (config.development, &units.weave) {
+            fund(weave, config.account_ar).await?;
+        }
+        let _ = inner.preloaded.set(units.preloaded.clone());
+        let reads = schedules.zip(contracts.compute.clone()).map(|(scheduler, compute)| {
+            let globals = if config.development { Globals::All } else { Globals::Published };
+            Arc::new(Reads { scheduler, compute, globals })
+        });
+        let context = Context { reads, ..context(inner, &common, &units) };
+        let mut servings = Vec::new();
+        let mut serve = |role, router: Option<axum::Router>| {
+            if let (Some(listener), Some(router)) = (listeners.of(role)?, router) {
+                servings.push(server::serve(listener, router, &context));
+            }
+            Ok::<_, Error>(())
+        };
+        let weave = units.weave.clone();
+        let mut bundler = config.bundler.clone();
+        bundler.gateway = bundler.gateway.or_else(|| network.urls.get("gateway").cloned());
+        serve(
+            Role::Gateway,
+            weave.clone().map(|weave| server::weave::router(weave, config.gateway.clone(), context.clone())),
+        )?;
+        serve(
+            Role::Bundler,
+            weave.map(|weave| server::bundler::router(weave, bundler.clone(), context.clone())),
+        )?;
+        serve(Role::Su, contracts.scheduler.map(|unit| server::su::router(unit, context.clone())))?;
+        serve(Role::Cu, contracts.compute.map(|unit| server::cu::router(unit, context.clone())))?;
+        serve(Role::Mu, contracts.messenger.map(|unit| server::mu::router(unit, context.clone())))?;
+        // Servers end in the order in which requests come in.
+        servings.reverse();
+        if let Some(unit) = &units.su {
+            announce(unit, config, network).await?;
+        }
+        Ok(Running { units, common, servings })
+    }
+
+    /// Ends it: in order, where servers have some time for what they are answering; else as fast as it can be done
+    /// without losing what was acknowledged. Nothing of it writes to the state folder afterwards.
+    pub(crate) async fn end(self, why: &str, each: Option<Duration>) {
+        let Running { units, common, servings } = self;
+        common.events.end(why);
+        match each {
+            // Nothing new comes in while the units finish; each server waits for its own answers.
+            Some(each) => {
+                futures::future::join_all(servings.into_iter().map(|serving| serving.stop(each))).await;
+            }
+            None => servings.into_iter().for_each(Serving::close),
+        }
+        let messenger = async {
+            if let Some(unit) = &units.mu {
+                unit.stop().await;
+            }
+        };
+        let compute = async {
+            if let Some(unit) = &units.cu {
+                unit.stop().await;
+            }
+        };
+        match each {
+            Some(_) => {
+                messenger.await;
+                compute.await;
+            }
+            None => drop(futures::join!(messenger, compute)),
+        }
+        if let Some(unit) = &units.su {
+            unit.stop().await;
+        }
+        if let Some(unit) = &units.weave {
+            unit.stop().await;
+        }
+        let close = move || {
+            common.store.close();
+            common.blobs.close();
+        };
+        // It fails only if the runtime is going, and then so does everything.
+        let _ = tokio::task::spawn_blocking(close).await;
+        drop(units);
+    }
+}
+
+async fn open_common(inner: &Inner) -> Result<Common, Error> {
+    let (config, state) = (&inner.config, inner.folder());
     let (folder, options) = (state.join("log"), config.store.clone());
     // Opening reads the end of the log.
     let opened = tokio::task::spawn_blocking(move || DiskStore::open(folder, options)).await;
@@ -169,8 +276,8 @@ async fn open_common(config: &Config, state: &Path) -> Result<Common, Error> {
     let store = opened.unwrap_or(Err(store::Error::Poisoned)).map_err(of_store)?;
     let blobs = DiskBlobs::open(state.join("blobs")).map_err(of_store)?;
     let transport = Transport::new(config.client.clone()).map_err(Error::part("HTTP client"))?;
-    let clock = Arc::new(SystemClock);
-    let events = Events::new(clock.now().0, clock.clone(), config.events.clone());
+    let clock = inner.clock.clone();
+    let events = Events::new(inner.next_run(), clock.clone(), config.events.clone());
     Ok(Common { store: Arc::new(store), blobs: Arc::new(blobs), clock, events, transport })
 }
 
@@ -205,7 +312,9 @@ fn describe(config: &Config, listeners: &Listeners, keys: &Keys) -> Network {
     Network { urls, addresses, authority, development: config.development }
 }
 
-fn context(config: &Config, common: &Common, network: &Arc<Network>, units: &Units) -> Context {
+fn context(inner: &Arc<Inner>, common: &Common, units: &Units) -> Context {
+    let (config, network) = (&inner.config, &inner.network);
+    let controls = || Arc::new(Controls(Arc::downgrade(inner))) as Arc<dyn unit::Control>;
     let vitals = Arc::new(Vitals::of(units, common, config.ready.clone()));
     let (metrics, checks) = (vitals.clone(), vitals);
     Context {
@@ -217,6 +326,8 @@ fn context(config: &Config, common: &Common, network: &Arc<Network>, units: &Uni
             let checks = checks.clone();
             Box::pin(async move { checks.checks().await })
         })),
+        reads: None,
+        control: config.development.then(controls),
         events: Some(common.events.clone()),
         limits: server::limits::Limits::new(config.limits.clone()),
     }

@@ -164,6 +164,18 @@ pub struct Development {
     pub modules: Vec<String>,
     /// Schedulers that ours stands in for: their processes are accepted, and signed with our key.
     pub schedulers: Vec<Address>,
+    /// How the clock goes. None: as it was left, and as the computer's the first time.
+    pub clock: Option<DevelopmentClock>,
+}
+
+/// How the clock of a development network goes at the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DevelopmentClock {
+    /// It runs.
+    Real,
+    /// It stands until it is moved.
+    Manual,
 }
 
 /// Files with JWKs.

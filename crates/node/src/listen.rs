@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use crate::{Config, Error, Role, holder};
 
 /// A socket for each role of the node.
-pub(crate) struct Listeners(BTreeMap<Role, TcpListener>);
+pub(crate) struct Listeners(BTreeMap<Role, std::net::TcpListener>);
 
 impl Listeners {
     /// Takes the ports, or none.
@@ -23,6 +23,8 @@ impl Listeners {
                 }
                 _ => Error::Listen { address, role: role.name(), source },
             })?;
+            let listener = listener.into_std();
+            let listener = listener.map_err(|source| Error::Listen { address, role: role.name(), source })?;
             listeners.insert(role, listener);
         }
         Ok(Listeners(listeners))
@@ -30,7 +32,7 @@ impl Listeners {
 
     /// The base URLs of what listens.
     pub fn urls(&self) -> BTreeMap<String, String> {
-        let url = |(role, listener): (&Role, &TcpListener)| {
+        let url = |(role, listener): (&Role, &std::net::TcpListener)| {
             let mut address = listener.local_addr().ok()?;
             // Listening everywhere is reached by the loopback address from here.
             if address.ip().is_unspecified() {
@@ -41,8 +43,14 @@ impl Listeners {
         self.0.iter().filter_map(url).collect()
     }
 
-    /// The socket of a role, once.
-    pub fn take(&mut self, role: Role) -> Option<TcpListener> {
-        self.0.remove(&role)
+    /// Another handle of the socket of a role. Whoever closes one leaves the port taken.
+    pub fn of(&self, role: Role) -> Result<Option<TcpListener>, Error> {
+        let Some(listener) = self.0.get(&role) else { return Ok(None) };
+        let again = listener.try_clone().and_then(TcpListener::from_std);
+        let failed = |source| match listener.local_addr() {
+            Ok(address) => Error::Listen { address, role: role.name(), source },
+            Err(source) => Error::Listen { address: ([0, 0, 0, 0], 0).into(), role: role.name(), source },
+        };
+        again.map(Some).map_err(failed)
     }
 }

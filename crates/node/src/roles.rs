@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use pirn_http::client::{self, RoutingScheduler, Transport};
-use store::{Blobs, Store};
+use store::{DiskBlobs, DiskStore};
 use unit::{Clock, Compute, Events, Messenger, Scheduler, Weave};
 
 use crate::keys::Keys;
@@ -14,8 +14,8 @@ use crate::{Config, Error, Role, access};
 
 /// What the units of a node share.
 pub(crate) struct Common {
-    pub store: Arc<dyn Store>,
-    pub blobs: Arc<dyn Blobs>,
+    pub store: Arc<DiskStore>,
+    pub blobs: Arc<DiskBlobs>,
     pub clock: Arc<dyn Clock>,
     pub events: Arc<Events>,
     pub transport: Transport,
@@ -40,7 +40,13 @@ pub(crate) struct Contracts {
 }
 
 /// Opens the units in the order in which they need each other.
-pub(crate) async fn open(config: &Config, common: &Common, keys: &Keys) -> Result<(Units, Contracts), Error> {
+///
+/// The last of the answer knows every schedule, wherever it is.
+pub(crate) async fn open(
+    config: &Config,
+    common: &Common,
+    keys: &Keys,
+) -> Result<(Units, Contracts, Option<Arc<dyn Scheduler>>), Error> {
     let mut units = Units::default();
     let weave = open_weave(config, common, &mut units).await?;
     let mut config = config.clone();
@@ -66,7 +72,8 @@ pub(crate) async fn open(config: &Config, common: &Common, keys: &Keys) -> Resul
         compute: compute.filter(|_| config.has(Role::Cu)),
         messenger,
     };
-    Ok((units, access::guard(contracts, &config.access, scheduler)))
+    let guarded = access::guard(contracts, &config.access, scheduler.clone());
+    Ok((units, guarded, scheduler))
 }
 
 async fn open_weave(config: &Config, common: &Common, units: &mut Units) -> Result<Arc<dyn Weave>, Error> {

@@ -279,13 +279,13 @@ fn check(config: &Config) -> Result<(), Error> {
     let dev = &config.dev;
     if !config.development && *dev != crate::Development::default() {
         return refuse(
-            "dev.modules and dev.schedulers are for development networks, and this is none",
+            "the options of dev are for development networks, and this is none",
             "leave them out, or start `pirn dev`: what they make cannot be verified by others",
         );
     }
     let whole = config.has(Gateway) && config.has(Su);
     if *dev != crate::Development::default() && !whole {
-        return refuse("dev.modules and dev.schedulers need the gateway and su here", "add both to roles");
+        return refuse("the options of dev need the gateway and su here", "add both to roles");
     }
     let mut roles = config.roles.clone();
     roles.sort();
@@ -393,7 +393,7 @@ mod tests {
             &[],
             &[],
             expect![[r#"
-            dev.modules and dev.schedulers are for development networks, and this is none
+            the options of dev are for development networks, and this is none
             leave them out, or start `pirn dev`: what they make cannot be verified by others
         "#]],
         );

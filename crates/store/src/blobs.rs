@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use bytes::Bytes;
 
@@ -42,6 +42,8 @@ pub struct DiskBlobs {
     folder: PathBuf,
     /// Makes the temporary names of concurrent puts differ.
     serial: AtomicU64,
+    /// What changes something holds it for reading.
+    closed: RwLock<bool>,
 }
 
 /// Files under construction live here; no blob's name can start with a full stop.
@@ -61,7 +63,18 @@ impl DiskBlobs {
             _ => {}
         }
         fs::create_dir_all(&temporary).map_err(|error| Error::io("make", &temporary, &error))?;
-        Ok(DiskBlobs { folder, serial: AtomicU64::new(0) })
+        Ok(DiskBlobs { folder, serial: AtomicU64::new(0), closed: RwLock::new(false) })
+    }
+
+    /// Takes nothing more: what comes after is refused as `Poisoned`. Waits for what is being written. Reads go on.
+    pub fn close(&self) {
+        *self.closed.write().unwrap_or_else(PoisonError::into_inner) = true;
+    }
+
+    /// The right to change something, as long as the answer lives.
+    fn open_still(&self) -> Result<RwLockReadGuard<'_, bool>, Error> {
+        let closed = self.closed.read().unwrap_or_else(PoisonError::into_inner);
+        if *closed { Err(Error::Poisoned) } else { Ok(closed) }
     }
 
     fn path(&self, name: &str) -> Result<PathBuf, Error> {
@@ -73,6 +86,7 @@ impl DiskBlobs {
 impl Blobs for DiskBlobs {
     fn put(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
         let path = self.path(name)?;
+        let _open = self.open_still()?;
         let parent = path.parent().expect("a blob lies in the folder or below it");
         make_folders(&self.folder, parent).map_err(|error| Error::io("make", parent, &error))?;
         let serial = self.serial.fetch_add(1, Ordering::Relaxed);
@@ -111,6 +125,7 @@ impl Blobs for DiskBlobs {
 
     fn delete(&self, name: &str) -> Result<(), Error> {
         let path = self.path(name)?;
+        let _open = self.open_still()?;
         match fs::remove_file(&path) {
             Ok(()) => {
                 let parent = path.parent().expect("a blob lies in the folder or below it");

@@ -4,7 +4,7 @@ use std::fs::{self, File, TryLockError};
 use std::ops::Bound;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
@@ -63,10 +63,10 @@ impl Default for Options {
 pub struct DiskStore {
     shared: Arc<Shared>,
     options: Options,
-    /// Gone only while it is dropped.
-    committer: Option<JoinHandle<()>>,
+    /// Gone once it is closed.
+    committer: Mutex<Option<JoinHandle<()>>>,
     /// Held, not read: the lock ends when it is closed, even by a kill.
-    _lock: File,
+    lock: Mutex<Option<File>>,
 }
 
 impl DiskStore {
@@ -109,7 +109,12 @@ impl DiskStore {
             .name("store".to_owned())
             .spawn(move || committer.run())
             .map_err(|error| Error::io("start the committer of", folder, &error))?;
-        Ok(DiskStore { shared, options, committer: Some(committer), _lock: lock })
+        Ok(DiskStore {
+            shared,
+            options,
+            committer: Mutex::new(Some(committer)),
+            lock: Mutex::new(Some(lock)),
+        })
     }
 
     /// Reads the whole log and compares every byte with its checksums, and every footer with what it sums up. Opening
@@ -120,6 +125,28 @@ impl DiskStore {
             (Arc::clone(&view.segments), view.length)
         };
         open::verify(&segments, length)
+    }
+
+    /// Takes nothing more, and waits until everything that was appended is on the disk; what comes after is refused as
+    /// `Poisoned`. Reads go on, and somebody else may open the folder. Blocks.
+    pub fn close(&self) {
+        self.shared.queue.close();
+        let committer = self.committer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(committer) = committer {
+            // If it panicked, it said so itself, and everyone who waited was told.
+            let _ = committer.join();
+        }
+        drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
+    /// Makes a log of everything that is durable now in a folder that is not there yet. Sealed segments are shared with
+    /// this one, on the same file system; only the last segment is copied. Blocks.
+    pub fn copy_to(&self, folder: impl AsRef<Path>) -> Result<(), Error> {
+        let (segments, length) = {
+            let view = self.shared.view();
+            (Arc::clone(&view.segments), view.length)
+        };
+        crate::copy::log(&segments, length, folder.as_ref())
     }
 
     /// How many keys there are.
@@ -177,11 +204,7 @@ impl Store for DiskStore {
 impl Drop for DiskStore {
     /// Waits until everything that was appended is on the disk.
     fn drop(&mut self) {
-        self.shared.queue.close();
-        if let Some(committer) = self.committer.take() {
-            // If it panicked, it said so itself, and everyone who waited was told.
-            let _ = committer.join();
-        }
+        self.close();
     }
 }
 

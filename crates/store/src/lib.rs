@@ -5,6 +5,7 @@
 
 mod blobs;
 mod committer;
+mod copy;
 mod disk;
 mod files;
 mod index;
@@ -22,6 +23,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 
 pub use blobs::{BLOB_NAME_MAX, Blobs, DiskBlobs, MemoryBlobs};
+pub use copy::{copy_blobs, copy_log};
 pub use disk::{DiskStore, Options};
 pub use memory::MemoryStore;
 

@@ -109,6 +109,11 @@ impl SchedulerUnit {
         Ok(true)
     }
 
+    /// Asks the weave for its height now: assignments from here on say it.
+    pub async fn refresh_height(&self) -> Result<(), Error> {
+        self.ledger.heights.refresh().await.map(drop)
+    }
+
     /// How many entries are durable here and not yet on the weave.
     pub fn unsettled(&self) -> u64 {
         *self.ledger.unsettled.borrow()

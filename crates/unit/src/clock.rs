@@ -6,4 +6,10 @@ use protocol::Timestamp;
 pub trait Clock: Send + Sync {
     /// Milliseconds since 1970.
     fn now(&self) -> Timestamp;
+
+    /// Whether it stands until somebody moves it. Then nothing is about to happen by itself, and everything that has
+    /// happened can be seen.
+    fn is_still(&self) -> bool {
+        false
+    }
 }

@@ -10,6 +10,7 @@ mod clock;
 mod code;
 mod codes;
 mod compute;
+mod control;
 mod error;
 mod events;
 #[cfg(feature = "fakes")]
@@ -33,6 +34,7 @@ pub use arweave::{
 pub use clock::Clock;
 pub use code::{Code, Explanation, NotACode};
 pub use compute::{Compute, Cursor, DryRun, Evaluated, OutcomeQuery, StateAt};
+pub use control::{AccountState, ClockMove, ClockState, Control, MiningMode, SnapshotInfo};
 pub use error::{Error, Kind, Result};
 pub use events::{
     Event, EventId, EventKind, Events, EventsOptions, Happened, Heard, Listener, Missed, Told, told_text,

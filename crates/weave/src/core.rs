@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use protocol::{Address, Height, Id, Timestamp, Wallet};
 use store::{Appended, Batch, Order, Store};
-use tokio::sync::{Mutex as AsyncMutex, Notify};
+use tokio::sync::{Mutex as AsyncMutex, Notify, watch};
 use unit::{BlockHash, BlockHead, Clock, Events};
 
 use crate::chain::{self, Mined};
 use crate::keys::{self, BLOCK, BUNDLE, CUT, HEAD, ORDER, Place, WALLET};
 use crate::record::{Account, Head, Line, What};
-use crate::{Error, Options, Ports};
+use crate::{Error, Mining, Options, Ports};
 
 /// How many blocks back an anchor may lie.
 pub(crate) const ANCHOR_DEPTH: usize = 50;
@@ -23,6 +23,8 @@ pub(crate) struct Core {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) events: Arc<Events>,
     pub(crate) options: Options,
+    /// When blocks are made.
+    pub(crate) mode: watch::Sender<Mining>,
     /// Signs bundles and receipts.
     pub(crate) wallet: Wallet,
     state: Mutex<State>,
@@ -65,6 +67,7 @@ impl Core {
             store,
             clock,
             events,
+            mode: watch::Sender::new(options.mining),
             options,
             wallet,
             state: Mutex::new(state),

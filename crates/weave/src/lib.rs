@@ -72,6 +72,18 @@ impl EmbeddedWeave {
         Ok(Arc::new(EmbeddedWeave { core, tasks: Mutex::new(tasks) }))
     }
 
+    /// When blocks are made.
+    pub fn mining(&self) -> Mining {
+        *self.core.mode.borrow()
+    }
+
+    /// Sets when blocks are made, until the weave stops.
+    pub async fn set_mining(&self, mode: Mining) {
+        // Nobody may be in the middle of a block when its maker is stopped.
+        let _mining = self.core.mining.lock().await;
+        self.core.mode.send_replace(mode);
+    }
+
     /// Stops making blocks. What was acknowledged is durable already.
     pub async fn stop(&self) {
         // A block that is being made is either appended as a whole or not at all.

@@ -19,17 +19,37 @@ use crate::keys::{END, OFFSET, Place, WALLET};
 use crate::record::{Account, Head, What};
 use crate::{Error, Mining};
 
-/// Makes blocks for as long as the node runs, as the options say.
+/// Makes blocks for as long as the node runs, in the way that is set.
 pub(crate) async fn run(core: Arc<Core>) {
-    match core.options.mining {
-        Mining::Manual => {}
+    let mut mode = core.mode.subscribe();
+    loop {
+        let now = *mode.borrow_and_update();
+        tokio::select! {
+            biased;
+            changed = mode.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+            }
+            () = run_as(&core, now) => {}
+        }
+    }
+}
+
+/// Makes blocks in one way, for ever.
+async fn run_as(core: &Arc<Core>, mode: Mining) {
+    match mode {
+        Mining::Manual => std::future::pending().await,
         Mining::Interval(ms) => {
             let mut ticks = interval(Duration::from_millis(ms.max(1)));
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             ticks.tick().await;
             loop {
                 ticks.tick().await;
-                mine_and_report(&core).await;
+                // Whoever moves a clock that stands makes the blocks that are due himself.
+                if !core.clock.is_still() {
+                    mine_and_report(core).await;
+                }
             }
         }
         Mining::Auto => loop {
@@ -38,7 +58,7 @@ pub(crate) async fn run(core: Arc<Core>) {
             }
             sleep(Duration::from_millis(core.options.auto_delay_ms)).await;
             if core.has_work() {
-                mine_and_report(&core).await;
+                mine_and_report(core).await;
             }
         },
     }

@@ -3,11 +3,15 @@
 mod su;
 mod mu;
 mod cu;
+mod control;
+mod events;
 mod gateway;
 mod routing;
 mod transport;
 
+pub use control::Control;
 pub use cu::Compute;
+pub use events::{EventStream, EventsWanted, Said};
 pub use gateway::{Gateway, GatewayOptions};
 pub use mu::Messenger;
 pub use routing::RoutingScheduler;

@@ -86,6 +86,18 @@ impl Transport {
         self.send(Method::GET, url, HeaderMap::new(), Bytes::new()).await
     }
 
+    /// Asks for something that comes bit by bit.
+    pub(crate) async fn stream(&self, url: &str, headers: HeaderMap) -> Result<reqwest::Response> {
+        let request = self.client(url)?.get(url).headers(headers);
+        let response = request.send().await.map_err(|error| unreachable(url, &error))?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = response.bytes().await.map_err(|error| unreachable(url, &error))?;
+        Err(refusal(url, status, &headers, &body))
+    }
+
     /// Sends `body`, and again to wherever a redirect points.
     pub(crate) async fn send(
         &self,
@@ -180,6 +192,17 @@ fn refusal(url: &str, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> E
     let code: Option<Code> = headers.get(CODE).and_then(|value| value.to_str().ok()?.parse().ok());
     if let Ok(refusal) = serde_json::from_slice::<Refusal>(body) {
         return refusal.into_error(kind, code);
+    }
+    // What is no part of the protocol refuses with RFC 9457.
+    #[derive(Deserialize)]
+    struct Problem {
+        detail: String,
+        hint: Option<String>,
+    }
+    if let Ok(Problem { detail, hint }) = serde_json::from_slice(body) {
+        let error = Error::new(kind, detail);
+        let error = code.into_iter().fold(error, Error::with_code);
+        return hint.into_iter().fold(error, Error::with_hint);
     }
     let start: String = String::from_utf8_lossy(body).trim().chars().take(200).collect();
     let said = if start.is_empty() { String::new() } else { format!(": {start}") };

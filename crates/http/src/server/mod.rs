@@ -18,10 +18,11 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
-use unit::{Clock, Events};
+use unit::{Clock, Control, Events};
 
 use crate::wire::info::{Check, Network};
 
+pub use api::{Globals, Reads};
 pub use reply::Failure;
 pub use request::Params;
 pub use serve::{Serving, serve};
@@ -95,6 +96,10 @@ pub struct Context {
     pub metrics: Option<Arc<dyn Fn() -> String + Send + Sync>>,
     /// What `GET /readyz` looks at; no checks means ready.
     pub checks: Option<Checks>,
+    /// What processes are read with, for `GET /api/v1/processes/{id}/state`.
+    pub reads: Option<Arc<Reads>>,
+    /// The controls of a development network, for `/api/v1/dev`.
+    pub control: Option<Arc<dyn Control>>,
     /// What happens in the node, for `GET /api/v1/events`.
     pub events: Option<Arc<Events>>,
     /// How much a client may ask for; without, as much as it likes.
@@ -110,6 +115,8 @@ impl Context {
             network: None,
             metrics: None,
             checks: None,
+            reads: None,
+            control: None,
             events: None,
             limits: None,
         }

@@ -45,6 +45,11 @@ pub fn serve(listener: TcpListener, router: Router, context: &Context) -> Servin
 }
 
 impl Serving {
+    /// Accepts no more, and leaves what is being answered to itself.
+    pub fn close(self) {
+        let _ = self.stop.send(true);
+    }
+
     /// Accepts no more, lets what is being answered finish for at most `within`, then cuts.
     pub async fn stop(self, within: Duration) {
         let _ = self.stop.send(true);

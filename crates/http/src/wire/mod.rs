@@ -9,6 +9,7 @@ pub mod block;
 pub mod bundler;
 pub mod info;
 pub mod error;
+pub mod control;
 pub mod event;
 
 use protocol::SignatureType;

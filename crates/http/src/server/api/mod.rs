@@ -1,8 +1,11 @@
-//! What Pirn has beyond the protocol, under `/api/v1` of every port: events so far.
+//! What Pirn has beyond the protocol, under `/api/v1` of every port: events, reads of processes, and the controls
+//! of a development network.
 //!
 //! Refusals here are problems as RFC 9457 has them. The routes of the protocol keep the words that its clients know.
 
+mod dev;
 mod events;
+mod state;
 
 use std::sync::Arc;
 
@@ -19,6 +22,8 @@ use super::Context;
 use super::reply::Refused;
 use crate::wire::error::status;
 
+pub use state::{Globals, Reads};
+
 /// Where all of this is.
 const PREFIX: &str = "/api/v1";
 
@@ -28,7 +33,14 @@ pub(super) fn routes(routes: Router, context: &Context) -> Router {
         events: context.events.clone(),
         heartbeat_ms: context.options.heartbeat_ms.max(1),
     });
-    routes.route("/api/v1/events", get(events::events).with_state(events))
+    let reads = Arc::new(state::Server { reads: context.reads.clone() });
+    let control =
+        Arc::new(dev::Server { control: context.control.clone(), options: context.options.clone() });
+    routes
+        .route("/api/v1/events", get(events::events).with_state(events))
+        .route("/api/v1/processes/{process}/state", get(state::all).with_state(reads.clone()))
+        .route("/api/v1/processes/{process}/state/{*path}", get(state::one).with_state(reads))
+        .merge(dev::routes(control))
 }
 
 /// A refusal as RFC 9457 has it.
