@@ -8,4 +8,5 @@ mod evaluation;
 mod lies;
 mod past;
 mod refusals;
+mod suite;
 mod world;
