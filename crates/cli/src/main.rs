@@ -133,3 +133,28 @@ async fn run(command: Command, ui: Ui) -> Result {
         Command::Completions(command) => command.run(Cli::command(), ui),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_id_in_sixty_four_begins_with_a_hyphen() {
+        const ID: &str = "-DmEuBwt0NWT9geeXvjkBD5RqCmADWlCHQaDpdnd4vI";
+        for arguments in [
+            &["eval", ID, "return 1"] as &[_],
+            &["send", ID, "--action", "Ping"],
+            &["send", "--action", "Ping", ID],
+            &["dry", ID, "--action", "Ping"],
+            &["log", ID],
+            &["repl", ID],
+            &["result", ID],
+            &["trace", ID],
+            &["spawn", ID],
+            &["fund", ID, "1", ID],
+        ] {
+            let parsed = Cli::try_parse_from([&["pirn"], arguments].concat());
+            assert!(parsed.is_ok(), "{arguments:?}: {}", parsed.unwrap_err());
+        }
+    }
+}

@@ -15,7 +15,7 @@ use crate::ui::Ui;
 #[derive(Debug, Args)]
 pub struct Eval {
     /// The process: its id, or its name in the project here.
-    #[arg(value_parser = parse_process)]
+    #[arg(value_parser = parse_process, allow_hyphen_values = true)]
     process: ProcessId,
     /// The code: text, - for stdin, or @FILE: a Lua file and what it requires.
     code: String,

@@ -14,7 +14,7 @@ use crate::ui::{Ui, table};
 #[derive(Debug, Args)]
 pub struct Log {
     /// The process: its id, or its name in the project here.
-    #[arg(value_parser = parse_process)]
+    #[arg(value_parser = parse_process, allow_hyphen_values = true)]
     process: ProcessId,
     /// Start after this slot.
     #[arg(long, value_name = "SLOT")]

@@ -18,7 +18,7 @@ use crate::ui::Ui;
 #[derive(Debug, Args)]
 pub struct Repl {
     /// The process: its id, or its name in the project here.
-    #[arg(value_parser = parse_process)]
+    #[arg(value_parser = parse_process, allow_hyphen_values = true)]
     process: ProcessId,
     /// Evaluate a file first; may be repeated.
     #[arg(long, value_name = "FILE")]

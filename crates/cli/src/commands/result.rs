@@ -13,9 +13,10 @@ use crate::ui::Ui;
 #[derive(Debug, Args)]
 pub struct Show {
     /// The process: its id, or its name in the project here.
-    #[arg(value_parser = parse_process)]
+    #[arg(value_parser = parse_process, allow_hyphen_values = true)]
     process: ProcessId,
     /// A slot or an id. Default: the newest message.
+    #[arg(allow_hyphen_values = true)]
     which: Option<String>,
     #[command(flatten)]
     at: Where,

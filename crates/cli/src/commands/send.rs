@@ -15,7 +15,7 @@ use crate::ui::Ui;
 #[derive(Debug, Args)]
 pub struct Send {
     /// The process: its id, or its name in the project here.
-    #[arg(value_parser = parse_process)]
+    #[arg(value_parser = parse_process, allow_hyphen_values = true)]
     process: ProcessId,
     /// The message's data: text, @FILE, or - for stdin.
     #[arg(default_value = " ")]

@@ -19,7 +19,7 @@ const LUA: &str = "lua";
 #[derive(Debug, Args)]
 pub struct Spawn {
     /// A module id, a .wasm file, or `lua`: Pirn's own, with the interface of aos.
-    #[arg(default_value = LUA)]
+    #[arg(default_value = LUA, allow_hyphen_values = true)]
     module: String,
     /// A tag of the process; may be repeated.
     #[arg(long = "tag", short = 't', value_name = "NAME=VALUE", value_parser = parse_tag)]

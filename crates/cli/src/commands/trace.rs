@@ -15,6 +15,7 @@ use crate::ui::Ui;
 #[derive(Debug, Args)]
 pub struct Trace {
     /// The message that began it.
+    #[arg(allow_hyphen_values = true)]
     message: Id,
     /// Show at most that many steps.
     #[arg(long, value_name = "N", default_value_t = 1000)]

@@ -17,12 +17,13 @@ use crate::ui::Ui;
 #[derive(Debug, Args)]
 pub struct Fund {
     /// An address, or the number or name of a test account.
+    #[arg(allow_hyphen_values = true)]
     address: String,
     /// How many AR, or of the token: `10`, `0.5`.
     amount: Amount,
     /// The process of a token with the interface of the token blueprint. Its owner mints; anybody else gives from what
     /// they have.
-    #[arg(value_parser = parse_process)]
+    #[arg(value_parser = parse_process, allow_hyphen_values = true)]
     token: Option<ProcessId>,
     #[command(flatten)]
     signer: Signer,
