@@ -121,7 +121,7 @@ impl World {
             store: Arc::new(store),
             blobs: Arc::new(DiskBlobs::open(folder.path().join("blobs")).expect("blobs")),
             scheduler: Arc::clone(&self.scheduler) as _,
-            own_scheduler: Some(self.scheduler.address().await.expect("an address")),
+            own_scheduler: Some(self.scheduler.clone()),
             weave: Arc::clone(&self.weave) as _,
             clock: Arc::clone(&self.clock) as _,
             events: unit::Events::silent(),

@@ -42,8 +42,8 @@ use runtime::Runtime;
 use store::{Blobs, Store};
 use tokio::sync::Semaphore;
 use unit::{
-    Clock, Compute, DryRun, Error, Evaluated, Events, OutcomeQuery, Page, Result, Scheduled, Scheduler,
-    SlotRange, Sort, StateAt, Tip, Weave,
+    Clock, Compute, DryRun, Error, Evaluated, Events, Kind, OutcomeQuery, Page, ProcessRecord, Result,
+    Scheduled, Scheduler, SlotRange, Sort, StateAt, Tip, Weave,
 };
 
 use crate::checkpoint::Checkpoints;
@@ -66,8 +66,9 @@ pub struct Ports {
     pub blobs: Arc<dyn Blobs>,
     /// Says what happened to a process.
     pub scheduler: Arc<dyn Scheduler>,
-    /// The wallet of the scheduler that runs in this program, if one does. What it signed is not verified again.
-    pub own_scheduler: Option<Address>,
+    /// The scheduler that runs in this program, if one does: what it says itself is not verified again. `scheduler`
+    /// asks it first.
+    pub own_scheduler: Option<Arc<dyn Scheduler>>,
     /// Has modules, and messages that are assigned by their id.
     pub weave: Arc<dyn Weave>,
     /// Tells the time.
@@ -180,6 +181,12 @@ impl ComputeUnit {
 impl Shared {
     /// The slot of a message in the schedule of that process.
     pub(crate) async fn find(&self, process: ProcessId, id: Id) -> Result<Scheduled> {
+        if let Some(own) = &self.ports.own_scheduler
+            && let Ok(found) = own.find(Some(process), id).await
+            && found.assignment.process == process
+        {
+            return Ok(found);
+        }
         let found = self.patiently(|| self.ports.scheduler.find(Some(process), id)).await?;
         if found.assignment.process != process {
             return Err(Error::not_found(format!(
@@ -187,7 +194,7 @@ impl Shared {
             ))
             .with_code(unit::Code::NOT_SCHEDULED));
         }
-        if self.trusts(found.assignment.item.address()) {
+        if !self.options.verify {
             return Ok(found);
         }
         let shown = found.clone();
@@ -218,9 +225,16 @@ impl Shared {
         Ok(entry)
     }
 
-    /// Whether what the scheduler of that wallet says is believed as it is.
-    pub(crate) fn trusts(&self, scheduler: Address) -> bool {
-        !self.options.verify || self.ports.own_scheduler == Some(scheduler)
+    /// A process, and whether what is said of it is believed as it is: that depends on who says it. Whom an answer
+    /// names as the scheduler is part of the answer.
+    pub(crate) async fn process(&self, process: ProcessId) -> Result<(ProcessRecord, bool)> {
+        if let Some(own) = &self.ports.own_scheduler {
+            match own.process(process).await {
+                Err(error) if error.kind == Kind::NotFound => {}
+                answer => return Ok((answer?, true)),
+            }
+        }
+        Ok((self.ports.scheduler.process(process).await?, !self.options.verify))
     }
 }
 

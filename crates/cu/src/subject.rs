@@ -39,7 +39,7 @@ impl Subject {
     /// Looks a process up, has its module compiled, and sees whether this operator accepts what they ask for.
     pub(crate) async fn load(process: ProcessId, shared: &Shared) -> Result<Subject> {
         let Shared { ports: Ports { scheduler, weave, .. }, programs, options, .. } = shared;
-        let record = scheduler.process(process).await?;
+        let (record, is_trusted) = shared.process(process).await?;
         let mut item = record.item;
         let mut origin = Moment { timestamp: record.timestamp.0, height: record.block_height.0 };
         let refused = |why: String| {
@@ -52,7 +52,7 @@ impl Subject {
             true => scheduler.address().await?,
             false => named,
         };
-        if !shared.trusts(scheduler_of) {
+        if !is_trusted {
             (item, origin) = verify::process(&**scheduler, &**weave, process, item).await?;
         }
         let crons = Crons::parse(&item.tags).map_err(|why| refused(why.to_string()))?;
@@ -77,7 +77,7 @@ impl Subject {
             crons,
             environment: Arc::new(input::environment(&item, &loaded.module)),
             limits,
-            is_trusted: shared.trusts(scheduler_of),
+            is_trusted,
             item,
         })
     }

@@ -80,7 +80,7 @@ async fn units(clock: Arc<FakeClock>) -> Units {
         store: store.clone(),
         blobs: Arc::new(MemoryBlobs::default()),
         scheduler: su.clone(),
-        own_scheduler: Some(wallet(1).address()),
+        own_scheduler: Some(su.clone()),
         weave: weave.clone(),
         clock: clock.clone(),
         events: events.clone(),

@@ -13,14 +13,19 @@ use unit::{AssignRequest, Page, Placed, ProcessRecord, Result, Scheduled, Schedu
 use crate::world::{World, ask, scheduler_wallet};
 
 /// A scheduler that shows an entry or a process otherwise than it is.
-struct Lying {
+pub struct Lying {
     inner: Arc<FakeScheduler>,
     slot: Slot,
-    bend: fn(&mut Scheduled),
+    bend: Box<dyn Fn(&mut Scheduled) + Send + Sync>,
     bend_record: fn(&mut ProcessRecord),
 }
 
 impl Lying {
+    /// What a world's scheduler says, with that slot bent.
+    pub fn about(world: &World, slot: Slot, bend: impl Fn(&mut Scheduled) + Send + Sync + 'static) -> Lying {
+        Lying { inner: Arc::clone(&world.scheduler), slot, bend: Box::new(bend), bend_record: |_| {} }
+    }
+
     fn show(&self, mut entry: Scheduled) -> Scheduled {
         if entry.assignment.slot == self.slot {
             (self.bend)(&mut entry);
@@ -98,7 +103,7 @@ async fn answer(
     for entry in world.scheduler.entries(process) {
         world.weave.put((*entry.message.unwrap()).clone());
     }
-    let lying = Lying { inner: Arc::clone(&world.scheduler), slot: Slot(slot), bend, bend_record };
+    let lying = Lying { bend_record, ..Lying::about(&world, Slot(slot), bend) };
     let cu = world.open_believing(Arc::new(lying), None).await;
     let said = ask(&cu, process, messages[2]).await;
     messages
@@ -215,8 +220,7 @@ async fn what_json_cannot_say_is_taken_from_the_weave() {
         shown.data = shown.text().into_owned().into();
         shown.anchor = Bytes::new();
     };
-    let lying =
-        Lying { inner: Arc::clone(&world.scheduler), slot: Slot(1), bend: as_json, bend_record: |_| {} };
+    let lying = Lying::about(&world, Slot(1), as_json);
     let cu = world.open_believing(Arc::new(lying), None).await;
     let said = ask(&cu, process, whole.id).await;
     assert!(
@@ -234,8 +238,21 @@ async fn what_the_scheduler_of_this_node_signed_is_not_verified_again() {
     let (process, messages) = scheduled(&world).await;
     // Nobody could have signed this; that it is evaluated shows that nobody looked.
     let bend = |entry: &mut Scheduled| item(entry).data = Bytes::from_static(b"unsigned");
-    let lying = Lying { inner: Arc::clone(&world.scheduler), slot: Slot(1), bend, bend_record: |_| {} };
-    let cu = world.open_believing(Arc::new(lying), Some(scheduler_wallet().address())).await;
+    let lying = Lying::about(&world, Slot(1), bend);
+    let cu = world.open_with(Arc::new(lying)).await;
     let said = ask(&cu, process, messages[0]).await;
     assert!(said.contains("unsigned"), "{said}");
+}
+
+#[tokio::test]
+async fn whoever_claims_to_be_the_scheduler_of_this_node_is_verified_all_the_same() {
+    let world = World::new();
+    let (process, messages) = scheduled(&world).await;
+    // Our own scheduler, whose name and key everybody knows, has never heard of that process.
+    let own: Arc<dyn Scheduler> = World::new().scheduler;
+    let forged = |entry: &mut Scheduled| item(entry).data = Bytes::from_static(b"give it to me");
+    let lying = Lying::about(&world, Slot(2), forged);
+    let cu = world.open_believing(Arc::new(lying), Some(own)).await;
+    let said = ask(&cu, process, messages[1]).await;
+    assert!(said.contains("otherwise than its sender signed it"), "{said}");
 }

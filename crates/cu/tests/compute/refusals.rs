@@ -3,11 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use protocol::{Address, Assignment, DataItem, Draft, HashChain, Id, ModuleId, ProcessId, Slot, Tags};
-use unit::fakes::FakeScheduler;
-use unit::{AssignRequest, Page, Placed, ProcessRecord, Result, Scheduled, Scheduler, SlotRange, Tip};
+use protocol::{Address, Assignment, Draft, HashChain, Id, ModuleId, ProcessId, Slot, Tags};
+use unit::Scheduled;
 
+use crate::lies::Lying;
 use crate::world::{MODULE, World, ask, module};
 
 #[tokio::test]
@@ -79,76 +78,20 @@ async fn a_schedule_that_does_not_hang_together_is_refused() {
     let process = world.spawn(&[]).await;
     let first = world.send(process, "Add").await;
     let second = world.send(process, "Add").await;
-    let cases: [(Bend, &str); 4] = [
+    let cases: [(fn(&mut Assignment), &str); 4] = [
         (|a| a.hash_chain = HashChain([0; 32]), "Refused: HashChain invalid on message"),
         (|a| a.slot = Slot(3), "Refused: the scheduler answered with slot 3"),
-        (|a| a.item.owner = "another".into(), "Refused: the assignment of slot 2 of"),
+        (|a| a.item.owner = "another".into(), "Refused: slot 2 of"),
         (|a| a.message = Some(Id([5; 32])), "Refused: slot 2 of"),
     ];
     for (bend, expected) in cases {
-        let bent = Arc::new(Bent { inner: Arc::clone(&world.scheduler), bend });
+        let bend = move |entry: &mut Scheduled| bend(Arc::make_mut(&mut entry.assignment));
+        let bent = Arc::new(Lying::about(&world, Slot(2), bend));
         let cu = World { options: world.options.clone(), ..World::new() };
         let cu = World { scheduler: Arc::clone(&world.scheduler), ..cu }.open_with(bent).await;
         assert_eq!(ask(&cu, process, first).await, "2");
         let answer = ask(&cu, process, second).await;
         assert!(answer.starts_with(expected), "{answer}");
-    }
-}
-
-type Bend = fn(&mut Assignment);
-
-/// A scheduler that is not honest about slot 2.
-struct Bent {
-    inner: Arc<FakeScheduler>,
-    bend: Bend,
-}
-
-impl Bent {
-    fn bent(&self, mut entry: Scheduled) -> Scheduled {
-        if entry.assignment.slot == Slot(2) {
-            (self.bend)(Arc::make_mut(&mut entry.assignment));
-        }
-        entry
-    }
-}
-
-#[async_trait]
-impl Scheduler for Bent {
-    async fn schedule(&self, item: DataItem) -> Result<Placed> {
-        self.inner.schedule(item).await
-    }
-
-    async fn assign(&self, request: AssignRequest) -> Result<Placed> {
-        self.inner.assign(request).await
-    }
-
-    async fn find(&self, process: Option<ProcessId>, id: Id) -> Result<Scheduled> {
-        Ok(self.bent(self.inner.find(process, id).await?))
-    }
-
-    async fn schedule_page(
-        &self,
-        process: ProcessId,
-        range: SlotRange,
-        limit: usize,
-    ) -> Result<Page<Scheduled>> {
-        Ok(self.inner.schedule_page(process, range, limit).await?.map(|entry| self.bent(entry)))
-    }
-
-    async fn latest(&self, process: ProcessId) -> Result<Scheduled> {
-        self.inner.latest(process).await
-    }
-
-    async fn process(&self, process: ProcessId) -> Result<ProcessRecord> {
-        self.inner.process(process).await
-    }
-
-    async fn now(&self) -> Result<Tip> {
-        self.inner.now().await
-    }
-
-    async fn address(&self) -> Result<Address> {
-        self.inner.address().await
     }
 }
 

@@ -55,14 +55,14 @@ impl World {
     }
 
     pub async fn open_with(&self, scheduler: Arc<dyn Scheduler>) -> Arc<ComputeUnit> {
-        self.open_believing(scheduler, Some(scheduler_wallet().address())).await
+        self.open_believing(Arc::clone(&scheduler), Some(scheduler)).await
     }
 
-    /// The same with a scheduler that runs in another program, unless it is that one.
+    /// The same with a scheduler that runs in another program, and one that runs in this.
     pub async fn open_believing(
         &self,
         scheduler: Arc<dyn Scheduler>,
-        own_scheduler: Option<Address>,
+        own_scheduler: Option<Arc<dyn Scheduler>>,
     ) -> Arc<ComputeUnit> {
         let ports = Ports {
             store: Arc::clone(&self.store) as _,
