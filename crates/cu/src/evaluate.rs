@@ -16,7 +16,7 @@ use crate::checkpoint::Position;
 use crate::cron::{Contradiction, Moment, Tick, Walk};
 use crate::input::{self, Delivery};
 use crate::results::{Results, empty_outcome};
-use crate::subject::{Subject, refused};
+use crate::subject::{Subject, check_signer, refused};
 
 /// A process in memory, and how far it is.
 pub(crate) struct Live {
@@ -210,13 +210,7 @@ impl Live {
                 format!("slot {} of {process} does not continue the slots before it", assignment.slot),
             ));
         }
-        if assignment.item.address() != self.subject.scheduler {
-            return Err(broken(format!(
-                "slot {} of {process} is assigned by {}, which is not its Scheduler",
-                assignment.slot,
-                assignment.item.address()
-            )));
-        }
+        check_signer(process, self.subject.scheduler, assignment)?;
         if assignment.message.is_some_and(|message| message != entry.item.id) {
             return Err(broken(format!(
                 "slot {} of {process} is assigned another message than the one delivered, {}",

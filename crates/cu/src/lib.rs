@@ -54,8 +54,8 @@ use crate::line::{Line, Shared, lock};
 pub use crate::options::Options;
 pub use crate::results::empty_outcome;
 use crate::results::{Results, Which};
-use crate::subject::Programs;
 pub use crate::subject::limits;
+use crate::subject::{Programs, Subject};
 
 /// What a compute unit needs from outside.
 #[derive(Clone)]
@@ -222,7 +222,19 @@ impl Shared {
                 format!("the scheduler answered with slot {slot} of {process}, which is not that of {id}");
             return Err(Error::refused(what).with_code(unit::Code::BROKEN_SCHEDULE));
         }
+        // Anybody can sign that a message has a slot; whoever is not the scheduler of this process is not asked.
+        subject::check_signer(process, self.scheduler_of(process).await?, &entry.assignment)?;
         Ok(entry)
+    }
+
+    /// The wallet that signs the schedule of a process.
+    async fn scheduler_of(&self, process: ProcessId) -> Result<Address> {
+        let line = lock(&self.lines).get(&process).cloned();
+        let known = line.and_then(|line| lock(&line.state).subject.as_ref().map(|subject| subject.scheduler));
+        match known {
+            Some(scheduler) => Ok(scheduler),
+            None => Ok(self.patiently(|| Subject::load(process, self)).await?.scheduler),
+        }
     }
 
     /// A process, and whether what is said of it is believed as it is: that depends on who says it. Whom an answer

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use protocol::{Address, Item, Module, ModuleId, Process, ProcessId, Tags, tag};
+use protocol::{Address, Assignment, Item, Module, ModuleId, Process, ProcessId, Tags, tag};
 use runtime::{Environment, Limits, Program, Refusal, Runtime};
 use tokio::sync::OnceCell;
 use unit::{Code, Error, Kind, Result, Weave};
@@ -81,6 +81,17 @@ impl Subject {
             item,
         })
     }
+}
+
+/// Whether the scheduler of a process signed that assignment, as far as the assignment itself says who did.
+pub(crate) fn check_signer(process: ProcessId, scheduler: Address, assignment: &Assignment) -> Result<()> {
+    let signer = assignment.item.address();
+    if signer == scheduler {
+        return Ok(());
+    }
+    let slot = assignment.slot;
+    let what = format!("slot {slot} of {process} is assigned by {signer}, which is not its Scheduler");
+    Err(Error::refused(what).with_code(Code::BROKEN_SCHEDULE))
 }
 
 /// The limits of a process: its own, or else its module's, if this operator accepts them.

@@ -65,7 +65,7 @@ pub(crate) async fn open(
         let routing = RoutingScheduler::new(own, weave, clock, common.transport.clone());
         Arc::new(routing.standing_in(stand_ins)) as Arc<dyn Scheduler>
     });
-    let compute = open_compute(config, common, keys, &weave, (&own, &scheduler), &mut units).await?;
+    let compute = open_compute(config, common, keys, &weave, &own, &scheduler, &mut units).await?;
     let messenger = open_messenger(config, common, keys, &weave, &scheduler, &compute, &mut units).await?;
     let contracts = Contracts {
         scheduler: own.filter(|_| config.has(Role::Su)),
@@ -129,7 +129,8 @@ async fn open_compute(
     common: &Common,
     keys: &Keys,
     weave: &Arc<dyn Weave>,
-    (own, scheduler): (&Option<Arc<dyn Scheduler>>, &Option<Arc<dyn Scheduler>>),
+    own: &Option<Arc<dyn Scheduler>>,
+    scheduler: &Option<Arc<dyn Scheduler>>,
     units: &mut Units,
 ) -> Result<Option<Arc<dyn Compute>>, Error> {
     if let (true, Some(scheduler)) = (config.has(Role::Cu), scheduler) {

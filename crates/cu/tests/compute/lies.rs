@@ -256,3 +256,12 @@ async fn whoever_claims_to_be_the_scheduler_of_this_node_is_verified_all_the_sam
     let said = ask(&cu, process, messages[1]).await;
     assert!(said.contains("otherwise than its sender signed it"), "{said}");
 }
+
+#[tokio::test]
+async fn only_the_scheduler_of_a_process_says_which_slot_a_message_has() {
+    // As a proxy before the scheduler could: slot 3 is said to be slot 1, and that is signed by somebody.
+    let another = |entry: &mut Scheduled| {
+        signed(entry, &Wallet::ed25519_from_seed([3; 32]), |says| says.slot = Slot(1));
+    };
+    check(3, another, "Refused: slot 1 of P is assigned by ").await;
+}

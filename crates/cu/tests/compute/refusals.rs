@@ -72,13 +72,15 @@ async fn a_cron_tag_before_any_interval_is_refused() {
     assert!(ask(&cu, process, process.into()).await.ends_with("stands before any Cron-Interval"));
 }
 
+type Bend = fn(&mut Assignment);
+
 #[tokio::test]
 async fn a_schedule_that_does_not_hang_together_is_refused() {
     let world = World::new();
     let process = world.spawn(&[]).await;
     let first = world.send(process, "Add").await;
     let second = world.send(process, "Add").await;
-    let cases: [(fn(&mut Assignment), &str); 4] = [
+    let cases: [(Bend, &str); 4] = [
         (|a| a.hash_chain = HashChain([0; 32]), "Refused: HashChain invalid on message"),
         (|a| a.slot = Slot(3), "Refused: the scheduler answered with slot 3"),
         (|a| a.item.owner = "another".into(), "Refused: slot 2 of"),
