@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use clap::Args;
-use pirn_http::client::{Compute, Gateway, GatewayOptions, Messenger, Options, Scheduler, Transport};
+use pirn_http::client::{
+    Compute, Control, Gateway, GatewayOptions, Messenger, Options, Scheduler, Transport,
+};
 use pirn_http::wire::info::Network;
 use protocol::{Address, Wallet};
 
@@ -81,6 +83,12 @@ impl Where {
             Failure::new(Code::CONTEXT, what)
                 .hint(format!("`pirn context add {} --{part} URL` says it", chosen.name))
         })
+    }
+
+    /// The controls of the development network there.
+    pub fn control(&self) -> Result<Control> {
+        let messenger = self.part(&context::chosen()?, PARTS[1])?.value;
+        Ok(Control::new(&messenger, Transport::new(Options::default())?))
     }
 
     /// Clients for the units there. Speaks to none of them yet.

@@ -27,6 +27,7 @@ const DECLARED: &[(&str, &str)] = &[
     ("pirn_http::server::limits::Options", "crates/http/src/server/limits.rs"),
     ("pirn_http::server::Options", "crates/http/src/server/mod.rs"),
     ("pirn_http::client::Options", "crates/http/src/client/transport.rs"),
+    ("unit::EventsOptions", "crates/unit/src/events.rs"),
     ("bundler::Options", "crates/http/src/server/bundler.rs"),
     ("graphql::Options", "crates/http/src/server/graphql.rs"),
 ];

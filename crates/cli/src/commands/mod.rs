@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod build;
+pub mod clock;
 pub mod completions;
 pub mod config;
 pub mod context;
@@ -12,18 +13,21 @@ pub mod eval;
 pub mod explain;
 pub mod fund;
 pub mod log;
+pub mod mine;
 pub mod module;
 pub mod new;
 pub mod node;
 pub mod repl;
 pub mod result;
 pub mod send;
+pub mod snapshot;
 pub mod spawn;
 pub mod status;
 pub mod stop;
 pub mod trace;
 pub mod up;
 pub mod wallet;
+pub mod watch;
 
 use std::io::Read as _;
 

@@ -40,6 +40,10 @@ pub struct Dev {
     /// or every so many milliseconds.
     #[arg(long, value_name = "auto|manual|MS", default_value = "auto", value_parser = parse_mining)]
     mine: weave::Mining,
+    /// How the network's clock goes at the start: `real`, or `manual`: it stands until `pirn clock` moves it. Default: as
+    /// it was left in the state folder.
+    #[arg(long, value_name = "real|manual", value_parser = parse_clock)]
+    clock: Option<node::DevelopmentClock>,
     /// A module file to publish at the start; may be repeated. `FILE=ID` publishes it under an id of your choice,
     /// for programs that name a fixed one: such a module is only on this network, and nobody can verify it.
     #[arg(long = "module", value_name = "FILE[=ID]")]
@@ -66,7 +70,16 @@ pub struct Dev {
     detached: Option<PathBuf>,
 }
 
-fn parse_mining(text: &str) -> Result<weave::Mining, String> {
+fn parse_clock(text: &str) -> Result<node::DevelopmentClock, String> {
+    match text {
+        "real" => Ok(node::DevelopmentClock::Real),
+        "manual" => Ok(node::DevelopmentClock::Manual),
+        _ => Err("expected real or manual".to_owned()),
+    }
+}
+
+/// Reads when blocks are made.
+pub fn parse_mining(text: &str) -> Result<weave::Mining, String> {
     match text {
         "auto" => Ok(weave::Mining::Auto),
         "manual" => Ok(weave::Mining::Manual),
@@ -150,6 +163,7 @@ impl Dev {
         })?;
         let mut flags = Overrides::default();
         flags.set("ports", ports).set("host", self.host).set("weave.mining", self.mine);
+        flags.set_some("dev.clock", self.clock);
         flags.set_some("state", self.state.as_ref()).set_some("wallet", self.wallet.as_ref());
         if !self.modules.is_empty() {
             flags.set("dev.modules", &self.modules);
