@@ -69,11 +69,15 @@ impl Snapshots {
         let path = self.path(name)?;
         if path.exists() {
             return Err(Error::new(Kind::Conflict, format!("there is a snapshot {name:?} already"))
-                .with_hint(format!("DELETE /api/v1/dev/snapshots/{name} removes it")));
+                .with_hint(format!(
+                    "`pirn snapshot rm {name}` removes it, and so does DELETE /api/v1/dev/snapshots/{name}"
+                )));
         }
         if self.list()?.len() >= SNAPSHOTS_MAX {
             return Err(Error::refused(format!("there are {SNAPSHOTS_MAX} snapshots, and that is the most"))
-                .with_hint("DELETE /api/v1/dev/snapshots/NAME removes one"));
+                .with_hint(
+                    "`pirn snapshot rm NAME` removes one, and so does DELETE /api/v1/dev/snapshots/NAME",
+                ));
         }
         let making = self.folder().join(format!(".{name}"));
         remove(&making)?;
@@ -94,7 +98,7 @@ impl Snapshots {
         let file = self.path(name)?.join("snapshot.json");
         let bytes = fs::read(&file).map_err(|error| match error.kind() {
             ErrorKind::NotFound => Error::not_found(format!("there is no snapshot {name:?}"))
-                .with_hint("GET /api/v1/dev/snapshots lists them"),
+                .with_hint("`pirn snapshot ls` lists them, and so does GET /api/v1/dev/snapshots"),
             _ => of_file("read", &file, &error),
         })?;
         let meta: Meta = serde_json::from_slice(&bytes)
