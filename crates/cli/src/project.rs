@@ -111,6 +111,9 @@ pub struct Note {
     pub process: ProcessId,
     /// The digest of the script that it runs; none before the first.
     pub script: Option<String>,
+    /// The message that loaded it: a network that was put back to a snapshot may not have it any more.
+    #[serde(default)]
+    pub message: Option<protocol::Id>,
     /// The names of the handlers that the script added.
     #[serde(default)]
     pub handlers: Vec<String>,
@@ -193,7 +196,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut notes = Notes::read(folder.path());
         for number in 0..=NETWORKS_MAX {
-            let note = Note { process: id("A"), script: None, handlers: Vec::new() };
+            let note = Note { process: id("A"), script: None, message: None, handlers: Vec::new() };
             notes.set(folder.path(), &number.to_string(), "a", note).unwrap();
         }
         notes
@@ -201,7 +204,7 @@ mod tests {
                 folder.path(),
                 "1",
                 "b",
-                Note { process: id("E"), script: Some("x".to_owned()), handlers: Vec::new() },
+                Note { process: id("E"), script: Some("x".to_owned()), message: None, handlers: Vec::new() },
             )
             .unwrap();
         let notes = Notes::read(folder.path());

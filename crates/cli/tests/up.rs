@@ -6,7 +6,9 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
+use pirn_http::client::{Control, Options, Transport};
 use serde_json::Value;
+use unit::Control as _;
 
 use person::Person;
 
@@ -171,16 +173,31 @@ fn a_network_that_is_started_in_a_project_has_its_processes_and_follows_their_fi
     let loaded: Value = serde_json::from_str(&until("\"loaded\"")).unwrap();
     let process = loaded["fields"]["process"].as_str().unwrap();
     let url = |part: &str| ready["urls"][part].as_str().unwrap().to_owned();
-    let evaluate = |code: &str| {
+    let run = |arguments: &[&str]| {
         let at =
             [("--mu", url("mu")), ("--su", url("su")), ("--cu", url("cu")), ("--gateway", url("gateway"))];
         let at: Vec<&str> = at.iter().flat_map(|(flag, url)| [*flag, url.as_str()]).collect();
-        person.text(&[&["eval", process, code], &at[..]].concat())
+        person.text(&[arguments, &at[..]].concat())
     };
+    let evaluate = |code: &str| run(&["eval", process, code]);
     assert_eq!(evaluate("Count = 7 return Count"), "7");
+    run(&["snapshot", "save", "before"]);
     edit(&person, "counter/src/counter.lua", "Count = Count + by", "Count = = by");
     assert!(until("not loaded").contains("src/counter.lua:19"));
     edit(&person, "counter/src/counter.lua", "Count = = by", "Count = Count + 2 * by");
     until("\"loaded\"");
-    assert_eq!(evaluate("return Count"), "7");
+    assert_eq!(evaluate("Count = Count + 1 return Count"), "8");
+
+    // Put back to when it ran the old code, it gets what is in the file now; at the beginning, it is spawned again.
+    run(&["snapshot", "restore", "before"]);
+    let again: Value = serde_json::from_str(&until("\"loaded\"")).unwrap();
+    assert_eq!(again["fields"]["process"], process);
+    run(&["send", process, "--action", "Inc", "--tag", "By=5"]);
+    assert_eq!(evaluate("return Count"), "17");
+    let transport = Transport::new(Options::default()).unwrap();
+    let reset = async { Control::new(&url("mu"), transport).reset().await };
+    tokio::runtime::Runtime::new().unwrap().block_on(reset).unwrap();
+    let anew: Value = serde_json::from_str(&until("\"loaded\"")).unwrap();
+    assert_ne!(anew["fields"]["process"], process);
+    assert_eq!(run(&["eval", anew["fields"]["process"].as_str().unwrap(), "return Count"]), "0");
 }

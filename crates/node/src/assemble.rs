@@ -7,9 +7,10 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use pirn_http::client::Transport;
-use pirn_http::server::{self, Context, Globals, Reads, Serving};
+use pirn_http::server::{self, Context, Globals, Guard, Reads, Serving};
 use pirn_http::wire::info::Network;
 use store::{DiskBlobs, DiskStore};
+use tokio::sync::watch;
 use unit::{Arweave as _, Clock, Events, Weave as _};
 
 use crate::clock::{SystemClock, VirtualClock};
@@ -34,11 +35,14 @@ pub(crate) struct Inner {
     config: Config,
     network: Arc<Network>,
     keys: Keys,
+    guard: Guard,
     listeners: Listeners,
     clock: Arc<dyn Clock>,
     /// The clock, if it can be moved.
     pub(crate) moved: Option<Arc<VirtualClock>>,
     preloaded: OnceLock<Vec<Preloaded>>,
+    /// How often the network was put back.
+    pub(crate) replaced: watch::Sender<u64>,
     /// When the last run began.
     run: AtomicU64,
     /// None while it is being replaced, and at the end. Whoever controls the node holds this.
@@ -90,6 +94,7 @@ impl State {
 impl Node {
     /// Starts a node. Its ports are taken before anything is written, and it answers when this returns.
     pub async fn start(config: Config) -> Result<Node, Error> {
+        let guard = config.guard().map_err(Error::part("controls"))?;
         let listeners = Listeners::bind(&config).await?;
         metrics::recorder();
         let state = State::open(&config)?;
@@ -113,10 +118,12 @@ impl Node {
             network: Arc::new(describe(&config, &listeners, &keys)),
             config,
             keys,
+            guard,
             listeners,
             clock,
             moved,
             preloaded: OnceLock::new(),
+            replaced: watch::Sender::new(0),
             run: AtomicU64::new(0),
             running: tokio::sync::Mutex::new(None),
             state,
@@ -142,6 +149,16 @@ impl Node {
             State::Kept(path) => Some(path),
             State::Temporary(_) => None,
         }
+    }
+
+    /// Its controls; they fail unless it is a development network, and once it has stopped.
+    pub fn control(&self) -> Arc<dyn unit::Control> {
+        Arc::new(Controls(Arc::downgrade(&self.0)))
+    }
+
+    /// How often the network was put back to a snapshot or to its beginning: tells whoever keeps something there.
+    pub fn replaced(&self) -> watch::Receiver<u64> {
+        self.0.replaced.subscribe()
     }
 
     /// Lets what is under way finish, within bounds, and ends: the messenger first, the weave last.
@@ -328,6 +345,7 @@ fn context(inner: &Arc<Inner>, common: &Common, units: &Units) -> Context {
         })),
         reads: None,
         control: config.development.then(controls),
+        guard: inner.guard.clone(),
         events: Some(common.events.clone()),
         limits: server::limits::Limits::new(config.limits.clone()),
     }

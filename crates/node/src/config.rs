@@ -164,6 +164,11 @@ pub struct Development {
     pub modules: Vec<String>,
     /// Schedulers that ours stands in for: their processes are accepted, and signed with our key.
     pub schedulers: Vec<Address>,
+    /// Origins of web pages, like `https://app.example`, that may use the controls (`/api/v1/dev`, and the gateway's
+    /// `/mine`, `/mint` and `/reset`). Pages of this computer may, and programs; other pages may not.
+    pub origins: Vec<String>,
+    /// Names, besides those of this computer, under which the controls may be used: for a network that others reach.
+    pub hosts: Vec<String>,
     /// How the clock goes. None: as it was left, and as the computer's the first time.
     pub clock: Option<DevelopmentClock>,
 }
@@ -229,6 +234,11 @@ impl Config {
         config.gateway.control = true;
         config.limits.enabled = false;
         config
+    }
+
+    /// Whom the controls of a development network obey.
+    pub(crate) fn guard(&self) -> unit::Result<pirn_http::server::Guard> {
+        pirn_http::server::Guard::new(&self.dev.origins, &self.dev.hosts, !self.host.is_loopback())
     }
 
     /// Whether this node is that.

@@ -231,6 +231,7 @@ impl Inner {
             weave.set_mining(mining).await;
         }
         *running = Some(after);
+        self.replaced.send_modify(|times| *times += 1);
         restored.and(clock_set)
     }
 }

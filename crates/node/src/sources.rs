@@ -283,6 +283,9 @@ fn check(config: &Config) -> Result<(), Error> {
             "leave them out, or start `pirn dev`: what they make cannot be verified by others",
         );
     }
+    if let Err(error) = config.guard() {
+        return refuse(&format!("dev.origins: {}", error.what), error.hint.as_deref().unwrap_or_default());
+    }
     let whole = config.has(Gateway) && config.has(Su);
     if *dev != crate::Development::default() && !whole {
         return refuse("the options of dev need the gateway and su here", "add both to roles");

@@ -210,4 +210,9 @@ crate::code::codes! {
     means "Codes are P and four digits. A newer Pirn may know more of them."
     causes ["a typing error", "a code of a newer version"]
     remedies ["`pirn explain` lists them all"]
+
+    43 NOT_FROM_HERE "the controls of a development network are not for whoever asked"
+    means "What moves its clock, makes blocks or puts it back is for programs and web pages of this computer. Nothing was done. Over HTTP: 403."
+    causes ["a web page from elsewhere that sends requests to this computer", "a name in the URL that is not this computer's"]
+    remedies ["call 127.0.0.1 or localhost", "allow a page: `dev.origins = [\"https://app.example\"]` in pirn.toml; a name: `dev.hosts`"]
 }

@@ -77,11 +77,16 @@ pub(crate) fn finish(routes: Router, part: &'static str, context: &Context) -> R
         Some(limits) => routes.layer(from_fn_with_state(Gate { limits, part }, limit)),
         None => routes,
     };
-    routes
+    let routes = routes
         .layer(CatchPanicLayer::custom(panicked))
         .layer(map_response(with_code))
         .layer(from_fn(api::problems))
-        .layer(cors)
+        .layer(cors);
+    match &context.control {
+        // Outermost: a browser that asks whether it may is answered here, too.
+        Some(_) => routes.layer(from_fn_with_state(context.guard.clone(), api::guard)),
+        None => routes,
+    }
 }
 
 /// The routes of all parts, written by hand; `tests/openapi.rs` compares it with what is routed, and asks each.

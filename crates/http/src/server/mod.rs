@@ -22,7 +22,7 @@ use unit::{Clock, Control, Events};
 
 use crate::wire::info::{Check, Network};
 
-pub use api::{Globals, Reads};
+pub use api::{Globals, Guard, Reads};
 pub use reply::Failure;
 pub use request::Params;
 pub use serve::{Serving, serve};
@@ -100,6 +100,8 @@ pub struct Context {
     pub reads: Option<Arc<Reads>>,
     /// The controls of a development network, for `/api/v1/dev`.
     pub control: Option<Arc<dyn Control>>,
+    /// Whom the controls obey.
+    pub guard: Guard,
     /// What happens in the node, for `GET /api/v1/events`.
     pub events: Option<Arc<Events>>,
     /// How much a client may ask for; without, as much as it likes.
@@ -117,6 +119,7 @@ impl Context {
             checks: None,
             reads: None,
             control: None,
+            guard: Guard::default(),
             events: None,
             limits: None,
         }

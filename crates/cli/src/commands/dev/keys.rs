@@ -10,14 +10,20 @@ use tokio::sync::mpsc;
 pub enum Key {
     /// The log, or no log any more.
     Logs,
+    /// A snapshot of the network.
+    Save,
+    /// The network as it was at its beginning.
+    Reset,
     /// The end.
     Quit,
     /// To know what the keys do.
     Help,
+    /// Nothing that there is a key for.
+    Other,
 }
 
 /// What the keys do, on one line.
-pub const HELP: &str = "keys: l logs · q quit · h help";
+pub const HELP: &str = "keys: l logs · s save a snapshot · r reset · q quit · h help";
 
 /// The terminal, telling keys as they are pressed; as it was before, when this is dropped.
 pub struct Keys {
@@ -42,8 +48,7 @@ impl Keys {
         std::thread::spawn(move || {
             let mut byte = [0];
             while matches!(std::io::stdin().read(&mut byte), Ok(1)) {
-                let Some(key) = key(byte[0]) else { continue };
-                if press.blocking_send(key).is_err() {
+                if press.blocking_send(key(byte[0])).is_err() {
                     return;
                 }
             }
@@ -72,11 +77,13 @@ fn is_in_foreground() -> bool {
     rustix::termios::tcgetpgrp(std::io::stdin()).is_ok_and(|group| group == rustix::process::getpgrp())
 }
 
-fn key(byte: u8) -> Option<Key> {
+fn key(byte: u8) -> Key {
     match byte {
-        b'l' => Some(Key::Logs),
-        b'q' => Some(Key::Quit),
-        b'h' | b'?' => Some(Key::Help),
-        _ => None,
+        b'l' => Key::Logs,
+        b's' => Key::Save,
+        b'r' => Key::Reset,
+        b'q' => Key::Quit,
+        b'h' | b'?' => Key::Help,
+        _ => Key::Other,
     }
 }

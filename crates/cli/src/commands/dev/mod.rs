@@ -1,6 +1,7 @@
 //! `pirn dev`
 
 mod banner;
+mod controls;
 mod detach;
 mod keys;
 mod project;
@@ -15,6 +16,7 @@ use protocol::Address;
 use tokio::time::Instant;
 use unit::Code;
 
+use self::controls::Controls;
 use self::keys::{Key, Keys};
 use super::node::{Signals, failed};
 use crate::error::{Context as _, Failure, Result};
@@ -125,11 +127,13 @@ impl Dev {
             ui.note(format!("\n  {}", keys::HELP));
         }
         let network = node.network().clone();
+        let controls = Controls::of(&node);
+        let replaced = node.replaced();
         let work = async {
             tokio::select! {
                 biased;
-                () = follow(keys, ui) => {}
-                () = project::keep(&network, self.no_up, ui) => {}
+                () = follow(keys, controls, ui) => {}
+                () = project::keep(&network, replaced, self.no_up, ui) => {}
             }
         };
         signals.unless_ended(work).await;
@@ -196,11 +200,24 @@ fn refused(error: node::Error) -> Failure {
 }
 
 /// Does what the keys say, until one says that it is the end.
-async fn follow(keys: Option<Keys>, ui: Ui) {
+async fn follow(keys: Option<Keys>, controls: Controls, ui: Ui) {
     let Some(mut keys) = keys else { return std::future::pending().await };
+    let mut asked = false;
     loop {
-        match keys.next().await {
+        let key = keys.next().await;
+        let again = std::mem::take(&mut asked);
+        if again && key != Key::Reset {
+            ui.note("not reset");
+        }
+        match key {
             Key::Quit => return,
+            Key::Save => controls.save(ui).await,
+            Key::Reset if again => controls.reset(ui).await,
+            Key::Reset => {
+                asked = true;
+                ui.note(format!("{}; r again to do it, any other key to leave it", controls.loses));
+            }
+            Key::Other => {}
             Key::Logs => match crate::ui::toggle_log() {
                 true => ui.note("the log is shown; l hides it again"),
                 false => ui.note("the log is hidden, warnings aside"),

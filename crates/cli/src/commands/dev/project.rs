@@ -1,6 +1,7 @@
 //! The project of the folder where a network was started: its processes are there, and follow their files.
 
 use pirn_http::wire::info::Network;
+use tokio::sync::watch;
 
 use crate::commands::up::load::{Loaded, Loader};
 use crate::commands::up::watch::Watcher;
@@ -10,9 +11,10 @@ use crate::network::{Signer, Where};
 use crate::project::Project;
 use crate::ui::{Ui, table};
 
-/// Brings the processes up and keeps them so. Never ends: a network without a project is one as well.
-pub async fn keep(network: &Network, left_alone: bool, ui: Ui) {
-    if !left_alone && let Err(failure) = try_keep(network, ui).await {
+/// Brings the processes up and keeps them so, also when the network was put back to a snapshot or to its beginning.
+/// Never ends: a network without a project is one as well.
+pub async fn keep(network: &Network, mut replaced: watch::Receiver<u64>, left_alone: bool, ui: Ui) {
+    if !left_alone && let Err(failure) = try_keep(network, &mut replaced, ui).await {
         match ui.json {
             true => tracing::error!(code = %failure.code, "{}", failure.what),
             false => ui.failed(&failure),
@@ -21,7 +23,7 @@ pub async fn keep(network: &Network, left_alone: bool, ui: Ui) {
     std::future::pending().await
 }
 
-async fn try_keep(network: &Network, ui: Ui) -> Result {
+async fn try_keep(network: &Network, replaced: &mut watch::Receiver<u64>, ui: Ui) -> Result {
     let here = std::env::current_dir().unwrap_or_default();
     let Some(project) = Project::find(&here)? else { return Ok(()) };
     let url = |part: &str| network.urls.get(part).cloned();
@@ -40,6 +42,10 @@ async fn try_keep(network: &Network, ui: Ui) -> Result {
     };
     loop {
         round(&mut loader, &[], &mut watcher, false, &told).await;
-        watcher.changed().await;
+        tokio::select! {
+            biased;
+            Ok(()) = replaced.changed() => {}
+            () = watcher.changed() => {}
+        }
     }
 }

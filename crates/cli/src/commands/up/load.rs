@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use protocol::{DataItem, Draft, Outcome, ProcessId, Tag, Wallet, tag};
+use protocol::{DataItem, Draft, Id, Outcome, ProcessId, Tag, Wallet, tag};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use unit::{Code, Compute as _, Kind, Messenger as _, Scheduler as _};
@@ -149,8 +149,8 @@ impl Loader {
         let wallet = self.owner(&process)?;
         let noted = self.notes.get(&self.network, name).filter(|_| !fresh).cloned();
         let noted = match noted {
-            Some(note) if self.is_there(note.process).await? => Some(note),
-            _ => None,
+            Some(note) => self.as_it_is(note).await?,
+            None => None,
         };
         let mut loaded = Loaded {
             name: name.to_owned(),
@@ -166,7 +166,7 @@ impl Loader {
             None => {
                 loaded.came = Came::Spawned;
                 let process = self.spawn(name, &process, &wallet).await?;
-                let note = Note { process, script: None, handlers: Vec::new() };
+                let note = Note { process, script: None, message: None, handlers: Vec::new() };
                 self.notes.set(&self.project.folder, &self.network, name, note.clone())?;
                 note
             }
@@ -177,7 +177,7 @@ impl Loader {
             return Ok(loaded);
         }
         self.failed.retain(|(failed, _)| failed != name);
-        let outcome = self.evaluate(&note, &wallet, &text).await?;
+        let (message, outcome) = self.evaluate(&note, &wallet, &text).await?;
         if let Err(failure) = check(&outcome) {
             self.failed.push(attempt);
             return Err(explained(failure, &bundle, name));
@@ -188,7 +188,7 @@ impl Loader {
         let handlers: Vec<String> = output_of(&outcome).lines().map(ToOwned::to_owned).collect();
         loaded.added = without(&handlers, &note.handlers);
         loaded.removed = without(&note.handlers, &handlers);
-        let note = Note { process: note.process, script: Some(script), handlers };
+        let note = Note { process: note.process, script: Some(script), message: Some(message), handlers };
         self.notes.set(&self.project.folder, &self.network, name, note)?;
         Ok(loaded)
     }
@@ -201,9 +201,21 @@ impl Loader {
         }
     }
 
-    /// A network that was begun anew under the same keys does not know what was spawned before.
-    async fn is_there(&self, process: ProcessId) -> Result<bool> {
-        match self.clients.su.find(Some(process), process.0).await {
+    /// A note, as far as it is true now. A network that was begun anew under the same keys does not know what was
+    /// spawned before, and one that was put back to a snapshot runs what it ran then.
+    async fn as_it_is(&self, note: Note) -> Result<Option<Note>> {
+        if let Some(message) = note.message
+            && self.is_there(note.process, message).await?
+        {
+            return Ok(Some(note));
+        }
+        let is_there = self.is_there(note.process, note.process.0).await?;
+        let script = note.script.filter(|_| note.message.is_none());
+        Ok(is_there.then_some(Note { process: note.process, script, message: None, handlers: note.handlers }))
+    }
+
+    async fn is_there(&self, process: ProcessId, message: Id) -> Result<bool> {
+        match self.clients.su.find(Some(process), message).await {
             Ok(_) => Ok(true),
             Err(error) if matches!(error.kind, Kind::NotFound | Kind::Invalid | Kind::Refused) => Ok(false),
             Err(error) => Err(error.into()),
@@ -237,12 +249,12 @@ impl Loader {
         Ok(self.clients.mu.monitor(item).await?)
     }
 
-    async fn evaluate(&self, note: &Note, wallet: &Wallet, text: &str) -> Result<Arc<Outcome>> {
+    async fn evaluate(&self, note: &Note, wallet: &Wallet, text: &str) -> Result<(Id, Arc<Outcome>)> {
         let names: Vec<String> = note.handlers.iter().map(|name| bundle::quoted(name)).collect();
         let text = format!("{}{text}{AFTER}", BEFORE.replace("NAMES", &names.join(", ")));
         let tags = [Tag::new(tag::ACTION, "Eval")];
         let message = send(&self.clients, wallet, note.process, &tags, &text).await?;
-        Ok(self.clients.cu.result(note.process, message.0).await?)
+        Ok((message.0, self.clients.cu.result(note.process, message.0).await?))
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod dev;
 mod events;
+mod guard;
 mod state;
 
 use std::sync::Arc;
@@ -22,6 +23,8 @@ use super::Context;
 use super::reply::Refused;
 use crate::wire::error::status;
 
+pub use guard::Guard;
+pub(super) use guard::guard;
 pub use state::{Globals, Reads};
 
 /// Where all of this is.
@@ -66,10 +69,12 @@ pub(super) async fn problems(request: Request, next: Next) -> Response {
         .path()
         .strip_prefix(PREFIX)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    let mut response = next.run(request).await;
-    if !is_ours {
-        return response;
-    }
+    let response = next.run(request).await;
+    if is_ours { as_problem(response) } else { response }
+}
+
+/// Writes a refusal as a problem; leaves all else alone.
+fn as_problem(mut response: Response) -> Response {
     let Some(Refused(error)) = response.extensions_mut().remove::<Refused>() else { return response };
     let said = problem(&error, response.status().as_u16());
     let headers = response.headers_mut();
