@@ -328,7 +328,7 @@ async fn pad(session: &mut Session, editor: Option<&mut Editor>) -> Result {
     let folder = tempfile::tempdir().context(Code::FILE, "could not make a temporary folder")?;
     let file = folder.path().join("pad.lua");
     std::fs::write(&file, "").context(Code::FILE, format!("could not write {}", file.display()))?;
-    let status = std::process::Command::new(command).args(words).arg(&file).status();
+    let status = line.lend(|| std::process::Command::new(command).args(words).arg(&file).status());
     let status = status.context(Code::FILE, format!("could not start {command}"))?;
     let text =
         std::fs::read_to_string(&file).context(Code::FILE, format!("could not read {}", file.display()))?;

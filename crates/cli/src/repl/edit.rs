@@ -12,6 +12,7 @@ use reedline::{
     PromptHistorySearchStatus, Reedline, ReedlineEvent, ReedlineMenu, ValidationResult, Validator,
     default_emacs_keybindings,
 };
+use rustix::termios::{InputModes, LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use tokio::runtime::Handle;
 use unit::Code;
 
@@ -29,6 +30,7 @@ const HISTORY_LINES: usize = 10_000;
 pub struct Editor {
     line: Option<Reedline>,
     before: Before,
+    between: Between,
 }
 
 /// What reading a line came to.
@@ -76,7 +78,7 @@ impl Editor {
             line = line.with_highlighter(Box::new(Colours));
             line = line.with_hinter(Box::new(DefaultHinter::default().with_style(Style::new().dimmed())));
         }
-        Ok(Editor { line: Some(line), before: Before(shared) })
+        Ok(Editor { line: Some(line), before: Before(shared), between: Between::lines() })
     }
 
     /// Reads a line. Blocks; what the printer is sent appears above meanwhile.
@@ -96,12 +98,53 @@ impl Editor {
         })
     }
 
+    /// Does something in a terminal that is as it was before the session.
+    pub fn lend<T>(&self, what: impl FnOnce() -> T) -> T {
+        self.between.end();
+        let done = what();
+        self.between.begin();
+        done
+    }
+
     /// Puts a script into the history that was not typed as one line.
     pub fn remember(&mut self, script: &str) {
         if let Some(line) = &mut self.line {
             let _ = line.history_mut().save(HistoryItem::from_command_line(script));
             let _ = line.sync_history();
         }
+    }
+}
+
+/// How the terminal is between two lines, while something is evaluated: what is typed then is not shown before it is the
+/// next line's turn, and Enter stays what it is when the line is edited. As it was before, when this is dropped.
+struct Between(Option<Termios>);
+
+impl Between {
+    fn lines() -> Between {
+        let between = Between(tcgetattr(std::io::stdin()).ok());
+        between.begin();
+        between
+    }
+
+    fn begin(&self) {
+        if let Some(before) = &self.0 {
+            let mut between = before.clone();
+            between.local_modes.remove(LocalModes::ECHO);
+            between.input_modes.remove(InputModes::ICRNL);
+            let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, &between);
+        }
+    }
+
+    fn end(&self) {
+        if let Some(before) = &self.0 {
+            let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, before);
+        }
+    }
+}
+
+impl Drop for Between {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 

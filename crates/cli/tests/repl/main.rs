@@ -1,5 +1,6 @@
 //! `pirn repl` as a person has it, in a terminal; and as a program has it, from a pipe.
 
+mod news;
 mod terminal;
 
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -170,29 +171,6 @@ fn tab_knows_what_the_process_has_now() {
     repl.wait("slot 3 ");
     repl.keys("'a token: ' .. tostring(Denomination)\r");
     repl.wait("\na token: 12");
-}
-
-#[test]
-fn news_appear_above_the_line_and_what_was_typed_stays() {
-    let world = World::new();
-    let mut repl = world.repl(&[]);
-    repl.keys("'half a li");
-    repl.wait("> 'half a li");
-    let sent = world.pirn(&["send", &world.process, "--action", "Knock", "--wallet", "1"]).output().unwrap();
-    assert!(sent.status.success(), "{sent:?}");
-    repl.wait("Action = Knock");
-    repl.wait_for_line(|line| line.ends_with("> 'half a li"));
-    let screen = repl.screen();
-    let (news, line) = (screen.find("◂ slot 1 ").unwrap(), screen.rfind("'half a li").unwrap());
-    assert!(news < line, "{screen}");
-    // The prompt counts the inbox.
-    repl.wait("[Inbox:2]> 'half a li");
-    repl.keys("ne of text'\r");
-    repl.wait("\nhalf a line of text");
-    repl.keys(".inbox\r");
-    repl.wait("Knock");
-    repl.keys(".pause\r");
-    repl.wait("nothing is shown but answers");
 }
 
 #[test]

@@ -94,7 +94,7 @@ impl Transport {
             return Ok(response);
         }
         let (status, headers) = (response.status(), response.headers().clone());
-        let body = response.bytes().await.map_err(|error| unreachable(url, &error))?;
+        let body = self.whole(url, response).await?;
         Err(refusal(url, status, &headers, &body))
     }
 
@@ -110,8 +110,17 @@ impl Transport {
         if !body.is_empty() {
             request = request.body(body);
         }
-        let mut response = request.send().await.map_err(|error| unreachable(url, &error))?;
+        let response = request.send().await.map_err(|error| unreachable(url, &error))?;
         let (status, headers) = (response.status(), response.headers().clone());
+        let body = self.whole(url, response).await?;
+        if !status.is_success() {
+            return Err(refusal(url, status, &headers, &body));
+        }
+        Ok(Answer { headers, body: body.into(), from: url.to_owned() })
+    }
+
+    /// A body to its end, if it is not too large.
+    async fn whole(&self, url: &str, mut response: reqwest::Response) -> Result<Vec<u8>> {
         let announced = response.content_length().unwrap_or(0).min(1 << 20) as usize;
         let mut body = Vec::with_capacity(announced);
         while let Some(chunk) = response.chunk().await.map_err(|error| unreachable(url, &error))? {
@@ -122,10 +131,7 @@ impl Transport {
             }
             body.extend_from_slice(&chunk);
         }
-        if !status.is_success() {
-            return Err(refusal(url, status, &headers, &body));
-        }
-        Ok(Answer { headers, body: body.into(), from: url.to_owned() })
+        Ok(body)
     }
 }
 
