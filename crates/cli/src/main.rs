@@ -13,6 +13,7 @@ mod project;
 mod registry;
 mod render;
 mod repl;
+mod trial;
 mod ui;
 
 use std::process::ExitCode;
@@ -62,6 +63,7 @@ enum Command {
     Clock(commands::clock::Clock),
     Mine(commands::mine::Mine),
     Snapshot(commands::snapshot::Snapshot),
+    Test(commands::test::Test),
     Wallet(commands::wallet::Wallet),
     Accounts(commands::accounts::Accounts),
     Fund(commands::fund::Fund),
@@ -130,6 +132,7 @@ async fn run(command: Command, ui: Ui) -> Result {
         Command::Clock(command) => command.run(ui).await,
         Command::Mine(command) => command.run(ui).await,
         Command::Snapshot(command) => command.run(ui).await,
+        Command::Test(command) => command.run(ui).await,
         Command::Wallet(command) => command.run(ui),
         Command::Accounts(command) => command.run(ui),
         Command::Fund(command) => command.run(ui).await,

@@ -16,10 +16,11 @@ pub struct Faults {
 
 /// Chance, as SplitMix64 has it. Its own few lines, because what a seed means must not change with a library.
 #[derive(Debug, Clone)]
-pub(crate) struct Chance(pub(crate) u64);
+pub struct Chance(pub u64);
 
 impl Chance {
-    pub(crate) fn next(&mut self) -> u64 {
+    /// The next 64 bits.
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -30,7 +31,7 @@ impl Chance {
     /// Less than `end`; 0 if that is 0.
     pub(crate) fn below(&mut self, end: u64) -> u64 {
         // The bias of a remainder of 64 bits is nothing for lists that fit in memory.
-        self.next().checked_rem(end).unwrap_or(0)
+        self.draw().checked_rem(end).unwrap_or(0)
     }
 
     /// With that probability.

@@ -23,7 +23,7 @@ mod process;
 mod signer;
 mod time;
 
-pub use faults::Faults;
+pub use faults::{Chance, Faults};
 pub use letter::{Fate, Letter, What};
 pub use modules::Modules;
 pub use network::{Counters, Sandbox};

@@ -215,4 +215,9 @@ crate::code::codes! {
     means "What moves its clock, makes blocks or puts it back is for programs and web pages of this computer. Nothing was done. Over HTTP: 403."
     causes ["a web page from elsewhere that sends requests to this computer", "a name in the URL that is not this computer's"]
     remedies ["call 127.0.0.1 or localhost", "allow a page: `dev.origins = [\"https://app.example\"]` in pirn.toml; a name: `dev.hosts`"]
+
+    44 TESTS_FAILED "tests do not hold"
+    means "`pirn test` ran, and not every test passed. What was expected, what there was, and the messages of each are above."
+    causes ["a defect of the process that is tested, or of the test"]
+    remedies ["run the one test again: `pirn test FILE --filter NAME --seed N`, as the report says it"]
 }

@@ -24,6 +24,7 @@ pub mod snapshot;
 pub mod spawn;
 pub mod status;
 pub mod stop;
+pub mod test;
 pub mod trace;
 pub mod up;
 pub mod wallet;

@@ -11,7 +11,7 @@ use crate::context::parse_name;
 use crate::error::{Context as _, Failure, Result};
 use crate::ui::{Ui, table};
 
-/// Make a project: a process in Lua, and types for editors. Nothing is downloaded
+/// Make a project: a process in Lua, its tests, and types for editors. Nothing is downloaded
 #[derive(Debug, Args)]
 pub struct New {
     /// The folder to make. Its name is the process's.
@@ -49,6 +49,11 @@ macro_rules! template {
         [
             ("src/{{name}}.lua", include_str!(concat!("../../templates/", $name, "/src/name.lua")), $what),
             (
+                "test/{{name}}_test.lua",
+                include_str!(concat!("../../templates/", $name, "/test/name_test.lua")),
+                "its tests",
+            ),
+            (
                 "pirn.toml",
                 include_str!(concat!("../../templates/", $name, "/pirn.toml")),
                 "the processes of the project",
@@ -57,9 +62,9 @@ macro_rules! template {
     };
 }
 
-const LUA: [File; 2] = template!("lua", "a process: Inc, Get, and a tick of the clock");
-const LUA_TOKEN: [File; 2] = template!("lua-token", "a token: its name, its digits, who has what");
-const AGENT: [File; 2] = template!("agent", "an agent: a plan of its owner's, carried out on ticks");
+const LUA: [File; 3] = template!("lua", "a process: Inc, Get, and a tick of the clock");
+const LUA_TOKEN: [File; 3] = template!("lua-token", "a token: its name, its digits, who has what");
+const AGENT: [File; 3] = template!("agent", "an agent: a plan of its owner's, carried out on ticks");
 
 impl Template {
     fn files(self) -> Vec<File> {
@@ -102,7 +107,8 @@ impl New {
             files.push(path);
         }
         let next = format!(
-            "\n\ncd {} && pirn up     spawns it on the network in use (`pirn dev` starts one)",
+            "\n\ncd {0} && pirn test   runs its tests: no network is needed\n\
+             cd {0} && pirn up     spawns it on the network in use (`pirn dev` starts one)",
             folder.display()
         );
         ui.answer(table(&rows) + &next, &Made { folder: folder.clone(), files });

@@ -58,6 +58,13 @@ pub struct Trouble {
     about: Option<String>,
 }
 
+impl Place {
+    /// Its line with its neighbours, and a caret at what the words are about.
+    pub fn show(&self, what: &str) -> Option<String> {
+        Trouble { what: what.to_owned(), at: None, calls: Vec::new(), about: None }.frame(self)
+    }
+}
+
 /// Reads the report of an error; `text` has no colours.
 pub fn read(text: &str) -> Trouble {
     // aos says what it was doing and who called whom first, and the error itself at the end.

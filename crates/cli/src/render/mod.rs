@@ -12,7 +12,7 @@ use protocol::{Outcome, Slot};
 use serde_json::Value;
 use unit::Code;
 
-pub use frame::{Origin, Typed};
+pub use frame::{Origin, Place, Typed};
 
 use crate::error::Failure;
 
@@ -109,15 +109,20 @@ fn part(outcome: &Outcome, name: &str) -> Option<Value> {
     inner.or_else(|| output.get_mut(name).map(Value::take))
 }
 
-/// What the process printed or returned.
+/// What the process printed or returned, as a terminal may show it.
 pub fn output(outcome: &Outcome, paint: Paint) -> String {
+    safe(&raw(outcome), paint)
+}
+
+/// What the process printed or returned, as it is.
+pub fn raw(outcome: &Outcome) -> String {
     let text = |value: Value| match value {
         Value::String(text) => text,
         Value::Null => String::new(),
         other => other.to_string(),
     };
     let output = outcome.output.to::<Value>().unwrap_or_default();
-    let shown = match output {
+    match output {
         Value::Object(mut output) => match output.remove("data") {
             Some(Value::Object(mut inner)) if inner.contains_key("output") => {
                 text(inner.remove("output").unwrap_or_default())
@@ -130,8 +135,7 @@ pub fn output(outcome: &Outcome, paint: Paint) -> String {
             None => Value::Object(output).to_string(),
         },
         other => text(other),
-    };
-    safe(&shown, paint)
+    }
 }
 
 /// The line before the cursor that the process wants, if it says one.
