@@ -61,6 +61,7 @@ pub fn empty_outcome() -> Outcome {
         gas_used: 0,
         gas: 0,
         gas_schedule: runtime::GAS_SCHEDULE,
+        memory_bytes: 0,
     }
 }
 

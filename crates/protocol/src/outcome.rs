@@ -25,6 +25,9 @@ pub struct Outcome {
     pub gas: u64,
     /// Version of the gas schedule that counted `gas`.
     pub gas_schedule: u32,
+    /// Bytes of memory that the process has after it, whole pages of 64 KiB. 0 where it is not known.
+    #[serde(default)]
+    pub memory_bytes: u64,
 }
 
 impl Outcome {
@@ -39,6 +42,7 @@ impl Outcome {
             gas_used: 0,
             gas,
             gas_schedule,
+            memory_bytes: 0,
         }
     }
 }

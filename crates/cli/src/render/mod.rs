@@ -3,6 +3,7 @@
 //! What a process prints is a stranger's text. Colours pass where colours are wanted; whatever else would move the
 //! cursor, set the title or touch the clipboard of a terminal does not.
 
+mod fold;
 mod frame;
 
 use std::fmt::Write as _;
@@ -12,6 +13,7 @@ use protocol::{Outcome, Slot};
 use serde_json::Value;
 use unit::Code;
 
+pub use fold::fold;
 pub use frame::{Origin, Place, Typed};
 
 use crate::error::Failure;
@@ -165,6 +167,9 @@ pub fn failure(outcome: &Outcome, origin: &dyn Origin) -> Option<Failure> {
     Some(failure.hint("its state is as it was before"))
 }
 
+/// Bytes of a page of WebAssembly's memory.
+const PAGE_BYTES: u64 = 65536;
+
 /// What an evaluation cost, on one line: what is known of it.
 pub struct Cost {
     /// Its slot.
@@ -174,8 +179,8 @@ pub struct Cost {
 }
 
 impl Cost {
-    /// `slot 2 · 1.2 ms · 3 771 gas · 2 messages out`.
-    pub fn show(&self, outcome: &Outcome) -> String {
+    /// `slot 2 · 1.2 ms · 3 771 gas · 161 pages (+1) · 2 messages out`. `before` is the memory that the process had.
+    pub fn show(&self, outcome: &Outcome, before: Option<u64>) -> String {
         let mut line = String::new();
         if let Some(slot) = self.slot {
             let _ = write!(line, "slot {slot} · ");
@@ -186,6 +191,15 @@ impl Cost {
             (0, 0) => {}
             (0, gas) | (gas, _) => {
                 let _ = write!(line, " · {} gas", grouped(gas));
+            }
+        }
+        if outcome.memory_bytes > 0 {
+            let pages = outcome.memory_bytes.div_ceil(PAGE_BYTES);
+            let _ = write!(line, " · {} pages", grouped(pages));
+            // Memory is never given back.
+            let more = before.map_or(0, |before| pages.saturating_sub(before.div_ceil(PAGE_BYTES)));
+            if more > 0 {
+                let _ = write!(line, " (+{})", grouped(more));
             }
         }
         let out = [
@@ -256,6 +270,14 @@ mod tests {
     #[test]
     fn what_it_cost_is_one_line() {
         let cost = Cost { slot: Some(Slot(2)), took: Duration::from_micros(1_234) };
-        assert_eq!(cost.show(&outcome("\"\"")), "slot 2 · 1.2 ms · 12 402 gas");
+        let mut outcome = outcome("\"\"");
+        assert_eq!(cost.show(&outcome, None), "slot 2 · 1.2 ms · 12 402 gas", "others say no more");
+        outcome.memory_bytes = 161 * PAGE_BYTES;
+        assert_eq!(cost.show(&outcome, None), "slot 2 · 1.2 ms · 12 402 gas · 161 pages");
+        let same = cost.show(&outcome, Some(161 * PAGE_BYTES));
+        assert_eq!(same, "slot 2 · 1.2 ms · 12 402 gas · 161 pages");
+        outcome.messages = vec![Json::parse("1").unwrap()];
+        let more = cost.show(&outcome, Some(160 * PAGE_BYTES));
+        assert_eq!(more, "slot 2 · 1.2 ms · 12 402 gas · 161 pages (+1) · 1 message out");
     }
 }

@@ -47,7 +47,7 @@ const COMMANDS: [(&str, &str, &str); 26] = [
     ("pause", "", "do not"),
     ("monitor", "", "have the process's cron run"),
     ("unmonitor", "", "have it run no longer"),
-    ("more", "", "the next lines of a long answer"),
+    ("more", "", "the next lines of a long answer, or all of a folded one"),
     ("json", "", "the last outcome, all of it"),
     ("prompt", "", "what the process wants before the line"),
     ("update", "", "why there is nothing to update"),
@@ -144,7 +144,7 @@ pub async fn run(session: &mut Session, editor: Option<&mut Editor>, line: &str)
             true => session.ui.note("there is no more"),
             false => {
                 let rest = session.more.join("\n");
-                session.show(&rest);
+                session.show_all(&rest);
             }
         },
         "json" => match &session.last {

@@ -33,6 +33,8 @@ pub struct Shared {
     reader: Mutex<String>,
     /// Outcomes seen; the process may have other names after each.
     generation: AtomicU64,
+    /// Bytes of memory that the process had after the newest of them; 0 where it is not known.
+    held: AtomicU64,
     /// Messages that this session sent.
     own: Mutex<VecDeque<Id>>,
     /// Whether news are shown.
@@ -69,9 +71,15 @@ impl Shared {
         lock(&self.own).contains(&message)
     }
 
+    /// Bytes of memory that the process had after the newest outcome.
+    fn held(&self) -> Option<u64> {
+        Some(self.held.load(Ordering::Relaxed)).filter(|bytes| *bytes > 0)
+    }
+
     /// Takes note of an outcome of the process.
     pub fn saw(&self, outcome: &Outcome) {
         self.generation.fetch_add(1, Ordering::Relaxed);
+        self.held.store(outcome.memory_bytes, Ordering::Relaxed);
         if let Some(prompt) = render::prompt(outcome, self.paint) {
             *lock(&self.prompt) = prompt;
         }
@@ -155,6 +163,7 @@ impl Session {
             prompt: Mutex::new(format!("{short}> ")),
             reader: Mutex::new(address.clone()),
             generation: AtomicU64::new(0),
+            held: AtomicU64::new(0),
             own: Mutex::default(),
             live: AtomicBool::new(interactive),
             dry: AtomicBool::new(false),
@@ -270,6 +279,7 @@ impl Session {
             self.unless_cancelled(carry(&shared.clients, shared.process, item), Some(id)).await?
         };
         let outcome = &done.outcome;
+        let held = shared.held();
         if !is_dry {
             shared.saw(outcome);
         }
@@ -281,7 +291,7 @@ impl Session {
             self.show(&render::output(outcome, shared.paint));
         }
         let saved = if is_dry { " · dry run: nothing was saved" } else { "" };
-        let cost = format!("{}{saved}", done.cost.show(outcome));
+        let cost = format!("{}{saved}", done.cost.show(outcome, held));
         match failure {
             // The failure is what is read last.
             Some(failure) => {
@@ -317,7 +327,7 @@ impl Session {
         }
     }
 
-    /// Shows an answer; a terminal gets the beginning of a long one.
+    /// Shows an answer; a terminal gets the beginning of a long one, and of deep tables what is above.
     pub fn show(&mut self, text: &str) {
         if !self.interactive {
             if !text.is_empty() {
@@ -325,6 +335,14 @@ impl Session {
             }
             return;
         }
+        let Some(folded) = render::fold(text) else { return self.show_all(text) };
+        self.show_all(&folded);
+        self.ui.note(self.shared.paint.dim("deep tables are folded: `.more` shows all"));
+        self.more = text.lines().map(str::to_owned).collect();
+    }
+
+    /// Shows an answer as it is; a terminal gets the beginning of a long one.
+    pub fn show_all(&mut self, text: &str) {
         let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
         let rest = lines.split_off(lines.len().min(SHOWN_LINES));
         if !lines.is_empty() {

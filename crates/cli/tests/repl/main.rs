@@ -248,6 +248,28 @@ fn whom_the_process_does_not_know_is_warned_before_they_send() {
     repl.wait("_default");
 }
 
+#[test]
+fn answers_that_are_long_or_deep_are_shown_a_part_at_a_time() {
+    let world = World::new();
+    let mut repl = world.repl(&[]);
+    repl.keys("{ a = { b = { c = { d = 'deep' .. 'est' } } } }\r");
+    repl.wait("c = { … 1 lines }");
+    repl.wait("deep tables are folded: `.more` shows all");
+    repl.wait("slot 1 ");
+    assert!(!repl.screen().contains("deepest"));
+    repl.keys(".more\r");
+    repl.wait("\"deepest\"");
+    repl.keys("for i = 1, 150 do print('row ' .. i) end\r");
+    repl.wait("50 more lines: `.more`");
+    repl.wait("slot 2 ");
+    repl.keys(".more\r");
+    repl.wait("\nrow 150");
+    repl.keys(".more\r");
+    repl.wait("there is no more");
+    repl.keys("big = string.rep('x', 2 ^ 23)\r");
+    repl.wait(" pages (+");
+}
+
 #[track_caller]
 fn check(world: &World, arguments: &[&str], input: &str, code: i32, stdout: &str, stderr: &str) {
     let output = world.piped(arguments, input);

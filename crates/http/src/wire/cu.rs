@@ -43,6 +43,9 @@ pub struct OutcomeShape<'a> {
     /// Ours, where it is asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     gas_schedule: Option<u32>,
+    /// Ours, where it is asked for and known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    memory_bytes: Option<u64>,
 }
 
 fn no_output() -> Cow<'static, Json> {
@@ -73,10 +76,11 @@ impl<'a> OutcomeShape<'a> {
             error: outcome.error.as_ref().filter(|_| detail != Detail::Node).map(Cow::Borrowed),
             gas: full.then_some(outcome.gas),
             gas_schedule: full.then_some(outcome.gas_schedule),
+            memory_bytes: Some(outcome.memory_bytes).filter(|bytes| full && *bytes > 0),
         }
     }
 
-    /// The outcome. Other units do not say our gas; it is 0 then, under schedule 0.
+    /// The outcome. Other units do not say our gas nor the memory; they are 0 then, under schedule 0.
     pub fn read(self) -> Outcome {
         Outcome {
             messages: self.messages.into_owned(),
@@ -87,6 +91,7 @@ impl<'a> OutcomeShape<'a> {
             gas_used: self.gas_used.and_then(|gas| gas.as_u64()).unwrap_or(0),
             gas: self.gas.unwrap_or(0),
             gas_schedule: self.gas_schedule.unwrap_or(0),
+            memory_bytes: self.memory_bytes.unwrap_or(0),
         }
     }
 }

@@ -81,6 +81,7 @@ pub(crate) fn read(text: &[u8]) -> Evaluation {
         gas_used: 0,
         gas: 0,
         gas_schedule: GAS_SCHEDULE,
+        memory_bytes: 0,
     };
     Evaluation { outcome, ended: Ended::Answered }
 }

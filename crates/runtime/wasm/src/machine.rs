@@ -104,6 +104,7 @@ impl Machine {
         };
         let first = life.first.clone();
         let instance = life.instance(&self.program, self.limits, &self.environment)?;
+        let before = instance.size();
         let environment = self.environment.to_json();
         let done = match stack::run(|| instance.evaluate(&first.beginning, message, environment)) {
             Ok(done) => done,
@@ -118,7 +119,10 @@ impl Machine {
             Err(why) => answer::failed(&why),
         };
         evaluation.outcome.gas = done.gas;
-        if evaluation.outcome.error.is_some() {
+        // What failed is as it was; the instance with it goes.
+        let failed = evaluation.outcome.error.is_some();
+        evaluation.outcome.memory_bytes = if failed { before } else { instance.size() };
+        if failed {
             life.fail();
             return Ok(evaluation);
         }
