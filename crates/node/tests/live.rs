@@ -240,6 +240,70 @@ async fn a_network_goes_back_to_a_snapshot_and_on_from_there() {
     world.node.stop().await;
 }
 
+impl World {
+    /// What `/metrics` counts since the units were opened.
+    async fn counted(&self, name: &str) -> u64 {
+        let text = self.get("/metrics", &[]).await.text().await.unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')).unwrap();
+        line.parse().unwrap()
+    }
+
+    /// Messages that were evaluated, and evaluated again, since the units were opened.
+    async fn evaluations(&self) -> (u64, u64) {
+        (self.counted("pirn_cu_evaluated").await, self.counted("pirn_cu_replayed").await)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restored_network_has_its_memory_at_once_and_nothing_of_what_came_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::start(config(folder.path())).await;
+    let process = world.spawn(&[]).await;
+    for count in 1..=25 {
+        world.eval(process, &format!("Count = {count}; Kept = ('x'):rep({count})")).await;
+    }
+    let before = world.cu.state(process, None).await.unwrap();
+    world.control.save_snapshot("one").await.unwrap();
+
+    // All of it is acknowledged, evaluated, and on the weave.
+    let later = world.sign(Some(process.0), &[("Type", "Message"), ("Action", "Eval")], "Count = 'later'");
+    world.mu.send(later.clone()).await.unwrap();
+    world.cu.result(process, later.id).await.unwrap();
+    let born = world.spawn(&[("Name", "later")]).await;
+    world.mu.monitor(world.sign_plain(born)).await.unwrap();
+    world.control.mine(1).await.unwrap();
+    let on_weave = || async {
+        let url = format!("{}/{}", world.node.network().urls["gateway"], later.id);
+        reqwest::get(url).await.unwrap().status().as_u16()
+    };
+    assert_eq!(on_weave().await, 200);
+    assert_eq!(world.state(process, "Count").await, json!("later"));
+
+    world.control.restore_snapshot("one").await.unwrap();
+    assert_eq!(world.cu.state(process, None).await.unwrap(), before, "every byte of its memory");
+    assert_eq!(world.state(process, "Count").await, json!(25));
+    assert_eq!(world.evaluations().await, (0, 0), "none of 26 messages was evaluated again");
+
+    let query = unit::OutcomeQuery { limit: 100, ..unit::OutcomeQuery::default() };
+    let listed = world.cu.results(process, query).await.unwrap().items;
+    assert!(listed.len() == 26 && listed.iter().all(|one| one.message != Some(later.id)), "{listed:?}");
+    let unknown = [
+        world.su.find(Some(process), later.id).await.map(drop),
+        world.su.latest(born).await.map(drop),
+        world.cu.result(process, later.id).await.map(drop),
+        world.cu.state(born, None).await.map(drop),
+    ];
+    for refused in unknown {
+        assert_eq!(refused.unwrap_err().kind, Kind::NotFound);
+    }
+    assert_eq!(on_weave().await, 404);
+    assert_eq!(world.evaluations().await, (0, 0), "nor was anything to find that out");
+    let (_, shown) = world.eval(process, "Count = Count + 1; return Count").await;
+    assert!(shown.contains("26"), "{shown}");
+    assert_eq!(world.evaluations().await, (1, 0));
+    world.node.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_process_publishes_is_read_and_cached() {
     let folder = tempfile::tempdir().unwrap();
