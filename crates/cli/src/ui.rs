@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::OnceLock;
 
+use chrono::{DateTime, SecondsFormat};
 use serde::Serialize;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -125,6 +126,12 @@ pub fn table(rows: &[Vec<String>]) -> String {
     rows.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
+/// A moment, milliseconds since 1970, as people write it: `2026-11-25T16:08:12.345Z`.
+pub fn moment(ms: u64) -> String {
+    let moment = i64::try_from(ms).ok().and_then(DateTime::from_timestamp_millis);
+    moment.map_or_else(|| format!("{ms} ms"), |moment| moment.to_rfc3339_opts(SecondsFormat::Millis, true))
+}
+
 /// Text without terminal colours: processes colour what they print.
 pub fn plain(text: &str) -> String {
     crate::render::safe(text, Paint { colours: false })
@@ -133,6 +140,13 @@ pub fn plain(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn moments_are_dates_as_far_as_there_are_dates() {
+        assert_eq!(moment(1_795_626_897_745), "2026-11-25T17:14:57.745Z");
+        assert_eq!(moment(0), "1970-01-01T00:00:00.000Z");
+        assert_eq!(moment(u64::MAX), format!("{} ms", u64::MAX));
+    }
 
     #[test]
     fn columns_line_up() {

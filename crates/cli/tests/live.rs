@@ -106,6 +106,8 @@ fn a_network_is_watched_moved_and_put_back() {
     network.run(&["snapshot", "rm", "before"]);
     assert_eq!(network.run(&["snapshot", "ls"]), "");
     assert!(network.fails(&["snapshot", "restore", "before"]).contains("there is no snapshot \"before\""));
+    assert!(network.run(&["clock", "2100-01-01T00:00:00Z"]).starts_with("2100-01-01T00:00:00.00"));
     assert!(network.run(&["mine", "--when", "1000"]).contains("every 1000 ms"));
+    assert!(network.fails(&["clock", "-1h"]).contains("no way to move a clock"));
     assert!(network.fails(&["clock", "soon"]).contains("no way to move a clock"));
 }

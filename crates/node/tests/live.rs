@@ -271,6 +271,8 @@ async fn a_restored_network_has_its_memory_at_once_and_nothing_of_what_came_late
     world.cu.result(process, later.id).await.unwrap();
     let born = world.spawn(&[("Name", "later")]).await;
     world.mu.monitor(world.sign_plain(born)).await.unwrap();
+    // Time goes on only when everything is where it was sent to.
+    world.control.move_clock(ClockMove::Advance(60_000)).await.unwrap();
     world.control.mine(1).await.unwrap();
     let on_weave = || async {
         let url = format!("{}/{}", world.node.network().urls["gateway"], later.id);

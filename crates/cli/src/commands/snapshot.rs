@@ -6,7 +6,7 @@ use unit::{Control as _, SnapshotInfo};
 
 use crate::error::Result;
 use crate::network::Where;
-use crate::ui::{Ui, table};
+use crate::ui::{Ui, moment, table};
 
 /// Keep a whole development network as it is now, and go back to it
 #[derive(Debug, Args)]
@@ -69,7 +69,7 @@ impl Snapshot {
                     vec![
                         one.name.clone(),
                         format!("block {}", one.height),
-                        format!("{} ms", one.at),
+                        moment(one.at.0),
                         clock.to_owned(),
                         format!("{} KiB", one.bytes.div_ceil(1024)),
                     ]

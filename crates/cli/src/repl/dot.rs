@@ -28,7 +28,7 @@ pub enum Step {
 }
 
 /// Name, what it takes, what it does. In the order of `.help`.
-const COMMANDS: [(&str, &str, &str); 26] = [
+const COMMANDS: [(&str, &str, &str); 28] = [
     ("load", "FILE", "evaluate a file, with the files that it requires"),
     ("load-blueprint", "NAME", "evaluate one of the scripts that are part of Pirn"),
     ("blueprints", "", "list those"),
@@ -47,6 +47,8 @@ const COMMANDS: [(&str, &str, &str); 26] = [
     ("pause", "", "do not"),
     ("monitor", "", "have the process's cron run"),
     ("unmonitor", "", "have it run no longer"),
+    ("cron", "", "when its cron is due, when it last was, and what came of it"),
+    ("tick", "", "move a development network's clock to when the next cron is due"),
     ("more", "", "the next lines of a long answer, or all of a folded one"),
     ("json", "", "the last outcome, all of it"),
     ("prompt", "", "what the process wants before the line"),
@@ -137,6 +139,16 @@ pub async fn run(session: &mut Session, editor: Option<&mut Editor>, line: &str)
         "handlers" => {
             let rows = shared.handlers().await?;
             listed(session, rows, &["handler", "matches", "runs left"], "there are no handlers");
+        }
+        "cron" => {
+            let rows = shared.crons().await?;
+            listed(session, rows, &["every", "next", "last", "failed", "it said"], "the process has no cron");
+        }
+        "tick" => {
+            let by = shared.tick().await?;
+            session
+                .ui
+                .note(format_args!("the clock went on by {by}; a cron that nobody monitors stays away"));
         }
         "whoami" => whoami(session).await,
         "monitor" | "unmonitor" => monitor(session, name).await?,

@@ -4,6 +4,7 @@
 //! another program is. Both go through [`session`], which evaluates, and [`dot`], which does what aos's dot commands do.
 
 mod complete;
+mod cron;
 mod dot;
 mod edit;
 mod highlight;

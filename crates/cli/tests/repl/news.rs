@@ -180,3 +180,25 @@ fn news_appear_above_the_line_and_what_was_typed_stays() {
     repl.keys(".pause\r");
     repl.wait("nothing is shown but answers");
 }
+
+#[test]
+fn a_cron_is_looked_at_and_made_to_tick() {
+    let mut world = World::new();
+    let spawn = ["spawn", "--tag", "Cron-Interval=10-minutes", "--tag", "Cron-Tag-Action=Tick"];
+    let spawned = world.pirn(&spawn).output().unwrap();
+    assert!(spawned.status.success(), "{spawned:?}");
+    world.process = String::from_utf8(spawned.stdout).unwrap().trim().to_owned();
+    let mut repl = world.repl(&[]);
+    repl.keys("Handlers.add('tick', 'Tick', function() print('tick ' .. 'tock') end)\r");
+    repl.wait("slot 1 ");
+    repl.keys(".cron\r");
+    repl.wait("10-minutes  in ");
+    repl.wait("not of late");
+    repl.keys(".monitor\r");
+    repl.wait("from now on");
+    repl.keys(".tick\r");
+    repl.wait("the clock went on by ");
+    repl.wait("◂ cron 0-10-minutes tick tock");
+    repl.keys(".cron\r");
+    repl.wait("0 of 1");
+}

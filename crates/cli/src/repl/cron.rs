@@ -1,0 +1,114 @@
+//! `.cron` and `.tick`: what comes of time.
+
+use cu::cron::Crons;
+use pirn_http::client::{Control, Options, Transport};
+use protocol::{Tags, Timestamp, tag};
+use unit::{ClockMove, Code, Compute as _, Control as _, OutcomeQuery, Scheduler as _, Sort};
+
+use super::session::Shared;
+use crate::error::{Context as _, Failure, Result};
+use crate::render::{self, Typed};
+
+/// Outcomes in which the last ticks are looked for.
+const LOOKED_AT: usize = 100;
+
+/// A cron of the process: its interval, and the end of the second in which it is due next, if it counts time.
+struct Due {
+    interval: String,
+    next: Option<Timestamp>,
+}
+
+impl Shared {
+    /// The crons of the process, and the time of its network.
+    async fn dues(&self) -> Result<(Vec<Due>, Timestamp)> {
+        let su = &self.clients.su;
+        let record = su.process(self.process).await?;
+        let now = su.now().await?.timestamp;
+        let intervals = record.item.tags.all(tag::CRON_INTERVAL);
+        let due = |interval: &str| {
+            let alone = Tags::from_iter([(tag::CRON_INTERVAL, interval)]);
+            let crons = Crons::parse(&alone).context(Code::NOT_A_PROCESS, "its crons cannot be read")?;
+            Ok(Due { interval: interval.to_owned(), next: crons.next_due(record.timestamp, now) })
+        };
+        Ok((intervals.map(due).collect::<Result<_>>()?, now))
+    }
+
+    /// For each cron: its interval, when it is due next, when it was last, and what came of that.
+    pub async fn crons(&self) -> Result<Vec<Vec<String>>> {
+        let (dues, now) = self.dues().await?;
+        let query = OutcomeQuery { sort: Sort::Descending, limit: LOOKED_AT, ..OutcomeQuery::default() };
+        let newest = self.clients.cu.results(self.process, query).await?.items;
+        let row = |due: &Due| {
+            // `0-10-minutes`: after its place among them.
+            let is_of = |cron: &Option<String>| {
+                cron.as_deref()
+                    .and_then(|cron| cron.split_once('-'))
+                    .is_some_and(|(_, it)| it == due.interval)
+            };
+            let ticks: Vec<_> = newest.iter().filter(|one| is_of(&one.cursor.cron)).collect();
+            let failures = ticks.iter().filter(|one| one.outcome.error.is_some()).count();
+            let next = due
+                .next
+                .map_or_else(|| "with its block".to_owned(), |at| format!("in {}", span(at.0 - now.0)));
+            let (last, came) = match ticks.first() {
+                None => ("not of late".to_owned(), String::new()),
+                Some(one) => {
+                    let failure = render::failure(&one.outcome, &Typed(String::new()));
+                    let came = match failure {
+                        Some(failure) => failure.what,
+                        None => render::output(&one.outcome, self.paint),
+                    };
+                    let ago = span(now.0.saturating_sub(one.cursor.timestamp.0));
+                    (format!("{ago} ago"), came.lines().next().unwrap_or_default().chars().take(60).collect())
+                }
+            };
+            vec![due.interval.clone(), next, last, format!("{failures} of {}", ticks.len()), came]
+        };
+        Ok(dues.iter().map(row).collect())
+    }
+
+    /// Moves the clock of a development network to when the next cron is due. How far that was.
+    pub async fn tick(&self) -> Result<String> {
+        let (dues, now) = self.dues().await?;
+        let Some(next) = dues.iter().filter_map(|due| due.next).min() else {
+            let what = format!("{} has no cron that counts time", self.process);
+            return Err(
+                Failure::new(Code::NOT_FOUND, what).hint("`pirn mine` makes the blocks that others count")
+            );
+        };
+        let control = Control::new(self.clients.mu.url(), Transport::new(Options::default())?);
+        control.move_clock(ClockMove::Set(next)).await?;
+        Ok(span(next.0 - now.0))
+    }
+}
+
+/// Milliseconds for people: `9 min 59 s`.
+fn span(ms: u64) -> String {
+    let seconds = ms.div_ceil(1000);
+    let units = [(86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")];
+    let mut left = seconds;
+    let mut parts = Vec::new();
+    for (size, name) in units {
+        if left >= size {
+            parts.push(format!("{} {name}", left / size));
+            left %= size;
+        }
+    }
+    // Two of them are as much as anybody reads.
+    parts.truncate(2);
+    if parts.is_empty() { "0 s".to_owned() } else { parts.join(" ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_told_in_two_units() {
+        for (ms, told) in
+            [(0, "0 s"), (1, "1 s"), (59_999, "1 min"), (599_000, "9 min 59 s"), (90_061_000, "1 d 1 h")]
+        {
+            assert_eq!(span(ms), told, "{ms}");
+        }
+    }
+}
