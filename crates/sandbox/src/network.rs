@@ -190,7 +190,7 @@ impl Sandbox {
         if tags.first(tag::AUTHORITY).is_none() {
             tags.push(tag::AUTHORITY, self.authority());
         }
-        let anchor = Some(self.anchor());
+        let anchor = Some(self.unseen_anchor());
         let item = by.sign(Draft { target: None, anchor, tags, data })?;
         let number = self.post_item(item.clone())?;
         self.deliver(number)?;
@@ -210,7 +210,7 @@ impl Sandbox {
 
     /// Sends a message, which waits for [`run`](Sandbox::run) like those of processes. The number of its letter.
     pub fn post(&mut self, by: &Signer, to: Id, own: Tags, data: Bytes) -> Result<usize> {
-        let anchor = Some(self.anchor());
+        let anchor = Some(self.unseen_anchor());
         let item = by.sign(Draft { target: Some(to), anchor, tags: ao(own, "Message"), data })?;
         self.post_item(item)
     }
@@ -277,6 +277,13 @@ impl Sandbox {
         let bench =
             Bench { scheduler: &self.scheduler, probe: self.probe.as_deref(), probed: &mut self.probed };
         (&mut self.processes, bench)
+    }
+
+    /// The same where people sign: no text, as those of wallets and clients are, so that processes do not see it.
+    fn unseen_anchor(&mut self) -> [u8; 32] {
+        let mut anchor = self.anchor();
+        anchor[0] = 0xff;
+        anchor
     }
 
     /// 32 digits that no other draft here has.

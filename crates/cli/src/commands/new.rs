@@ -35,12 +35,14 @@ enum Template {
 type File = (&'static str, &'static str, &'static str);
 
 const TYPES: &str = include_str!("../../../../processes/library/ao.lua");
+const TEST_TYPES: &str = include_str!("../../../../processes/library/test.lua");
 const TOKEN: &str = include_str!("../../../../processes/blueprints/token.lua");
 
 /// What every project has.
 const COMMON: &[File] = &[
     (".luarc.json", include_str!("../../templates/luarc.json"), "settings of editors that speak LuaLS"),
     ("library/ao.lua", TYPES, "types of ao, Handlers, Send, Inbox"),
+    ("library/test.lua", TEST_TYPES, "types of t, describe, it, assert"),
     (".gitignore", include_str!("../../templates/gitignore"), ""),
 ];
 

@@ -15,7 +15,7 @@ use crate::project::Project;
 use crate::trial::coverage::{Coverage, FileCoverage, lcov};
 use crate::trial::report::{Style, Totals, coverage_table};
 use crate::trial::watch::Watch;
-use crate::trial::{self, FileReport, Plan, file, find, junit};
+use crate::trial::{self, FileReport, Plan, file, find, gas, junit};
 use crate::ui::Ui;
 
 /// Run tests in Lua, each on a network of its own
@@ -45,6 +45,13 @@ pub struct Test {
     /// Count which lines and handlers were run; with =lcov:FILE, also write that there.
     #[arg(long, value_name = "lcov:FILE", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     coverage: Option<String>,
+    /// Keep what each test costs in a file, and show what has changed since it was written.
+    #[arg(long, value_name = "FILE")]
+    gas_snapshot: Option<PathBuf>,
+    /// Only compare with the file of --gas-snapshot: fail if a test costs more or less by more than so many percent, or is
+    /// not in it.
+    #[arg(long, value_name = "PERCENT", num_args = 0..=1, require_equals = true, default_missing_value = "0", requires = "gas_snapshot", value_parser = percent)]
+    gas_check: Option<u64>,
     /// The module of processes that name none: a .wasm file. Pirn's own Lua by default.
     #[arg(long, value_name = "FILE")]
     module: Option<PathBuf>,
@@ -60,6 +67,14 @@ fn seed(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| "expected a number, or random".to_owned())
 }
 
+/// Hundredths of a percent.
+fn percent(text: &str) -> Result<u64, String> {
+    let number = text.trim_end_matches('%').parse::<f64>().ok().filter(|number| (0.0..=1e6).contains(number));
+    number
+        .map(|number| (number * 100.0).round() as u64)
+        .ok_or_else(|| "expected a percentage, such as 2 or 0.5".to_owned())
+}
+
 #[derive(Serialize)]
 struct Answer<'a> {
     seed: u64,
@@ -68,6 +83,8 @@ struct Answer<'a> {
     files: &'a [FileReport],
     #[serde(skip_serializing_if = "Option::is_none")]
     coverage: Option<&'a [FileCoverage]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gas_changes: Option<&'a [gas::Change]>,
 }
 
 impl Test {
@@ -145,12 +162,22 @@ impl Test {
         if let (Some(path), Some(files)) = (lcov_file, &covered) {
             write(path, &lcov(files))?;
         }
+        let changed = self.gas_snapshot.as_deref().map(|path| self.gas(path, &reports)).transpose()?;
         if ui.json {
-            let answer = Answer { seed: self.seed, totals, files: &reports, coverage: covered.as_deref() };
+            let answer = Answer {
+                seed: self.seed,
+                totals,
+                files: &reports,
+                coverage: covered.as_deref(),
+                gas_changes: changed.as_deref(),
+            };
             ui.answer("", &answer);
         } else {
             if let Some(files) = covered.as_deref().filter(|files| !files.is_empty()) {
                 say(&format!("\n{}", coverage_table(files)));
+            }
+            if let Some(changes) = changed.as_deref().filter(|changes| !changes.is_empty()) {
+                say(&format!("\n{}", gas::table(changes)));
             }
             if totals.all() > 0 {
                 say(&format!("\n{}", style.end(totals, ms, covered.as_deref())));
@@ -169,7 +196,34 @@ impl Test {
             return Err(Failure::new(Code::TESTS_FAILED, what)
                 .hint(format!("what chance began with was {}: --seed {0} runs the same again", self.seed)));
         }
+        let far = changed.map_or(0, |changes| changes.len());
+        if self.gas_check.is_some() && far > 0 {
+            let what =
+                format!("{far} of {} tests cost another amount of gas than the file says", totals.all());
+            return Err(Failure::new(Code::TESTS_FAILED, what)
+                .hint("if that is as it should be: run again without --gas-check, which writes the file"));
+        }
         Ok(())
+    }
+
+    /// What has changed since the file was written; writes it, unless it is only to be compared.
+    fn gas(&self, path: &Path, reports: &[FileReport]) -> Result<Vec<gas::Change>> {
+        let (mut before, now) = (gas::read(path)?, gas::of(reports));
+        let changes = gas::changes(&before, &now, self.gas_check.unwrap_or(0));
+        let is_first = before.is_empty();
+        if self.gas_check.is_none() {
+            // What was not run is as it was.
+            let all = self.filter.is_none() && self.paths.is_empty();
+            if all {
+                before.clear();
+            }
+            before.extend(now);
+            write(path, &gas::text(&before))?;
+            if is_first {
+                return Ok(Vec::new());
+            }
+        }
+        Ok(changes)
     }
 }
 

@@ -2,7 +2,7 @@
 ---
 --- A name is a chain of words: `is`, `are`, `has` and the like mean nothing, `not` and `no` turn the sense, and the rest
 --- is the assertion. A failure is a table: what was expected, what was got, and where.
-local host, show = ...
+local host, show, load_spies = ...
 
 local checks, aliases = {}, {}
 
@@ -152,7 +152,64 @@ end
 local fillers = { is = true, are = true, was = true, were = true, has = true, have = true, be = true, does = true, to = true }
 local turns = { ["not"] = true, no = true, isnt = true, arent = true }
 
-local function call(words, ...)
+function checks.unique(list)
+  local seen = {}
+  for _, value in pairs(list) do
+    for _, other in ipairs(seen) do
+      if same(value, other) then
+        return false, "expected no value twice", "each value once", show(value)
+      end
+    end
+    seen[#seen + 1] = value
+  end
+  return true, "expected no value twice", "each value once", show(list)
+end
+
+function checks.returned_arguments(count, ...)
+  local got = select("#", ...)
+  return got == count, "expected another number of values", tostring(count), tostring(got)
+end
+
+local globals, spies = load_spies(same, checks)
+
+--- `assert.array(list).has.no.holes()`.
+local arrays = {
+  holes = function(list, count)
+    local last = count or 0
+    for key in pairs(list) do
+      last = math.type(key) == "integer" and key > last and not count and key or last
+    end
+    for at = 1, last do
+      if list[at] == nil then
+        return true, "expected holes", "holes", "none"
+      end
+    end
+    return false, "expected holes", "holes", show(list)
+  end,
+}
+
+local chain
+
+--- `assert.spy(s)`, `assert.array(list)` and `assert.message(text)` say what follows is about.
+local begins = {
+  spy = function(said, value)
+    if not spies.is_spy(value) then
+      error("assert.spy needs a spy: spy.new(f), spy.on(table, 'name') or stub(table, 'name')", 4)
+    end
+    return chain({}, said, { checks = spies.asked, value = value })
+  end,
+  array = function(said, value)
+    return chain({}, said, { checks = arrays, value = value })
+  end,
+  message = function(_, value)
+    return chain({}, tostring(value))
+  end,
+}
+begins.stub = begins.spy
+
+local function call(self, ...)
+  local words, about = rawget(self, "words"), rawget(self, "about")
+  local said = rawget(self, "said")
   local turned, rest = false, {}
   for _, word in ipairs(words) do
     if turns[word] then
@@ -162,42 +219,88 @@ local function call(words, ...)
     end
   end
   local name = table.concat(rest, "_")
+  if begins[name] and not about then
+    return begins[name](said, ...)
+  end
   name = aliases[name] or name
-  local check = checks[name]
+  local check = (about and about.checks or checks)[name]
   if not check then
     error("there is no assertion " .. table.concat(words, "."), 3)
   end
-  local holds, message, expected, got = check(...)
+  local holds, message, expected, got
+  if about then
+    holds, message, expected, got = check(about.value, ...)
+  else
+    holds, message, expected, got = check(...)
+    said = said or select((arity[name] or 1) + 1, ...)
+  end
   if not holds == turned then
     return ...
   end
-  local said = select((arity[name] or 1) + 1, ...)
   if turned then
     message, expected = (message:gsub("^expected", "did not expect")), "not " .. expected
   end
   fail(type(said) == "string" and said .. ": " .. message or message, expected, got)
 end
 
-local chain
 local function index(self, key)
   local words = { table.unpack(rawget(self, "words")) }
   -- assert.True and assert.Nil are there because true and nil are words of Lua.
   for word in tostring(key):gmatch("[^_]+") do
     words[#words + 1] = word:lower()
   end
-  return chain(words)
+  return chain(words, rawget(self, "said"), rawget(self, "about"))
 end
 
-function chain(words)
-  return setmetatable({ words = words }, {
-    __index = index,
-    __call = function(_, ...)
-      return call(words, ...)
-    end,
-  })
+local chain_meta = { __index = index, __call = call }
+
+function chain(words, said, about)
+  return setmetatable({ words = words, said = said, about = about }, chain_meta)
 end
 
-local assert = setmetatable({ words = {} }, {
+local texts = {}
+local say = {
+  set = function(_, key, text)
+    texts[key] = text
+  end,
+}
+setmetatable(say, {
+  __call = function(_, key)
+    return texts[key] or key
+  end,
+})
+
+--- Adds an assertion or a matcher, as luassert does it: `run(state, arguments)` says whether it holds.
+local function register(_, kind, name, run, positive)
+  if kind == "matcher" then
+    return spies.register(name, run)
+  elseif kind ~= "assertion" then
+    error("assert:register takes an assertion or a matcher, not a " .. tostring(kind), 2)
+  end
+  checks[name] = function(...)
+    local given = table.pack(...)
+    local message = positive and say(positive) or "expected that it is " .. name
+    local at = 0
+    message = message:gsub("%%s", function()
+      at = at + 1
+      return show(given[at])
+    end)
+    return run({ mod = true }, given), message, name, given.n == 1 and show(given[1]) or show({ ... })
+  end
+end
+
+local assert = setmetatable({
+  words = {}, register = register,
+  add_formatter = function() end, set_parameter = function() end,
+  snapshot = function()
+    local from = spies.mark()
+    return {
+      revert = function()
+        spies.revert(from)
+      end,
+    }
+  end,
+}, {
   __index = index,
   __call = function(_, value, message, ...)
     if not value then
@@ -210,4 +313,5 @@ local assert = setmetatable({ words = {} }, {
   end,
 })
 
-return assert, fail, same
+globals.say, globals.luassert = say, assert
+return assert, fail, same, globals, spies

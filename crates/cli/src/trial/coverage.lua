@@ -44,6 +44,20 @@ for _, handler in ipairs(Handlers.list) do
   handler.handle = counted
 end
 
+--- What a file wrote: aos wraps it in a function of its own.
+local function inner(handle)
+  if debug.getinfo(handle, "S").source:sub(1, 1) == "@" then
+    return handle
+  end
+  for at = 1, 8 do
+    local name, value = debug.getupvalue(handle, at)
+    if name and type(value) == "function" and debug.getinfo(value, "S").source:sub(1, 1) == "@" then
+      return value
+    end
+  end
+  return handle
+end
+
 ao.result = function()
   local out = {}
   for source, lines in pairs(hits) do
@@ -59,7 +73,7 @@ ao.result = function()
     list[handle] = list[handle] or "(once)"
   end
   for handle, name in pairs(list) do
-    local info = debug.getinfo(handle, "S")
+    local info = debug.getinfo(inner(handle), "S")
     if info.source:sub(1, 1) == "@" and name:sub(1, 1) ~= "_" and name ~= "(once)" then
       out[#out + 1] = table.concat({ "H", ran[handle] or 0, info.linedefined, info.source:sub(2), name }, "\t")
     end

@@ -20,6 +20,8 @@ const SHOW: &str = include_str!("show.lua");
 const ASSERT: &str = include_str!("assert.lua");
 const NETWORK: &str = include_str!("network.lua");
 const AOLITE: &str = include_str!("aolite.lua");
+const SPIES: &str = include_str!("spies.lua");
+const PROPERTY: &str = include_str!("property.lua");
 const WORLD: &str = include_str!("world.lua");
 const RUNNER: &str = include_str!("runner.lua");
 
@@ -122,16 +124,28 @@ fn walk(
     let part = |name: &str, text: &'static str| lua.load(text).set_name(format!("={name}")).into_function();
     part("world", WORLD)?.call::<()>(&host)?;
     let show: Function = part("show", SHOW)?.call(&host)?;
-    let (assert, fail, same): (Value, Function, Function) = part("assert", ASSERT)?.call((&host, &show))?;
+    let spies = part("spies", SPIES)?.bind(&show)?;
+    let (assert, fail, same, busted, spies): (Value, Function, Function, Table, Table) =
+        part("assert", ASSERT)?.call((&host, &show, spies))?;
     let (t, now): (Table, Table) = part("network", NETWORK)?.call((&host, &show, &fail, &same))?;
     let aolite: Table = part("aolite", AOLITE)?.call((&host, &t, &now))?;
-    let run: Function = part("runner", RUNNER)?.call((&host, &t, &now, &fail))?;
+    part("property", PROPERTY)?.call::<()>((&host, &show, &t, &fail))?;
+    let run: Function = part("runner", RUNNER)?.call((&host, &t, &now, &spies))?;
     let globals = lua.globals();
     globals.set("assert", &assert)?;
     globals.set("t", &t)?;
     let preload: Table = globals.get::<Table>("package")?.get("loaded")?;
-    for (name, value) in [("t", Value::Table(t)), ("aolite", Value::Table(aolite)), ("luassert", assert)] {
+    for (name, value) in [("t", t), ("aolite", aolite)] {
         preload.set(name, value)?;
+    }
+    for pair in busted.pairs::<String, Value>() {
+        let (name, value) = pair?;
+        if matches!(name.as_str(), "spy" | "stub" | "mock" | "match") {
+            globals.set(name.as_str(), &value)?;
+            preload.set(format!("luassert.{name}"), value)?;
+        } else {
+            preload.set(name, value)?;
+        }
     }
     let json = lua.create_table()?;
     json.set("encode", host.get::<Function>("encode")?)?;
@@ -177,7 +191,8 @@ fn add_reporting(
                 table
             }
         };
-        if let Some(line) = line_of(lua, &own) {
+        // Where it was first seen: what passes it on is further from the reason.
+        if let Some(line) = line_of(lua, &own).filter(|_| !table.contains_key("line").unwrap_or(false)) {
             table.set("line", line)?;
         }
         Ok(table)
@@ -304,10 +319,12 @@ fn problem_of(problem: &Table, test: &Source, sources: &[Source]) -> mlua::Resul
 
 /// Without a place in our own scripts, which helps nobody.
 fn without_ours(message: String) -> String {
-    let after = ["network", "aolite", "assert", "runner", "world"].iter().find_map(|name| {
-        let (line, rest) = message.strip_prefix(name)?.strip_prefix(':')?.split_once(": ")?;
-        line.parse::<u64>().is_ok().then(|| rest.to_owned())
-    });
+    let after = ["network", "aolite", "assert", "runner", "world", "show", "spies", "property"]
+        .iter()
+        .find_map(|name| {
+            let (line, rest) = message.strip_prefix(name)?.strip_prefix(':')?.split_once(": ")?;
+            line.parse::<u64>().is_ok().then(|| rest.to_owned())
+        });
     after.unwrap_or(message)
 }
 

@@ -212,7 +212,7 @@ fn span(ms: f64) -> String {
 }
 
 /// Three digits at a time: `41 318`.
-fn grouped(n: u64) -> String {
+pub fn grouped(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::new();
     for (at, digit) in digits.chars().enumerate() {

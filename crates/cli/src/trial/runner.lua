@@ -1,7 +1,7 @@
 --- `describe`, `it` and their kin, as busted has them; and the walk over them.
 ---
 --- Each test begins with the network as the `setup`s of the blocks around it left it: a fork of that, thrown away after.
-local host, t, now, fail = ...
+local host, t, now, spies = ...
 
 local root = { name = nil, children = {}, setup = {}, teardown = {}, before = {}, after = {} }
 local current = root
@@ -18,7 +18,7 @@ function describe(name, body)
     block.problem = problem
   end
 end
-context = describe
+context, insulate, expose = describe, describe, describe
 
 function it(name, body)
   table.insert(current.children, { name = tostring(name), test = body or false, line = host.where() })
@@ -43,6 +43,15 @@ end
 setup, before_all, lazy_setup, strict_setup = hook("setup"), hook("setup"), hook("setup"), hook("setup")
 teardown, after_all, lazy_teardown, strict_teardown = hook("teardown"), hook("teardown"), hook("teardown"), hook("teardown")
 before_each, after_each = hook("before"), hook("after")
+
+local finals = {}
+
+--- Runs when the test is over, however it ended.
+function finally(run)
+  finals[#finals + 1] = run
+end
+
+function randomize() end
 
 local function title(block, name)
   local parts = { name }
@@ -98,11 +107,17 @@ local function run_test(block, test, base)
   host.restore(base.network)
   now.last, now.sender, now.mark, now.running, t.auto = base.last, base.sender, host.letters(), true, true
   host.begin()
+  local spied = spies.mark()
+  finals = {}
   local ok, problem = xpcall(function()
     call(all(block, "before"))
     test.test()
   end, host.locate)
-  local ended, later = xpcall(call, host.locate, all(block, "after"))
+  local ended, later = xpcall(function()
+    call(finals)
+    call(all(block, "after"))
+  end, host.locate)
+  spies.revert(spied)
   now.running = false
   if not ok then
     return report(block, test, verdict(problem), problem)
@@ -145,6 +160,7 @@ local function run_block(block, before)
   if block.problem then
     return broken(block, block.problem)
   end
+  local spied = spies.mark()
   local ok, problem = xpcall(call, host.locate, block.setup)
   if not ok then
     return broken(block, problem)
@@ -158,6 +174,7 @@ local function run_block(block, before)
     end
   end
   local ended, later = xpcall(call, host.locate, block.teardown)
+  spies.revert(spied)
   host.forget(base.network)
   if not ended then
     host.begin()

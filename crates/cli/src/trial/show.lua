@@ -18,8 +18,9 @@ local function show(value, indent, seen)
   elseif kind ~= "table" then
     return opaque[kind] or tostring(value)
   end
-  if type(value.id) == "string" and getmetatable(value) then
-    return text(value.id)
+  local id = rawget(value, "id")
+  if type(id) == "string" and getmetatable(value) then
+    return text(id)
   end
   indent, seen = indent or "", seen or {}
   if seen[value] then

@@ -1,5 +1,8 @@
 //! `pirn test`: what it finds, what it says, and what it writes.
 
+mod language;
+mod watch;
+
 use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::LazyLock;
@@ -59,25 +62,28 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-/// Times and gas are not the same everywhere.
+/// Times and gas are not the same everywhere: in lines that tell them they are left out, with the padding around them.
 fn masked(text: &str) -> String {
     let mut out = String::new();
     for line in text.lines() {
-        let words: Vec<&str> = line.split_inclusive(' ').collect();
-        let mut kept = String::new();
+        if !line.ends_with(" gas") && !line.contains(" in ") {
+            out.push_str(line);
+            out.push('\n');
+            continue;
+        }
+        let words: Vec<&str> = line.split_whitespace().collect();
+        out.push_str(&line[..line.len() - line.trim_start().len()]);
+        let mut kept = Vec::new();
         for (at, word) in words.iter().enumerate() {
-            let unit = words.get(at + 1).map(|next| next.trim()).unwrap_or_default();
-            let before_gas = words[at..].iter().take_while(|word| word.trim().parse::<u64>().is_ok()).count();
-            let is_gas = words.get(at + before_gas).is_some_and(|word| word.trim() == "gas");
-            let is_number = word.trim().parse::<f64>().is_ok();
-            match (is_number && (unit == "ms" || unit == "s"), is_number && is_gas) {
-                (true, _) => kept.push_str("_ "),
-                (_, true) => {}
-                _ if word.trim().is_empty() && unit.parse::<f64>().is_ok() => {}
-                _ => kept.push_str(word),
+            let is_number = word.parse::<f64>().is_ok();
+            let is_gas = words[at..].iter().find(|word| word.parse::<u64>().is_err()) == Some(&"gas");
+            match words.get(at + 1) {
+                Some(&("ms" | "s")) if is_number => kept.push("_"),
+                _ if is_number && is_gas => {}
+                _ => kept.push(word),
             }
         }
-        out.push_str(kept.trim_end());
+        out.push_str(&kept.join(" "));
         out.push('\n');
     }
     out
@@ -149,9 +155,9 @@ fn a_suite_that_passes_says_what_it_cost() {
         0,
         expect![[r#"
             test/counter_test.lua
-              ✓ counter › counts up                _ ms 3 messages gas
-              ✓ counter › refuses a negative step  _ ms 3 messages gas
-              ✓ counter › ticks every minute        _ ms 2 messages 3 cron gas
+              ✓ counter › counts up _ ms 3 messages gas
+              ✓ counter › refuses a negative step _ ms 3 messages gas
+              ✓ counter › ticks every minute _ ms 2 messages 3 cron gas
               - counter › is not there yet         pending
 
             3 passed · 1 pending in _ ms
@@ -168,50 +174,50 @@ fn a_failure_says_where_what_and_how_to_see_it_again() {
         &["--seed", "7"],
         1,
         expect![[r#"
-        a_test.lua
-          ✗ is wrong                   _ ms 2 messages gas
-              a_test.lua:6: expected equal contents
-                - expected  { count = 3 }
-                + got       { count = 2 }
-                  ╭─ a_test.lua:6:3
-               5 │   counter:send({ Action = "Inc", By = 2 })
-               6 │   assert.are.same({ count = 3 }, counter:eval("return { count = Count }"))
-                  │   ^
-               7 │ end)
-              messages
-                ada ──Inc──▶ counter  slot 2
-                  counter ──Inc-Result──▶ ada 2
-                ada ──Eval──▶ counter  slot 3
-              again: pirn test a_test.lua --filter "is wrong" --seed 7
-          ✗ expects what is not sent   _ ms 1 message gas
-              a_test.lua:11: expected that this was sent, and nothing like it was
-                - expected  { Action = "Dec-Result" }
-                + got       {
-                + got         Action = "Inc-Result",
-                + got         Data = "1",
-                + got         Target = "uedjPocX4EEndRVKd-E_G4fsEmr9dwE9OeYPX3RYfgU" (ada),
-                + got       }
-                   ╭─ a_test.lua:11:3
-               10 │   counter:send({ Action = "Inc" })
-               11 │   t.expect({ Action = "Dec-Result" })
-                   │   ^
-               12 │ end)
-              messages
-                ada ──Inc──▶ counter  slot 2
-                  counter ──Inc-Result──▶ ada 1
-              again: pirn test a_test.lua --filter "expects what is not sent" --seed 7
-          ✗ is broken                  _ ms 0 messages gas
-              │ before	1
-              a_test.lua:17: attempt to index a nil value (local 'nothing')
-                   ╭─ a_test.lua:17:10
-               16 │   local nothing = nil
-               17 │   return nothing.field
-                   │          ^
-               18 │ end)
-              again: pirn test a_test.lua --filter "is broken" --seed 7
+            a_test.lua
+              ✗ is wrong _ ms 2 messages gas
+                  a_test.lua:6: expected equal contents
+                    - expected  { count = 3 }
+                    + got       { count = 2 }
+                      ╭─ a_test.lua:6:3
+                    5 │   counter:send({ Action = "Inc", By = 2 })
+                    6 │   assert.are.same({ count = 3 }, counter:eval("return { count = Count }"))
+                      │   ^
+                    7 │ end)
+                  messages
+                    ada ──Inc──▶ counter  slot 2
+                      counter ──Inc-Result──▶ ada  2
+                    ada ──Eval──▶ counter  slot 3
+                  again: pirn test a_test.lua --filter "is wrong" --seed 7
+              ✗ expects what is not sent _ ms 1 message gas
+                  a_test.lua:11: expected that this was sent, and nothing like it was
+                    - expected  { Action = "Dec-Result" }
+                    + got       {
+                    + got         Action = "Inc-Result",
+                    + got         Data = "1",
+                    + got         Target = "uedjPocX4EEndRVKd-E_G4fsEmr9dwE9OeYPX3RYfgU" (ada),
+                    + got       }
+                       ╭─ a_test.lua:11:3
+                    10 │   counter:send({ Action = "Inc" })
+                    11 │   t.expect({ Action = "Dec-Result" })
+                       │   ^
+                    12 │ end)
+                  messages
+                    ada ──Inc──▶ counter  slot 2
+                      counter ──Inc-Result──▶ ada  1
+                  again: pirn test a_test.lua --filter "expects what is not sent" --seed 7
+              ✗ is broken _ ms 0 messages gas
+                  │ before	1
+                  a_test.lua:17: attempt to index a nil value (local 'nothing')
+                       ╭─ a_test.lua:17:10
+                    16 │   local nothing = nil
+                    17 │   return nothing.field
+                       │          ^
+                    18 │ end)
+                  again: pirn test a_test.lua --filter "is broken" --seed 7
 
-        2 failed · 1 error in _ ms
-    "#]],
+            2 failed · 1 error in _ ms
+        "#]],
         expect![[r#"
         error[P0044]: 3 of 3 tests failed
         hint: what chance began with was 7: --seed 7 runs the same again
@@ -355,53 +361,31 @@ fn lines_and_handlers_are_counted_and_nothing_changes_by_it() {
 }
 
 #[test]
-fn what_busted_and_aolite_have_works_by_its_name() {
-    let test = r#"
-        local aolite = require("aolite")
-        describe("aolite", function()
-          setup(function()
-            aolite.clearAllProcesses()
-            aolite.spawnProcess("one", "src/counter")
-            aolite.spawnProcess("two", "Handlers.add('go', 'Go', function(m) Send({ Target = m.One, Action = 'Inc' }) end)", { { name = "On-Boot", value = "Data" } })
-          end)
-          it("sends and reads", function()
-            aolite.send({ From = "two", Target = "one", Action = "Inc" })
-            assert.equals("1", aolite.getLastMsg("one", { Action = "Inc-Result" }).Data)
-            aolite.setAutoSchedule(false)
-            aolite.send({ Target = "two", Action = "Go", One = tostring(t.state("ao.id")) })
-            aolite.queue({ Target = "one", Action = "Inc" })
-            assert.equals(1, aolite.eval("one", "return Count"))
-            aolite.runScheduler()
-            assert.equals(2, aolite.eval("one", "return Count"))
-            assert.equals(2, #aolite.getAllMsgs("one", { Action = "Inc-Result" }))
-            assert.has_error(function() aolite.eval("one", "error('boom')") end)
-          end)
-        end)
-        describe("busted", function()
-          local order = {}
-          before_each(function() order[#order + 1] = "outer" end)
-          after_each(function() order[#order + 1] = "after" end)
-          describe("in it", function()
-            before_each(function() order[#order + 1] = "inner" end)
-            it("runs hooks from the outside", function() assert.same({ "outer", "inner" }, order) end)
-          end)
-          it("has run what comes after", function() assert.same({ "outer", "inner", "after", "outer" }, order) end)
-          it("has the assertions", function()
-            assert.is_true(true) assert.True(true) assert.is_not_nil(1) assert.is.truthy(0) assert.falsy(nil)
-            assert.is_string("") assert.is_function(print) assert.are_not.equal(1, 2) assert.are_not_same({ 1 }, { 2 })
-            assert.has_error(function() error("x", 0) end, "x") assert.has_no.errors(function() end)
-            assert.error_matches(function() error("a b") end, "a b$") assert.near(1, 1.05, 0.1) assert.contains("b", { "a", "b" })
-            assert.has_error(function() assert.is_nil(1) end)
-            assert(true, "never")
-          end)
-          it("ends early", function() pending("for now") error("not reached") end)
-        end)
-    "#;
-    let folder = project(&[("names_test.lua", test)]);
-    let output = pirn(folder.path(), &["--json"]);
-    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(output.status.code(), Some(0), "{answer:#}");
-    assert_eq!((answer["passed"].as_u64(), answer["pending"].as_u64()), (Some(4), Some(1)), "{answer:#}");
+fn what_tests_cost_is_kept_and_compared() {
+    let folder = project(&[("test/counter_test.lua", PASSING)]);
+    let run = |arguments: &[&str]| pirn(folder.path(), &[&["--gas-snapshot", "gas.txt"], arguments].concat());
+    let file = || std::fs::read_to_string(folder.path().join("gas.txt")).unwrap();
+    assert_eq!(run(&["--gas-check"]).status.code(), Some(1), "there is no file yet");
+    assert!(!folder.path().join("gas.txt").exists());
+    assert!(run(&[]).status.success());
+    let first = file();
+    assert_eq!(first.lines().count(), 3, "{first}");
+    assert!(first.starts_with("test/counter_test.lua › counter › counts up (gas: "), "{first}");
+    assert!(run(&["--gas-check"]).status.success());
+    // One that costs more: it is said which, and how much, and only a run that may writes it down.
+    let source = COUNTER
+        .replace("Count = Count + by", "for _ = 1, 1000 do Count = Count + by - by end Count = Count + by");
+    std::fs::write(folder.path().join("src/counter.lua"), source).unwrap();
+    let checked = run(&["--gas-check", "--filter", "counts up"]);
+    assert_eq!(checked.status.code(), Some(1));
+    let said = text(&checked.stdout);
+    assert!(said.contains("test/counter_test.lua › counter › counts up") && said.contains('%'), "{said}");
+    assert!(text(&checked.stderr).contains("1 of 1 tests cost another amount of gas"), "{checked:?}");
+    assert!(run(&["--gas-check=99", "--filter", "counts up"]).status.success());
+    assert_eq!(file(), first);
+    assert!(run(&["--filter", "counts up"]).status.success());
+    assert_ne!(file(), first);
+    assert_eq!(file().lines().count(), 3, "what was not run is kept");
 }
 
 #[test]
@@ -448,64 +432,4 @@ fn what_a_source_requires_comes_with_it() {
     for line in ["src/lib/steps.lua  4/5    80%   0/0       lines 4", "src/main.lua       2/2    100%  0/0"] {
         assert!(said.contains(line), "{line}\n{said}");
     }
-}
-
-/// A terminal with `pirn test --watch` in it.
-struct Terminal {
-    child: Box<dyn portable_pty::Child + Send + Sync>,
-    lines: std::sync::mpsc::Receiver<String>,
-    seen: String,
-    _pair: portable_pty::PtyPair,
-}
-
-impl Terminal {
-    fn open(folder: &Path) -> Terminal {
-        let size = portable_pty::PtySize { rows: 40, cols: 120, ..portable_pty::PtySize::default() };
-        let pair = portable_pty::native_pty_system().openpty(size).unwrap();
-        let mut command = portable_pty::CommandBuilder::new(env!("CARGO_BIN_EXE_pirn"));
-        command.args(["test", "--watch"]);
-        command.cwd(folder);
-        command.env("XDG_CACHE_HOME", CACHE.path());
-        command.env_remove("NO_COLOR");
-        let child = pair.slave.spawn_command(command).unwrap();
-        let mut reader = pair.master.try_clone_reader().unwrap();
-        let (sender, lines) = std::sync::mpsc::channel();
-        std::thread::spawn(move || {
-            let mut buffer = [0; 4096];
-            while let Ok(n) = std::io::Read::read(&mut reader, &mut buffer) {
-                if n == 0 || sender.send(String::from_utf8_lossy(&buffer[..n]).into_owned()).is_err() {
-                    return;
-                }
-            }
-        });
-        Terminal { child, lines, seen: String::new(), _pair: pair }
-    }
-
-    /// Reads until it says that, and forgets what it said so far. The bound is only for a run that would never end.
-    fn until(&mut self, what: &str) -> String {
-        let long = std::time::Duration::from_secs(300);
-        while !self.seen.contains(what) {
-            let more = self.lines.recv_timeout(long);
-            self.seen += &more.unwrap_or_else(|_| panic!("it never says {what:?}, but {}", self.seen));
-        }
-        let end = self.seen.find(what).unwrap() + what.len();
-        let rest = self.seen.split_off(end);
-        std::mem::replace(&mut self.seen, rest)
-    }
-}
-
-#[test]
-fn a_change_runs_the_tests_again() {
-    let folder = project(&[("test/counter_test.lua", PASSING)]);
-    let mut terminal = Terminal::open(folder.path());
-    let first = terminal.until("watching for changes");
-    assert!(first.contains("\u{1b}[32m3 passed\u{1b}[0m"), "{first:?}");
-    let wrong = COUNTER.replace("Count = Count + by", "Count = Count + by + 1");
-    std::fs::write(folder.path().join("src/counter.lua"), wrong).unwrap();
-    let second = terminal.until("watching for changes");
-    assert!(second.contains("src/counter.lua changed") && second.contains("1 failed"), "{second:?}");
-    std::fs::write(folder.path().join("src/counter.lua"), COUNTER).unwrap();
-    assert!(terminal.until("watching for changes").contains("3 passed"));
-    terminal.child.kill().unwrap();
-    terminal.child.wait().unwrap();
 }
