@@ -91,7 +91,7 @@ async fn pages_from_elsewhere_control_nothing() {
     );
     let hint = problem["hint"].as_str().unwrap();
     assert!(hint.contains("dev.origins = [\"https://evil.example\"]"), "{hint}");
-    let refused = world.ask("mu", "GET /api/v1/dev/clock", &[("host", "evil.example")]).await;
+    let refused = world.ask("mu", "GET /api/v1/dev/clock", &[("host", "evil.example:4002")]).await;
     let problem: Value = serde_json::from_slice(&refused.bytes().await.unwrap()).unwrap();
     assert!(problem["hint"].as_str().unwrap().contains("dev.hosts = [\"evil.example\"]"), "{problem}");
     world.node.stop().await;

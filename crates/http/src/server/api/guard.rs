@@ -50,7 +50,7 @@ impl Guard {
         };
         Ok(Guard {
             origins: origins.iter().map(read).collect::<Result<_, _>>()?,
-            hosts: hosts.iter().map(|host| host.trim_end_matches('.').to_ascii_lowercase()).collect(),
+            hosts: hosts.iter().map(|host| name_of(host).unwrap_or_else(|| host.clone())).collect(),
             any_address,
         })
     }
@@ -59,7 +59,7 @@ impl Guard {
         if let Some(host) = host
             && !self.knows_host(host)
         {
-            let shown = shown(host);
+            let shown = shown(&name_of(host).unwrap_or_else(|| host.to_owned()));
             return Err(refused(format!(
                 "the controls of this network are not for requests to {shown}, which is no name of this computer"
             ))
@@ -90,8 +90,7 @@ impl Guard {
     }
 
     fn knows_host(&self, host: &str) -> bool {
-        let Ok(authority) = host.parse::<Authority>() else { return false };
-        let name = authority.host().trim_end_matches('.').to_ascii_lowercase();
+        let Some(name) = name_of(host) else { return false };
         let address = name.trim_matches(['[', ']']).parse::<IpAddr>().ok();
         is_here(&name, address) || self.hosts.contains(&name) || (self.any_address && address.is_some())
     }
@@ -105,6 +104,12 @@ impl Guard {
         let address = name.trim_matches(['[', ']']).parse::<IpAddr>().ok();
         matches!(url.scheme(), "http" | "https") && is_here(name, address)
     }
+}
+
+/// The name in a `Host`, without its port.
+fn name_of(host: &str) -> Option<String> {
+    let authority = host.parse::<Authority>().ok()?;
+    Some(authority.host().trim_end_matches('.').to_ascii_lowercase())
 }
 
 fn is_here(name: &str, address: Option<IpAddr>) -> bool {
@@ -267,10 +272,13 @@ mod tests {
             assert!(!check(&guard, host, &[]), "{host}");
         }
         assert!(guard.check(None, &HeaderMap::new()).is_ok(), "no browser leaves it out");
-        let open = Guard::new(&[], &list(&["devbox.local"]), true).unwrap();
-        for (host, known) in
-            [("192.168.1.5:4002", true), ("DevBox.local:4002", true), ("evil.example", false)]
-        {
+        let open = Guard::new(&[], &list(&["devbox.local", "Other.local.:4002"]), true).unwrap();
+        for (host, known) in [
+            ("192.168.1.5:4002", true),
+            ("DevBox.local:4002", true),
+            ("other.local", true),
+            ("evil.example", false),
+        ] {
             assert_eq!(check(&open, host, &[]), known, "{host}");
         }
         assert!(
