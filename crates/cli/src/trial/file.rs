@@ -49,24 +49,28 @@ pub fn run(plan: &Plan, path: &Path) -> FileReport {
     let name = path.strip_prefix(&plan.base).unwrap_or(path).display().to_string();
     let telling = Arc::new(Mutex::new(Telling { tests: Vec::new(), printed: Vec::new(), begun: clock() }));
     let shared = Shared::new(plan, path.to_owned());
-    let ran = std::fs::read(path)
+    let read = std::fs::read(path);
+    let text = read.as_ref().map(|text| String::from_utf8_lossy(text).into_owned()).unwrap_or_default();
+    let ran = read
         .map_err(|error| error.to_string())
         .and_then(|text| walk(plan, &shared, &telling, &name, &text).map_err(|error| error.to_string()));
     let mut telling = telling.lock().unwrap_or_else(PoisonError::into_inner);
     let mut tests = std::mem::take(&mut telling.tests);
     if let Err(message) = ran {
+        let message = message.strip_prefix("syntax error: ").unwrap_or(&message).to_owned();
+        let place = named(&Source { name: name.clone(), text }, &message);
         let problem = Problem {
-            message,
             at: Some(name.clone()),
             expected: None,
             got: None,
-            frame: None,
+            frame: place.and_then(|place| place.show(&message)),
+            message,
             trace: Vec::new(),
         };
         tests.push(TestReport {
             status: Status::Error,
             problem: Some(problem),
-            ..empty(vec!["(file)".to_owned()])
+            ..empty(vec![super::report::WHOLE.to_owned()])
         });
     }
     let mut host = shared.lock();

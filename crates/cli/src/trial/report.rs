@@ -8,6 +8,9 @@ use similar::{ChangeTag, TextDiff};
 use super::coverage::FileCoverage;
 use super::{FileReport, Problem, Status, TestReport};
 
+/// What stands for a test where a file itself is broken.
+pub const WHOLE: &str = "(file)";
+
 /// Names are padded to this width at most.
 const NAME_MAX: usize = 60;
 
@@ -105,7 +108,8 @@ impl Style {
         let mut out = String::new();
         let at = problem.at.as_ref().map(|at| format!("{at}: ")).unwrap_or_default();
         // An error of Lua's says where it is.
-        let at = if problem.message.starts_with(&at) { String::new() } else { at };
+        let is_said = problem.at.as_ref().is_some_and(|at| problem.message.starts_with(&format!("{at}:")));
+        let at = if is_said { String::new() } else { at };
         for (n, line) in format!("{at}{}", problem.message).lines().enumerate() {
             let _ = writeln!(out, "      {}", if n == 0 { self.paint("31", line) } else { line.to_owned() });
         }
@@ -134,8 +138,11 @@ impl Style {
                 let _ = writeln!(out, "        {line}");
             }
         }
-        let filter = test.title.join(" ");
-        let again = format!("again: pirn test {} --filter {filter:?} --seed {}", report.file, self.seed);
+        let filter = match &test.title[..] {
+            [name] if name == WHOLE => String::new(),
+            title => format!(" --filter {:?}", title.join(" ")),
+        };
+        let again = format!("again: pirn test {}{filter} --seed {}", report.file, self.seed);
         let _ = writeln!(out, "      {}", self.paint("2", &again));
         out
     }

@@ -230,7 +230,8 @@ fn what_is_not_there_is_no_success() {
     let folder = project(&[("broken_test.lua", "describe('x', function() error('no') end) it(")]);
     let output = pirn(folder.path(), &[]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stdout).contains("broken_test.lua:1:"), "{}", text(&output.stdout));
+    assert!(text(&output.stdout).contains("      broken_test.lua:1: "), "{}", text(&output.stdout));
+    assert!(text(&output.stdout).contains("1 │ describe('x'"), "{}", text(&output.stdout));
     for (arguments, what) in [
         (&["nowhere"][..], "there is no nowhere"),
         (&["src"][..], "there are no tests here"),
