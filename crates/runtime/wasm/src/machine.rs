@@ -20,7 +20,7 @@ use crate::region::View;
 use crate::{stack, system};
 
 /// Bytes that one `Bytes` of a [`Memory`] shares among its pages, at most.
-const SNAPSHOT_BYTES: usize = 1 << 20;
+const SHARED_BYTES: usize = 1 << 20;
 
 /// One process of a module.
 pub struct Machine {
@@ -176,7 +176,7 @@ impl runtime::Machine for Machine {
         };
         life.instance(&self.program, self.limits, &self.environment)?;
         life.commit(self.program.options.overlay_bytes_max)?;
-        snapshot(&life.image, life.size).map_err(refused("to read a committed memory"))
+        pages_of(&life.image, life.size).map_err(refused("to read a committed memory"))
     }
 
     fn resident_bytes(&self) -> u64 {
@@ -313,12 +313,12 @@ fn restore(program: &Program, first: &First, memory: &Memory) -> Result<Image, R
 }
 
 /// The pages of an image that are not all zero.
-fn snapshot(image: &Image, size: u64) -> Result<Memory, Errno> {
+fn pages_of(image: &Image, size: u64) -> Result<Memory, Errno> {
     let mut memory = Memory { size_bytes: size, pages: Vec::new() };
     for (start, end) in image.written()? {
         let mut at = start;
         while at < end.min(size) {
-            let mut bytes = vec![0; SNAPSHOT_BYTES.min((end.min(size) - at) as usize)];
+            let mut bytes = vec![0; SHARED_BYTES.min((end.min(size) - at) as usize)];
             image.read(at, &mut bytes)?;
             let bytes = Bytes::from(bytes);
             for offset in (0..bytes.len()).step_by(PAGE_BYTES) {
