@@ -97,9 +97,9 @@ async fn aside<T: Send + 'static>(
     run: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
     let permit = Arc::clone(&shared.gate).acquire_owned().await.map_err(|_| crate::evaluate::stopping())?;
-    let done = tokio::task::spawn_blocking(move || {
+    let done = unit::blocking(move || {
         let _permit = permit;
         run()
     });
-    done.await.map_err(|panic| Error::internal(&panic))?
+    done.await?
 }

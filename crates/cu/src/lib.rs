@@ -198,8 +198,8 @@ impl Shared {
             return Ok(found);
         }
         let shown = found.clone();
-        let verify = |shown| tokio::task::spawn_blocking(move || verify::entry(process, shown));
-        let entry = match verify(shown).await.map_err(|panic| Error::internal(&panic))? {
+        let verify = |shown| unit::blocking(move || verify::entry(process, shown));
+        let entry = match verify(shown).await? {
             Ok(verified) => verified.scheduled,
             // Some schedulers show no anchors of single entries, and without them nothing can be verified.
             Err(_) => {
@@ -213,7 +213,7 @@ impl Shared {
                         format!("slot {slot} of {process} is not what the scheduler says that {id} has");
                     Error::refused(what).with_code(unit::Code::BROKEN_SCHEDULE)
                 })?;
-                verify(listed).await.map_err(|panic| Error::internal(&panic))??.scheduled
+                verify(listed).await??.scheduled
             }
         };
         let slot = entry.assignment.slot;

@@ -147,13 +147,13 @@ impl Line {
         let permit = Arc::clone(&shared.gate).acquire_owned().await.map_err(|_| stopping())?;
         let (line, shared) = (Arc::clone(self), Arc::clone(shared));
         let mut taken = live.take().expect("a machine is there before it is used");
-        let done = tokio::task::spawn_blocking(move || {
+        let done = unit::blocking(move || {
             let _permit = permit;
             let result = run(&line, &shared, &mut taken);
             (taken, result)
         });
         // A machine that panicked or refused is gone; the next request starts from a checkpoint.
-        let (taken, result) = done.await.map_err(|panic| Error::internal(&panic))?;
+        let (taken, result) = done.await?;
         if !taken.broken {
             *live = Some(taken);
         }
@@ -213,7 +213,7 @@ impl Line {
     /// Writes a checkpoint of the machine where it stands, and waits for that.
     pub(crate) async fn save(self: &Arc<Self>, shared: &Arc<Shared>, live: Option<Live>) -> Option<Live> {
         let mut live = live?;
-        let taken = tokio::task::spawn_blocking(move || {
+        let taken = unit::blocking(move || {
             let memory = live.machine.memory();
             (live, memory)
         });
@@ -241,8 +241,7 @@ impl Line {
             return;
         }
         let (checkpoints, process) = (shared.checkpoints.clone(), self.process);
-        let written =
-            tokio::task::spawn_blocking(move || checkpoints.save(process, module, &position, &memory)).await;
+        let written = unit::blocking(move || checkpoints.save(process, module, &position, &memory)).await;
         if let Ok(Err(error)) = written {
             tracing::warn!(%process, %error, "a checkpoint could not be written");
         }
@@ -261,7 +260,7 @@ impl Line {
             }
         };
         let (shared, is_past) = (Arc::clone(shared), self.past.is_some());
-        let woken = tokio::task::spawn_blocking(move || {
+        let woken = unit::blocking(move || {
             let recorded = shared.results.head(subject.process)?;
             let start = |memory| {
                 let environment = Arc::clone(&subject.environment);
@@ -291,7 +290,7 @@ impl Line {
             }
             Ok(Live { subject, machine, position, recorded, unsaved: Work::default(), broken: false })
         });
-        woken.await.map_err(|panic| Error::internal(&panic))?
+        woken.await?
     }
 
     /// The schedule contradicts ticks that were evaluated: forgets them and goes back to before.
@@ -306,11 +305,11 @@ impl Line {
             _ => shared.results.forget_ticks(process, slot, None),
         };
         let (checkpoints, results) = (shared.checkpoints.clone(), outcomes);
-        let forgotten = tokio::task::spawn_blocking(move || {
+        let forgotten = unit::blocking(move || {
             results?;
             checkpoints.forget_ticks(process, slot).map_err(|error| Error::internal(&error))
         });
-        let woken = match forgotten.await.unwrap_or_else(|panic| Err(Error::internal(&panic))) {
+        let woken = match forgotten.await.and_then(|done| done) {
             Ok(()) => self.wake(shared, Until::Slot(slot)).await,
             Err(error) => Err(error),
         };
@@ -367,8 +366,8 @@ impl Line {
             true => entries.into_iter().map(|scheduled| Ok(Verified::trusted(scheduled))).collect(),
             false => {
                 let process = self.process;
-                let verified = tokio::task::spawn_blocking(move || verify::entries(process, entries));
-                verified.await.map_err(|panic| Error::internal(&panic))?
+                let verified = unit::blocking(move || verify::entries(process, entries));
+                verified.await?
             }
         };
         let mut hydrated = stream::iter(verified)

@@ -172,12 +172,11 @@ impl Programs {
         let format = module.tags.first(tag::MODULE_FORMAT).unwrap_or_default();
         let runtime = self.runtimes.iter().find(|runtime| runtime.runs(format)).cloned();
         let runtime = runtime.ok_or_else(|| unsupported(tag::MODULE_FORMAT))?;
-        let compiled = tokio::task::spawn_blocking(move || {
+        let compiled = unit::blocking(move || {
             let program = runtime.load(&module)?;
             Ok((program, Module { data: Bytes::new(), ..module }))
         });
-        let (program, module) =
-            compiled.await.map_err(|panic| Error::internal(&panic))?.map_err(|refusal| refused(&refusal))?;
+        let (program, module) = compiled.await?.map_err(|refusal| refused(&refusal))?;
         Ok(Loaded { module: Arc::new(module), program })
     }
 }

@@ -112,8 +112,8 @@ pub(crate) async fn process(
         return Err(broken(format!("the scheduler answered with another process than {process}")));
     }
     let first = Scheduled { message: Some(shown), ..first };
-    let verified = tokio::task::spawn_blocking(move || entry(process, first)).await;
-    let Verified { scheduled, is_doubtful } = verified.map_err(|panic| Error::internal(&panic))??;
+    let verified = unit::blocking(move || entry(process, first)).await;
+    let Verified { scheduled, is_doubtful } = verified??;
     let Scheduled { message, assignment } = scheduled;
     let item = message.expect("it was given one above");
     let item = if is_doubtful { compare(weave, process, Slot(0), &item).await? } else { item };

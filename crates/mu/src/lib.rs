@@ -55,7 +55,7 @@ use protocol::{Address, DataItem, Id, ProcessId, Timestamp, Wallet, tag};
 use store::Store;
 use tokio::sync::Semaphore;
 use unit::{
-    AssignRequest, Clock, Compute, Error, Events, Kind, Messenger, Page, Receipt, Result, Scheduler, Trace,
+    AssignRequest, Clock, Compute, Error, Events, Messenger, Page, Receipt, Result, Scheduler, Trace,
     TraceQuery, Weave,
 };
 
@@ -263,7 +263,7 @@ impl Messenger for MessengerUnit {
 
     async fn traces(&self, query: TraceQuery) -> Result<Page<Trace>> {
         let store = Arc::clone(&self.0.ports.store);
-        blocking(move || trace::query(&*store, &query)).await?.map_err(internal)
+        unit::blocking(move || trace::query(&*store, &query)).await?.map_err(internal)
     }
 
     async fn address(&self) -> Result<Address> {
@@ -356,11 +356,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// What the store could not do, to whoever asked for more.
 fn internal(error: store::Error) -> Error {
     Error::internal(&error).with_code(unit::Code::STORE)
-}
-
-/// Runs what takes the processor for long where it holds up nobody.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| Error::new(Kind::Internal, error.to_string()))
 }
 
 /// The beginning of bytes that may be long.

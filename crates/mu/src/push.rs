@@ -16,7 +16,7 @@ use crate::queue::Step;
 use crate::retry::Verdict;
 use crate::sign::{Outbox, Signed};
 use crate::task::{Chain, Task, Work};
-use crate::{About, Unit, blocking, internal, lock, sign};
+use crate::{About, Unit, internal, lock, sign};
 
 /// (process, slot) → what of its outcome was pushed: see [`Pushed`].
 const PUSHED: Space = Space("mu.pushed");
@@ -173,7 +173,7 @@ impl Unit {
         };
         let (wallet, outcome) = (self.ports.wallet.clone(), Arc::clone(outcome));
         let (process, pushed_for) = (origin.process, origin.pushed_for);
-        blocking(move || {
+        unit::blocking(move || {
             let (module, scheduler) = (about.module.as_str(), about.scheduler.as_deref());
             sign::outbox(&wallet, Sender { process, module, scheduler, pushed_for }, &outcome, limits, &part)
         })

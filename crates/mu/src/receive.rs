@@ -9,7 +9,7 @@ use unit::{
 
 use crate::queue::Step;
 use crate::task::{Chain, Work};
-use crate::{Unit, blocking, internal};
+use crate::{Unit, internal};
 
 /// Beyond that many bytes a hash takes longer than handing it to another thread.
 const HASHED_INLINE: usize = 32 << 10;
@@ -186,7 +186,7 @@ impl Unit {
             item.verify()
         } else {
             let item = item.clone();
-            blocking(move || item.verify()).await?
+            unit::blocking(move || item.verify()).await?
         };
         verified.map_err(|error| Error::invalid(error.to_string()).with_code(Code::SIGNATURE))?;
         Ok(item)

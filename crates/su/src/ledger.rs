@@ -274,7 +274,7 @@ impl Ledger {
         // RSA takes milliseconds: not on a thread that serves others, and not on more threads than cores.
         let _signer = self.signers.acquire().await.map_err(|_| Error::Stopping)?;
         let wallet = self.wallet.clone();
-        let signed = tokio::task::spawn_blocking(move || DataItem::sign(&wallet, draft)).await;
+        let signed = unit::blocking(move || DataItem::sign(&wallet, draft)).await;
         signed.map_err(|error| failed(&error))?.map_err(|error| failed(&error))
     }
 }

@@ -155,7 +155,7 @@ impl SchedulerUnit {
             return Ok(item.verify()?);
         }
         let item = item.clone();
-        let verified = tokio::task::spawn_blocking(move || item.verify()).await;
+        let verified = unit::blocking(move || item.verify()).await;
         Ok(verified.map_err(|_| Error::Stopping)??)
     }
 

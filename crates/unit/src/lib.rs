@@ -6,6 +6,7 @@
 //! A *unit* implements one. *HTTP* carries one. A *policy* wraps one. A *fault* wraps one. A *node* chooses which.
 
 mod arweave;
+mod blocking;
 mod clock;
 mod code;
 mod codes;
@@ -31,6 +32,7 @@ mod weave_suite;
 pub use arweave::{
     Arweave, Block, BlockAt, BlockHash, BlockHead, Chunk, Entry, NewChunk, NodeInfo, Posted, UploadReceipt,
 };
+pub use blocking::{BlockHere, block_here, blocking};
 pub use clock::Clock;
 pub use code::{Code, Explanation, NotACode};
 pub use compute::{Compute, Cursor, DryRun, Evaluated, OutcomeQuery, StateAt};

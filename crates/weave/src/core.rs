@@ -228,7 +228,7 @@ pub(crate) async fn aside<T: Send + 'static>(
     act: impl FnOnce(&Core) -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
     let core = Arc::clone(core);
-    tokio::task::spawn_blocking(move || act(&core)).await.map_err(|_| Error::Stopping)?
+    unit::blocking(move || act(&core)).await.map_err(|_| Error::Stopping)?
 }
 
 /// All keys of a space.

@@ -65,7 +65,7 @@ impl EmbeddedWeave {
     /// Opens what an earlier run left in the store, or begins with a first block.
     pub async fn open(ports: Ports, options: Options) -> Result<Arc<EmbeddedWeave>, Error> {
         let load = move || Core::load(ports, options, Wallet::from_jwk(BUNDLER_KEY)?);
-        let core = tokio::task::spawn_blocking(load).await.map_err(|_| Error::Stopping)??;
+        let core = unit::blocking(load).await.map_err(|_| Error::Stopping)??;
         let core = Arc::new(core);
         let tasks =
             vec![tokio::spawn(unpack::resume(Arc::clone(&core))), tokio::spawn(mine::run(Arc::clone(&core)))];
