@@ -1,0 +1,61 @@
+//! Runs seeds: one to look at, or many.
+
+use std::process::ExitCode;
+
+use pirn_sim::{Mutant, Plan, run};
+
+const USAGE: &str = "usage: sim --seed N [--trace] [--messages N] [--break RULE], or sim --seeds FROM TO";
+
+#[expect(clippy::print_stdout, clippy::print_stderr, reason = "it is a program for the terminal")]
+#[expect(clippy::disallowed_macros, reason = "the same")]
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let after = |name: &str| words.iter().position(|word| word == name).map(|at| &words[at + 1..]);
+    let number = |words: &[String], at: usize| words.get(at).and_then(|word| word.parse::<u64>().ok());
+    let mutant = after("--break").and_then(|rest| {
+        Mutant::ALL.into_iter().find(|mutant| Some(format!("{mutant:?}")) == rest.first().cloned())
+    });
+    let messages = after("--messages").and_then(|rest| number(rest, 0));
+    let text = words.iter().any(|word| word == "--trace");
+    let plan = |seed| {
+        let plan = Plan::of(seed);
+        Plan { mutant, text, messages: messages.unwrap_or(plan.messages), ..plan }
+    };
+    let (from, to) = match (after("--seed"), after("--seeds")) {
+        (Some(rest), _) if number(rest, 0).is_some() => {
+            let seed = number(rest, 0).unwrap_or_default();
+            (seed, seed + 1)
+        }
+        (_, Some(rest)) => match (number(rest, 0), number(rest, 1)) {
+            (Some(from), Some(to)) => (from, to),
+            _ => {
+                eprintln!("{USAGE}");
+                return ExitCode::from(2);
+            }
+        },
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    let (mut failed, mut slots, mut crashes) = (0, 0, 0);
+    for seed in from..to {
+        let report = run(plan(seed));
+        if text {
+            println!("{:?}", report.faults);
+        }
+        if let Some(text) = &report.text {
+            println!("{text}");
+        }
+        (slots, crashes) = (slots + report.scheduled, crashes + report.crashes);
+        if to - from == 1 || !report.violations.is_empty() {
+            println!("seed {seed}: {report}");
+        }
+        if !report.violations.is_empty() {
+            failed += 1;
+            println!("{}\nagain: cargo xtask sim --seed {seed} --trace", report.violations.join("\n"));
+        }
+    }
+    println!("{} seeds, {failed} failed; {slots} slots, {crashes} crashes", to - from);
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

@@ -1,0 +1,91 @@
+//! Each element of each outbox has exactly one effect, in the order in which it was said; and nothing has an effect
+//! that nobody said.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use protocol::{Id, Json, ProcessId, tag};
+use serde_json::Value;
+
+use super::Remains;
+use crate::network::{Network, messenger_address};
+use crate::workload::Workload;
+
+/// Checks every message between processes.
+pub fn check(remains: &Remains, network: &Network, workload: &Workload) {
+    let world = &remains.world;
+    let mut arrived: BTreeMap<(ProcessId, u64), u64> = BTreeMap::new();
+    let mut newest: BTreeMap<(ProcessId, ProcessId), u64> = BTreeMap::new();
+    for (receiver, entries) in &remains.schedules {
+        for entry in entries {
+            let slot = entry.assignment.slot;
+            let Some(item) = &entry.message else {
+                continue;
+            };
+            // Notices of spawns are the messenger's own words.
+            if item.address() != messenger_address() || item.tags.has(tag::ACTION, "Spawned") {
+                continue;
+            }
+            let sender = item.tags.first(tag::FROM_PROCESS).and_then(|process| process.parse::<ProcessId>().ok());
+            let reference = item.tags.first("Reference").and_then(|number| number.parse::<u64>().ok());
+            let (Some(sender), Some(reference)) = (sender, reference) else {
+                world.violation(format!("slot {slot} of {receiver} is from nobody"));
+                continue;
+            };
+            *arrived.entry((sender, reference)).or_default() += 1;
+            let is_boot = item.kind() == Some("Process");
+            let before = newest.insert((sender, *receiver), reference).unwrap_or(0);
+            if before > reference && !is_boot {
+                world.violation(format!("{receiver} has {reference} of {sender} after {before}"));
+            }
+        }
+    }
+    let mut said: BTreeSet<(ProcessId, u64)> = BTreeSet::new();
+    for (sender, outcomes) in &remains.outcomes {
+        for (slot, outcome) in outcomes.iter().enumerate() {
+            for element in outcome.messages.iter().chain(&outcome.spawns) {
+                let Some(reference) = reference(element) else { continue };
+                said.insert((*sender, reference));
+                // A process that never answers has a slot for it all the same.
+                let times = arrived.get(&(*sender, reference)).copied().unwrap_or(0);
+                if times != 1 {
+                    let what = format!("{reference} of slot {slot} of {sender} has {times} slots");
+                    world.violation(what);
+                }
+            }
+            for element in &outcome.assignments {
+                let element: Value = serde_json::from_str(element.get()).unwrap_or_default();
+                let message = element["Message"].as_str().and_then(|id| id.parse::<Id>().ok());
+                let process = element["Processes"][0].as_str().and_then(|id| id.parse::<ProcessId>().ok());
+                let (Some(message), Some(process)) = (message, process) else { continue };
+                // Whoever it was delivered to has it already.
+                let entries = remains.schedules.get(&process).into_iter().flatten();
+                let has = entries.filter(|entry| entry.message_id() == message).count();
+                if has != 1 {
+                    world.violation(format!("{message}, to be assigned to {process}, has {has} slots there"));
+                }
+            }
+        }
+    }
+    for (sender, reference) in arrived.keys() {
+        // What time set off is in no slot's outcome.
+        if !said.contains(&(*sender, *reference)) && !workload.crons.contains(sender) {
+            world.violation(format!("{sender} never said its {reference}, and it arrived"));
+        }
+    }
+    // What time set off while nobody looked is not sent; what is, is sent once.
+    for ((sender, reference), times) in &arrived {
+        if *times > 1 {
+            world.violation(format!("{reference} of {sender} has {times} slots"));
+        }
+    }
+    for dead in network.dead() {
+        world.violation(format!("the messenger gave up {:?}", dead.trace));
+    }
+}
+
+fn reference(element: &Json) -> Option<u64> {
+    let element: Value = serde_json::from_str(element.get()).ok()?;
+    let tags = element["Tags"].as_array()?;
+    let tag = tags.iter().find(|each| each["name"] == "Reference")?;
+    tag["value"].as_str()?.parse().ok()
+}

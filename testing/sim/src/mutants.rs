@@ -1,0 +1,311 @@
+//! Rules that are broken on purpose, to see that the simulation notices: each is a port that does not keep its promise.
+
+use std::ops::Bound;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use protocol::{Address, DataItem, Draft, Height, Id, Outcome, ProcessId, tag};
+use runtime::{Input, Machine, Memory, Program, Refusal, Runtime, Start};
+use store::{Appended, Batch, Error, MemoryStore, Order, Space, Store};
+use unit::{
+    AssignRequest, BlockRef, Found, Page, Placed, ProcessRecord, Query, Result, Scheduled, Scheduler,
+    SlotRange, Tip, Weave,
+};
+
+use crate::machine::SimRuntime;
+use crate::network::{messenger_address, wallet};
+use crate::world::Host;
+
+/// A rule that is broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mutant {
+    /// The scheduler shows assignments before they are durable.
+    ShowBeforeDurable,
+    /// The messenger answers before what it promises is durable.
+    AnswerBeforeDurable,
+    /// The scheduler forgets which messages have a slot.
+    ForgetSlots,
+    /// What is sent again is signed again.
+    SignAgain,
+    /// The messenger does not write down what it has to do.
+    LoseTasks,
+    /// The messenger does not write down what it signed.
+    LoseItems,
+    /// The messenger says that another process sent it.
+    ForgeSender,
+    /// The weave takes what is settled, and forgets it.
+    WeaveForgets,
+    /// A compute unit answers with a wrong outcome.
+    WrongOutcome,
+    /// A checkpoint does not have all of the memory.
+    ForgetInCheckpoint,
+}
+
+impl Mutant {
+    /// All of them.
+    pub const ALL: [Mutant; 10] = [
+        Mutant::ShowBeforeDurable,
+        Mutant::AnswerBeforeDurable,
+        Mutant::ForgetSlots,
+        Mutant::SignAgain,
+        Mutant::LoseTasks,
+        Mutant::LoseItems,
+        Mutant::ForgeSender,
+        Mutant::WeaveForgets,
+        Mutant::WrongOutcome,
+        Mutant::ForgetInCheckpoint,
+    ];
+
+    /// The store of a host, as this rule has it.
+    pub fn store(self, host: Host, store: Arc<dyn Store>) -> Arc<dyn Store> {
+        let how = match (self, host) {
+            (Mutant::ShowBeforeDurable, Host::Su) | (Mutant::AnswerBeforeDurable, Host::Mu) => Careless::Early,
+            (Mutant::ForgetSlots, Host::Su) => Careless::Without("su.message"),
+            (Mutant::LoseTasks, Host::Mu) => Careless::Without("mu.task"),
+            (Mutant::LoseItems, Host::Mu) => Careless::Without("mu.item"),
+            _ => return store,
+        };
+        Arc::new(CarelessStore { store, how })
+    }
+
+    /// The scheduler that a host asks, as this rule has it.
+    pub fn scheduler(self, host: Host, scheduler: Arc<dyn Scheduler>) -> Arc<dyn Scheduler> {
+        match (self, host) {
+            (Mutant::SignAgain | Mutant::ForgeSender, Host::Mu) => {
+                Arc::new(Rewriting { scheduler, mutant: self, sent: AtomicU64::new(0) })
+            }
+            _ => scheduler,
+        }
+    }
+
+    /// The weave that a host asks, as this rule has it.
+    pub fn weave(self, host: Host, weave: Arc<dyn Weave>) -> Arc<dyn Weave> {
+        match (self, host) {
+            (Mutant::WeaveForgets, Host::Su) => Arc::new(Forgetful { weave, taken: AtomicU64::new(0) }),
+            _ => weave,
+        }
+    }
+
+    /// The runtime of a compute unit, as this rule has it.
+    pub fn runtime(self, host: Host) -> Option<Arc<dyn Runtime>> {
+        match (self, host) {
+            (Mutant::WrongOutcome, Host::Cu1) | (Mutant::ForgetInCheckpoint, Host::Cu0 | Host::Cu1) => {
+                Some(Arc::new(LyingRuntime(self)))
+            }
+            _ => None,
+        }
+    }
+}
+
+enum Careless {
+    Early,
+    Without(&'static str),
+}
+
+struct CarelessStore {
+    store: Arc<dyn Store>,
+    how: Careless,
+}
+
+impl Store for CarelessStore {
+    fn append(&self, mut batch: Batch) -> Appended {
+        match self.how {
+            Careless::Early => {
+                let really = self.store.append(batch);
+                drop(really);
+                MemoryStore::new().append(Batch::new())
+            }
+            Careless::Without(name) => {
+                batch.changes.retain(|(space, _, value)| space.0 != name || value.is_none());
+                self.store.append(batch)
+            }
+        }
+    }
+
+    fn get(&self, space: Space, key: &[u8]) -> std::result::Result<Option<Bytes>, Error> {
+        self.store.get(space, key)
+    }
+
+    fn scan(
+        &self,
+        space: Space,
+        range: (Bound<&[u8]>, Bound<&[u8]>),
+        order: Order,
+        limit: usize,
+    ) -> std::result::Result<Vec<(Bytes, Bytes)>, Error> {
+        self.store.scan(space, range, order, limit)
+    }
+}
+
+/// Signs what the messenger unit sends once more, and otherwise.
+struct Rewriting {
+    scheduler: Arc<dyn Scheduler>,
+    mutant: Mutant,
+    sent: AtomicU64,
+}
+
+impl Rewriting {
+    fn rewrite(&self, item: DataItem) -> DataItem {
+        if item.address() != messenger_address() || item.kind() != Some("Message") {
+            return item;
+        }
+        let n = self.sent.fetch_add(1, Ordering::Relaxed);
+        let mut tags = item.tags.clone();
+        match self.mutant {
+            Mutant::ForgeSender if n % 5 == 4 => {
+                let target = item.target.map(|target| target.to_string()).unwrap_or_default();
+                for each in tags.0.iter_mut().filter(|each| each.name == tag::FROM_PROCESS) {
+                    each.value.clone_from(&target);
+                }
+            }
+            Mutant::ForgeSender => return item,
+            _ => tags.push("Attempt", n),
+        }
+        let draft = Draft {
+            target: item.target,
+            anchor: item.anchor.as_ref().try_into().ok(),
+            tags,
+            data: item.data.clone(),
+        };
+        DataItem::sign(&wallet(2), draft).unwrap_or(item)
+    }
+}
+
+#[async_trait]
+impl Scheduler for Rewriting {
+    async fn schedule(&self, item: DataItem) -> Result<Placed> {
+        self.scheduler.schedule(self.rewrite(item)).await
+    }
+
+    async fn assign(&self, request: AssignRequest) -> Result<Placed> {
+        self.scheduler.assign(request).await
+    }
+
+    async fn find(&self, process: Option<ProcessId>, id: Id) -> Result<Scheduled> {
+        self.scheduler.find(process, id).await
+    }
+
+    async fn schedule_page(
+        &self,
+        process: ProcessId,
+        range: SlotRange,
+        limit: usize,
+    ) -> Result<Page<Scheduled>> {
+        self.scheduler.schedule_page(process, range, limit).await
+    }
+
+    async fn latest(&self, process: ProcessId) -> Result<Scheduled> {
+        self.scheduler.latest(process).await
+    }
+
+    async fn process(&self, process: ProcessId) -> Result<ProcessRecord> {
+        self.scheduler.process(process).await
+    }
+
+    async fn now(&self) -> Result<Tip> {
+        self.scheduler.now().await
+    }
+
+    async fn address(&self) -> Result<Address> {
+        self.scheduler.address().await
+    }
+}
+
+/// Takes every seventh item, and does not keep it.
+struct Forgetful {
+    weave: Arc<dyn Weave>,
+    taken: AtomicU64,
+}
+
+#[async_trait]
+impl Weave for Forgetful {
+    async fn upload(&self, item: DataItem) -> Result<()> {
+        match self.taken.fetch_add(1, Ordering::Relaxed) % 7 {
+            6 => Ok(()),
+            _ => self.weave.upload(item).await,
+        }
+    }
+
+    async fn get(&self, id: Id) -> Result<Found> {
+        self.weave.get(id).await
+    }
+
+    async fn confirmations(&self, id: Id) -> Result<Option<u64>> {
+        self.weave.confirmations(id).await
+    }
+
+    async fn query(&self, query: Query) -> Result<Page<Found>> {
+        self.weave.query(query).await
+    }
+
+    async fn tip(&self) -> Result<Tip> {
+        self.weave.tip().await
+    }
+
+    async fn blocks(&self, from: Height, limit: usize) -> Result<Vec<BlockRef>> {
+        self.weave.blocks(from, limit).await
+    }
+
+    async fn knows_wallet(&self, address: Address) -> Result<bool> {
+        self.weave.knows_wallet(address).await
+    }
+}
+
+/// Machines that are right most of the time.
+struct LyingRuntime(Mutant);
+
+impl Runtime for LyingRuntime {
+    fn runs(&self, format: &str) -> bool {
+        SimRuntime.runs(format)
+    }
+
+    fn load(&self, module: &protocol::Module) -> std::result::Result<Arc<dyn Program>, Refusal> {
+        Ok(Arc::new(LyingProgram(SimRuntime.load(module)?, self.0)))
+    }
+}
+
+struct LyingProgram(Arc<dyn Program>, Mutant);
+
+impl Program for LyingProgram {
+    fn start(&self, start: Start) -> std::result::Result<Box<dyn Machine>, Refusal> {
+        Ok(Box::new(Liar { machine: self.0.start(start)?, mutant: self.1, n: 0 }))
+    }
+}
+
+struct Liar {
+    machine: Box<dyn Machine>,
+    mutant: Mutant,
+    n: u64,
+}
+
+impl Machine for Liar {
+    fn handle(&mut self, input: &Input) -> std::result::Result<Outcome, Refusal> {
+        let mut outcome = self.machine.handle(input)?;
+        self.n += 1;
+        if self.mutant == Mutant::WrongOutcome && self.n % 4 == 0 {
+            outcome.gas += 1;
+        }
+        Ok(outcome)
+    }
+
+    fn fork(&mut self) -> std::result::Result<Box<dyn Machine>, Refusal> {
+        self.machine.fork()
+    }
+
+    fn memory(&mut self) -> std::result::Result<Memory, Refusal> {
+        let memory = self.machine.memory()?;
+        if self.mutant != Mutant::ForgetInCheckpoint {
+            return Ok(memory);
+        }
+        // As if nothing had been sent so far.
+        let mut state: serde_json::Value = serde_json::from_slice(&memory.to_dense()).unwrap_or_default();
+        state["history"] = "".into();
+        Ok(Memory::from_dense(state.to_string().as_bytes()))
+    }
+
+    fn resident_bytes(&self) -> u64 {
+        self.machine.resident_bytes()
+    }
+}

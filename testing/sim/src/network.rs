@@ -1,0 +1,361 @@
+//! The real units, each on a host of its own, and what links them.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use archive::Archive;
+use protocol::{Address, Wallet};
+use store::{Blobs as _, MemoryBlobs, MemoryStore, Store};
+use unit::{Clock, Compute, Error, Events, Messenger, Result, Scheduler, Weave};
+
+use crate::disk::Disk;
+use crate::faulty::{Door, Faulty};
+use crate::machine::SimRuntime;
+use crate::mutants::Mutant;
+use crate::world::{Host, Life, SimClock, World};
+
+/// All hosts.
+pub struct Network {
+    /// Where they are.
+    pub world: Arc<World>,
+    /// A rule that is broken on purpose.
+    pub mutant: Option<Mutant>,
+    weave: Arc<Door<dyn Weave>>,
+    su: Arc<Door<dyn Scheduler>>,
+    cus: [Arc<Door<dyn Compute>>; 2],
+    mu: Arc<Door<dyn Messenger>>,
+    disks: Mutex<BTreeMap<Host, Arc<MemoryStore>>>,
+    blobs: BTreeMap<Host, Arc<MemoryBlobs>>,
+    units: Mutex<Units>,
+}
+
+/// The units that are up.
+#[derive(Default)]
+struct Units {
+    weave: Option<Arc<weave::EmbeddedWeave>>,
+    su: Option<Arc<su::SchedulerUnit>>,
+    mu: Option<Arc<mu::MessengerUnit>>,
+    cus: BTreeMap<Host, Arc<cu::ComputeUnit>>,
+}
+
+/// The wallet of a unit, or of a client; the same in every world.
+pub fn wallet(seed: u8) -> Wallet {
+    Wallet::ed25519_from_seed([seed; 32])
+}
+
+/// What the scheduler unit signs with.
+pub fn scheduler_address() -> Address {
+    wallet(1).address()
+}
+
+/// What the messenger unit signs with.
+pub fn messenger_address() -> Address {
+    wallet(2).address()
+}
+
+impl Network {
+    /// Hosts that are all down.
+    pub fn new(world: Arc<World>, mutant: Option<Mutant>) -> Arc<Network> {
+        let disk = |host| {
+            // The weave waits for its disk on the thread that everybody shares.
+            let store = if host == Host::Weave { MemoryStore::new() } else { MemoryStore::stepped() };
+            (host, Arc::new(store))
+        };
+        Arc::new(Network {
+            world,
+            mutant,
+            weave: Door::new(),
+            su: Door::new(),
+            cus: [Door::new(), Door::new()],
+            mu: Door::new(),
+            disks: Mutex::new(Host::UNITS.into_iter().map(disk).collect()),
+            blobs: [Host::Cu0, Host::Cu1].into_iter().map(|host| (host, Arc::default())).collect(),
+            units: Mutex::default(),
+        })
+    }
+
+    /// Has every host up, again and again, for as long as the world lasts.
+    pub async fn run(self: &Arc<Self>) -> Result<()> {
+        for host in Host::UNITS {
+            let life = self.world.born(host);
+            self.up(host, &life).await?;
+            let network = Arc::clone(self);
+            tokio::spawn(async move { network.keep(host, life).await });
+        }
+        Ok(())
+    }
+
+    async fn keep(self: Arc<Self>, host: Host, mut life: Life) {
+        loop {
+            life.over().await;
+            self.down(host);
+            tokio::time::sleep(Duration::from_millis(1 + self.world.below(20_000))).await;
+            loop {
+                life = self.world.born(host);
+                match self.up(host, &life).await {
+                    Ok(()) => break,
+                    // It may crash while it starts.
+                    Err(error) if !life.goes_on() => drop(error),
+                    Err(error) => {
+                        self.world.violation(format!("{host} does not start: {error}"));
+                        return;
+                    }
+                }
+                self.down(host);
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+
+    /// What a crash leaves.
+    fn down(&self, host: Host) {
+        let mut units = self.units();
+        match host {
+            Host::Weave => drop(units.weave.take()),
+            Host::Su => drop(units.su.take()),
+            Host::Mu => drop(units.mu.take()),
+            Host::Cu0 | Host::Cu1 => drop(units.cus.remove(&host)),
+            Host::Client => {}
+        }
+        drop(units);
+        match host {
+            Host::Weave => self.weave.close(),
+            Host::Su => self.su.close(),
+            Host::Mu => self.mu.close(),
+            Host::Cu0 => self.cus[0].close(),
+            Host::Cu1 => self.cus[1].close(),
+            Host::Client => {}
+        }
+        let mut disks = self.disks.lock().unwrap_or_else(PoisonError::into_inner);
+        let disk = disks.get_mut(&host).expect("every unit has a disk");
+        let reached = if self.world.faults.torn { self.world.below(disk.waiting() as u64 + 1) } else { 0 };
+        *disk = Arc::new(disk.crash_after(reached as usize));
+        drop(disks);
+        if let Some(blobs) = self.blobs.get(&host).filter(|_| self.world.faults.rot) {
+            self.rot(blobs);
+        }
+    }
+
+    /// One byte of one checkpoint becomes another.
+    fn rot(&self, blobs: &MemoryBlobs) {
+        let names = blobs.list("").unwrap_or_default();
+        let Some(name) = names.get(self.world.below(names.len() as u64) as usize) else { return };
+        let Ok(Some(bytes)) = blobs.get(name) else { return };
+        let mut bytes = bytes.to_vec();
+        let at = self.world.below(bytes.len() as u64) as usize;
+        if let Some(byte) = bytes.get_mut(at) {
+            *byte ^= 1 << self.world.below(8);
+            let _ = blobs.put(name, &bytes);
+        }
+    }
+
+    async fn up(&self, host: Host, life: &Life) -> Result<()> {
+        let (world, store) = (&self.world, self.store(host, life));
+        let clock: Arc<dyn Clock> =
+            Arc::new(SimClock { world: Arc::clone(world), skew_ms: world.below(world.faults.skew_ms + 1) });
+        let events = Events::silent();
+        match host {
+            Host::Client => {}
+            Host::Weave => {
+                let mining = weave::Mining::Interval(30_000);
+                let options = weave::Options { mining, ..weave::Options::default() };
+                let unit = weave::EmbeddedWeave::open(weave::Ports { store, clock, events }, options).await?;
+                self.weave.open(life.clone(), unit.clone());
+                self.units().weave = Some(unit);
+            }
+            Host::Su => {
+                let ports = su::Ports { store, weave: self.weave_of(host, life), clock, events, wallet: wallet(1) };
+                let unit = su::SchedulerUnit::open(ports, self.su_options()).await?;
+                self.su.open(life.clone(), unit.clone());
+                self.units().su = Some(unit);
+            }
+            Host::Cu0 | Host::Cu1 => {
+                let scheduler = self.scheduler_of(host, life);
+                let blobs = Arc::clone(&self.blobs[&host]);
+                let mut ports = self.cu_ports(store, scheduler, self.weave_of(host, life), clock);
+                ports.blobs = blobs;
+                if let Some(lies) = self.mutant.and_then(|mutant| mutant.runtime(host)) {
+                    ports.runtimes = vec![lies];
+                }
+                let unit = cu::ComputeUnit::open(ports, self.cu_options()).await?;
+                self.cus[usize::from(host == Host::Cu1)].open(life.clone(), unit.clone());
+                self.units().cus.insert(host, unit);
+            }
+            Host::Mu => {
+                let cus = [Host::Cu0, Host::Cu1].into_iter().zip(self.cus.iter().cloned()).collect();
+                let ports = mu::Ports {
+                    store,
+                    scheduler: self.scheduler_of(host, life),
+                    compute: Arc::new(self.link(host, life, cus)),
+                    weave: self.weave_of(host, life),
+                    clock,
+                    events,
+                    wallet: wallet(2),
+                };
+                let unit = mu::MessengerUnit::open(ports, self.mu_options()).await?;
+                self.mu.open(life.clone(), unit.clone());
+                self.units().mu = Some(unit);
+            }
+        }
+        Ok(())
+    }
+
+    fn store(&self, host: Host, life: &Life) -> Arc<dyn Store> {
+        let store = Arc::clone(&self.disks.lock().unwrap_or_else(PoisonError::into_inner)[&host]);
+        let disk = Disk::mount(&self.world, host, life, store);
+        match &self.mutant {
+            Some(mutant) => mutant.store(host, disk),
+            None => disk,
+        }
+    }
+
+    fn link<T: ?Sized>(&self, from: Host, life: &Life, to: Vec<(Host, Arc<Door<T>>)>) -> Faulty<T> {
+        Faulty { world: Arc::clone(&self.world), from, life: life.clone(), to }
+    }
+
+    fn weave_of(&self, host: Host, life: &Life) -> Arc<dyn Weave> {
+        let link = Arc::new(self.link(host, life, vec![(Host::Weave, Arc::clone(&self.weave))]));
+        match &self.mutant {
+            Some(mutant) => mutant.weave(host, link),
+            None => link,
+        }
+    }
+
+    fn scheduler_of(&self, host: Host, life: &Life) -> Arc<dyn Scheduler> {
+        let link = Arc::new(self.link(host, life, vec![(Host::Su, Arc::clone(&self.su))]));
+        match &self.mutant {
+            Some(mutant) => mutant.scheduler(host, link),
+            None => link,
+        }
+    }
+
+    fn cu_ports(
+        &self,
+        store: Arc<dyn Store>,
+        scheduler: Arc<dyn Scheduler>,
+        weave: Arc<dyn Weave>,
+        clock: Arc<dyn Clock>,
+    ) -> cu::Ports {
+        cu::Ports {
+            store,
+            blobs: Arc::new(MemoryBlobs::new()),
+            scheduler,
+            own_scheduler: None,
+            weave,
+            clock,
+            events: Events::silent(),
+            address: wallet(3).address(),
+            runtimes: vec![Arc::new(SimRuntime)],
+        }
+    }
+
+    fn su_options(&self) -> su::Options {
+        let all = su::Options::default();
+        if !self.world.faults.tiny {
+            return all;
+        }
+        su::Options { waiting_max: 2, in_flight_max: 1, lines_max: 1, page_max: 2, settle_window: 1, ..all }
+    }
+
+    fn cu_options(&self) -> cu::Options {
+        let all = cu::Options { checkpoint_messages: 4, cron_lag_ms: 20_000, ..cu::Options::default() };
+        if !self.world.faults.tiny {
+            return all;
+        }
+        cu::Options {
+            evaluations_max: 1,
+            replays_max: 1,
+            page: 1,
+            machines_max: 1,
+            checkpoint_messages: 1,
+            checkpoints_kept: 1,
+            unwritten_max: 1,
+            results_max: 1,
+            ..all
+        }
+    }
+
+    fn mu_options(&self) -> mu::Options {
+        let all = mu::Options {
+            cron_interval_ms: 5000,
+            retry_longest_ms: 20_000,
+            failures_max: None,
+            ..mu::Options::default()
+        };
+        if !self.world.faults.tiny {
+            return all;
+        }
+        mu::Options {
+            deliveries_max: 1,
+            pushes_max: 1,
+            ahead_max: 1,
+            loaded_max: 8,
+            loaded_bytes_max: 1,
+            processes_max: 1,
+            cron_page: 1,
+            ..all
+        }
+    }
+
+    /// How a client, who never crashes, speaks to the messenger unit.
+    pub fn messenger(&self, life: &Life) -> Faulty<dyn Messenger> {
+        self.link(Host::Client, life, vec![(Host::Mu, Arc::clone(&self.mu))])
+    }
+
+    /// How a client speaks to the scheduler unit.
+    pub fn scheduler(&self, life: &Life) -> Faulty<dyn Scheduler> {
+        self.link(Host::Client, life, vec![(Host::Su, Arc::clone(&self.su))])
+    }
+
+    /// How a client speaks to one compute unit.
+    pub fn compute(&self, life: &Life, which: usize) -> Faulty<dyn Compute> {
+        let host = if which == 0 { Host::Cu0 } else { Host::Cu1 };
+        self.link(Host::Client, life, vec![(host, Arc::clone(&self.cus[which]))])
+    }
+
+    /// How a client speaks to the weave.
+    pub fn weave(&self, life: &Life) -> Faulty<dyn Weave> {
+        self.link(Host::Client, life, vec![(Host::Weave, Arc::clone(&self.weave))])
+    }
+
+    /// What is still to be done, in words; None if everything is settled.
+    pub fn unsettled(&self, but: &[protocol::ProcessId]) -> Option<String> {
+        let units = self.units();
+        let (Some(su), Some(mu)) = (&units.su, &units.mu) else {
+            return Some("a unit is down".to_owned());
+        };
+        let outbox = match mu.outbox(0, 1000) {
+            Ok(outbox) => outbox,
+            Err(error) => return Some(error.to_string()),
+        };
+        let mut waits = outbox.iter().filter(|task| !task.trace.process.is_some_and(|it| but.contains(&it)));
+        if let Some(task) = waits.next() {
+            return Some(format!("the messenger still has {:?}", task));
+        }
+        match su.unsettled() {
+            0 => None,
+            n => Some(format!("{n} entries are not on the weave")),
+        }
+    }
+
+    /// What the messenger unit gave up.
+    pub fn dead(&self) -> Vec<mu::Dead> {
+        let mu = self.units().mu.clone();
+        mu.and_then(|mu| mu.dead(0, 1000).ok()).unwrap_or_default()
+    }
+
+    /// A compute unit that knows nothing but the weave, which is all that is left.
+    pub async fn flood(&self) -> Result<Arc<cu::ComputeUnit>> {
+        let weave = self.units().weave.clone().ok_or_else(|| Error::unavailable("there is no weave"))?;
+        let scheduler: Arc<dyn Scheduler> = Arc::new(Archive::new(weave.clone()));
+        let clock = Arc::new(SimClock { world: Arc::clone(&self.world), skew_ms: 0 });
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+        let ports = self.cu_ports(store, scheduler, weave, clock);
+        cu::ComputeUnit::open(ports, cu::Options::default()).await
+    }
+
+    fn units(&self) -> std::sync::MutexGuard<'_, Units> {
+        self.units.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,180 @@
+//! What clients do: they spawn processes, and send them what sets something off.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use protocol::{DataItem, Draft, Id, ProcessId, Tags, Wallet, tag};
+use unit::{Messenger as _, Weave as _};
+
+use crate::machine::{Ask, FORMAT, Pass};
+use crate::network::{Network, messenger_address, scheduler_address, wallet};
+use crate::world::Life;
+
+/// Tokens that there are in a world.
+pub const SUPPLY: u64 = 1000;
+
+/// What clients know.
+pub struct Workload {
+    network: Arc<Network>,
+    life: Life,
+    owner: Wallet,
+    /// Every process that a client spawned, in order.
+    pub processes: Vec<ProcessId>,
+    /// The one that never answers.
+    pub mute: ProcessId,
+    /// Those with a cron.
+    pub crons: Vec<ProcessId>,
+    /// What the messenger unit acknowledged: for whom, and what.
+    pub acknowledged: Mutex<Vec<(ProcessId, Id)>>,
+}
+
+fn sign(wallet: &Wallet, draft: Draft) -> DataItem {
+    DataItem::sign(wallet, draft).expect("the drafts of the workload are small")
+}
+
+fn ao(kind: &str) -> Tags {
+    [(tag::DATA_PROTOCOL, tag::AO), (tag::VARIANT, tag::AO_TN_1), (tag::TYPE, kind)].into_iter().collect()
+}
+
+fn module() -> DataItem {
+    let mut tags = ao("Module");
+    tags.push(tag::MODULE_FORMAT, FORMAT);
+    tags.push(tag::INPUT_ENCODING, "JSON-1");
+    tags.push(tag::OUTPUT_ENCODING, "JSON-1");
+    tags.push(tag::MEMORY_LIMIT, "1-mb");
+    tags.push(tag::COMPUTE_LIMIT, 1_000_000);
+    sign(&wallet(3), Draft { tags, data: Bytes::from_static(b"sim"), ..Draft::default() })
+}
+
+fn process(owner: &Wallet, n: u64, more: &[(&str, &str)]) -> DataItem {
+    let mut tags = ao("Process");
+    tags.push(tag::MODULE, module().id);
+    tags.push(tag::SCHEDULER, scheduler_address());
+    tags.push(tag::AUTHORITY, messenger_address());
+    tags.push("Name", n);
+    more.iter().for_each(|(name, value)| tags.push(*name, value));
+    sign(owner, Draft { tags, data: Bytes::from_static(b"{}"), ..Draft::default() })
+}
+
+impl Workload {
+    /// Publishes the module and spawns the processes, in the middle of the storm.
+    pub async fn begin(network: &Arc<Network>) -> Workload {
+        let (life, owner) = (Life::begin(), wallet(7));
+        let weave = network.weave(&life);
+        while weave.upload(module()).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        let mut workload = Workload {
+            network: Arc::clone(network),
+            life,
+            owner,
+            processes: Vec::new(),
+            mute: Id([0; 32]).into(),
+            crons: Vec::new(),
+            acknowledged: Mutex::default(),
+        };
+        for n in 0..4 + network.world.below(3) {
+            let spawned = workload.spawn(n, &[]).await;
+            workload.processes.push(spawned);
+        }
+        workload.mute = workload.spawn(100, &[("Mute", "yes")]).await;
+        let listener = workload.processes[0].to_string();
+        let cron = [(tag::CRON_INTERVAL, "20-seconds"), ("Listener", listener.as_str())];
+        let cron = workload.spawn(101, &cron).await;
+        workload.crons.push(cron);
+        workload.processes.push(cron);
+        workload.ask_monitor(cron, true).await;
+        workload
+    }
+
+    async fn spawn(&self, n: u64, more: &[(&str, &str)]) -> ProcessId {
+        let item = process(&self.owner, n, more);
+        let id = item.id;
+        self.send(item, id.into()).await;
+        id.into()
+    }
+
+    async fn ask_monitor(&self, process: ProcessId, is_on: bool) {
+        let draft =
+            Draft { target: Some(process.into()), data: Bytes::from_static(b" "), ..Draft::default() };
+        let (messenger, request) = (self.network.messenger(&self.life), sign(&self.owner, draft));
+        loop {
+            let done = match is_on {
+                true => messenger.monitor(request.clone()).await,
+                false => messenger.unmonitor(request.clone()).await,
+            };
+            if done.is_ok() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    }
+
+    /// Nothing begins by itself any more.
+    pub async fn end_crons(&self) {
+        for &cron in &self.crons {
+            self.ask_monitor(cron, false).await;
+        }
+    }
+
+    /// Sends the same bytes until they are acknowledged.
+    async fn send(&self, item: DataItem, process: ProcessId) {
+        let messenger = self.network.messenger(&self.life);
+        loop {
+            match messenger.send(item.clone()).await {
+                Ok(_) => break,
+                Err(error) if error.kind.is_transient() || error.kind == unit::Kind::NotFound => {}
+                Err(error) => {
+                    self.network.world.violation(format!("{} is refused: {error}", item.id));
+                    return;
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(200 + self.network.world.below(2000))).await;
+        }
+        let mut acknowledged = self.acknowledged.lock().unwrap_or_else(PoisonError::into_inner);
+        acknowledged.push((process, item.id));
+    }
+
+    async fn ask(&self, n: u64, process: ProcessId, ask: &Ask) {
+        let data = serde_json::to_vec(ask).expect("what is asked is always JSON");
+        let anchor = format!("{n:032}").into_bytes().try_into().ok();
+        let draft = Draft { target: Some(process.into()), anchor, tags: ao("Message"), data: data.into() };
+        self.send(sign(&self.owner, draft), process).await;
+    }
+
+    /// Sends so many messages, several at a time.
+    pub async fn run(self: &Arc<Self>, messages: u64) {
+        let world = &self.network.world;
+        self.ask(u64::MAX, self.processes[0], &Ask::Mint(SUPPLY)).await;
+        let mut sending = tokio::task::JoinSet::new();
+        for n in 0..messages {
+            let some = |world: &crate::world::World| {
+                self.processes[world.below(self.processes.len() as u64) as usize]
+            };
+            let (to, with) = (some(world), some(world));
+            let route = (0..1 + world.below(6)).map(|_| some(world).to_string()).collect();
+            let ask = match world.below(12) {
+                0..=4 => Ask::Start(Pass { tokens: 1 + world.below(SUPPLY / 10), route }),
+                5 | 6 => Ask::Rally { with: with.to_string(), depth: world.below(6) },
+                7 => Ask::Spawn(1 + world.below(2)),
+                8 => Ask::Share(with.to_string()),
+                9 => Ask::Fail,
+                10 => Ask::Work(world.below(2_000_000)),
+                _ => Ask::Note,
+            };
+            // Tokens begin where they are.
+            let to = if matches!(ask, Ask::Start(_)) { self.processes[0] } else { to };
+            let to = if n % 16 == 15 { self.mute } else { to };
+            let workload = Arc::clone(self);
+            sending.spawn(async move { workload.ask(n, to, &ask).await });
+            tokio::time::sleep(Duration::from_millis(1 + world.below(1500))).await;
+        }
+        while sending.join_next().await.is_some() {}
+    }
+
+    /// How clients look at things.
+    pub fn life(&self) -> &Life {
+        &self.life
+    }
+}

@@ -1,0 +1,272 @@
+//! The world that everybody in a simulation shares: chance, time, what goes wrong, and what was seen.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{self, Write as _};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use protocol::{Id, ProcessId, Slot, Timestamp};
+use tokio::sync::watch;
+use tokio::time::Instant;
+use unit::{Clock, Scheduled};
+
+use crate::faults::Faults;
+
+/// When a simulated world begins, ms since 1970.
+pub const BEGINNING_MS: u64 = 1_700_000_000_000;
+
+/// Who takes part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Host {
+    /// Those who send messages. They never crash.
+    Client,
+    /// The embedded weave.
+    Weave,
+    /// The scheduler unit.
+    Su,
+    /// A compute unit.
+    Cu0,
+    /// Another.
+    Cu1,
+    /// The messenger unit.
+    Mu,
+}
+
+impl Host {
+    /// Those that can crash.
+    pub const UNITS: [Host; 5] = [Host::Weave, Host::Su, Host::Cu0, Host::Cu1, Host::Mu];
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Host::Client => "client",
+            Host::Weave => "weave",
+            Host::Su => "su",
+            Host::Cu0 => "cu0",
+            Host::Cu1 => "cu1",
+            Host::Mu => "mu",
+        })
+    }
+}
+
+/// One run of one host, from start to crash.
+#[derive(Debug, Clone)]
+pub struct Life(Arc<watch::Sender<bool>>);
+
+impl Life {
+    /// One that begins.
+    pub fn begin() -> Life {
+        Life(Arc::new(watch::Sender::new(true)))
+    }
+
+    /// Ends it, here and now.
+    pub fn end(&self) {
+        self.0.send_replace(false);
+    }
+
+    /// Whether it goes on.
+    pub fn goes_on(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    /// Waits until it ends.
+    pub async fn over(&self) {
+        // The sender is here, so it cannot be gone.
+        let _ = self.0.subscribe().wait_for(|goes_on| !goes_on).await;
+    }
+}
+
+/// What everybody shares.
+pub struct World {
+    /// What is drawn from.
+    pub seed: u64,
+    /// What goes wrong, and how much.
+    pub faults: Faults,
+    began: Instant,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    rng: fastrand::Rng,
+    is_storm: bool,
+    lives: BTreeMap<Host, Life>,
+    /// What does not arrive until then: (from, to).
+    cut: BTreeMap<(Host, Host), Instant>,
+    seen: Seen,
+    violations: BTreeSet<String>,
+    trace: blake3::Hasher,
+    text: Option<String>,
+    crashes: u64,
+    calls: u64,
+}
+
+/// What was shown to anybody.
+#[derive(Debug, Default, Clone)]
+pub struct Seen {
+    /// The assignment of each slot.
+    pub slots: BTreeMap<(ProcessId, Slot), Id>,
+    /// The outcome of each message, as a hash.
+    outcomes: BTreeMap<(ProcessId, Id), (Host, blake3::Hash)>,
+}
+
+impl World {
+    /// A world that is the same for the same seed. With `text`, what happens is written down to be read.
+    pub fn new(seed: u64, text: bool) -> Arc<World> {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let faults = Faults::draw(&mut rng);
+        let inner = Inner {
+            rng,
+            is_storm: true,
+            lives: BTreeMap::new(),
+            cut: BTreeMap::new(),
+            seen: Seen::default(),
+            violations: BTreeSet::new(),
+            trace: blake3::Hasher::new(),
+            text: text.then(String::new),
+            crashes: 0,
+            calls: 0,
+        };
+        Arc::new(World { seed, faults, began: Instant::now(), inner: Mutex::new(inner) })
+    }
+
+    /// A number below `n`; 0 if that is 0.
+    pub fn below(&self, n: u64) -> u64 {
+        if n == 0 { 0 } else { self.inner().rng.u64(..n) }
+    }
+
+    /// Whether something happens that happens so often in a thousand, and only in a storm.
+    pub fn strikes(&self, permille: u64) -> bool {
+        let mut inner = self.inner();
+        inner.is_storm && inner.rng.u64(..1000) < permille
+    }
+
+    /// Whether things go wrong.
+    pub fn is_storm(&self) -> bool {
+        self.inner().is_storm
+    }
+
+    /// From here on nothing goes wrong any more.
+    pub fn calm(&self) {
+        let mut inner = self.inner();
+        inner.is_storm = false;
+        inner.cut.clear();
+        drop(inner);
+        self.tell(Host::Client, Host::Client, "calm", &"", &"");
+    }
+
+    /// Time since the beginning.
+    pub fn elapsed(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// A host begins anew.
+    pub fn born(&self, host: Host) -> Life {
+        let life = Life::begin();
+        self.inner().lives.insert(host, life.clone());
+        self.tell(host, host, "starts", &"", &"");
+        life
+    }
+
+    /// A host crashes, here and now.
+    pub fn crash(&self, host: Host) {
+        let mut inner = self.inner();
+        let Some(life) = inner.lives.get(&host).filter(|life| life.goes_on()).cloned() else { return };
+        inner.crashes += 1;
+        drop(inner);
+        self.tell(host, host, "crashes", &"", &"");
+        life.end();
+    }
+
+    /// What `from` says to `to` does not arrive for a while.
+    pub fn cut(&self, from: Host, to: Host, time: Duration) {
+        self.tell(from, to, "is cut off", &"", &format!("{time:?}"));
+        self.inner().cut.insert((from, to), Instant::now() + time);
+    }
+
+    /// Whether what `from` says to `to` does not arrive.
+    pub fn is_cut(&self, from: Host, to: Host) -> bool {
+        self.inner().cut.get(&(from, to)).is_some_and(|until| Instant::now() < *until)
+    }
+
+    /// A rule was broken.
+    pub fn violation(&self, what: impl Into<String>) {
+        self.inner().violations.insert(what.into());
+    }
+
+    /// The rules that were broken so far.
+    pub fn violations(&self) -> Vec<String> {
+        self.inner().violations.iter().cloned().collect()
+    }
+
+    /// An entry of a schedule was shown to somebody.
+    pub fn saw_entry(&self, entry: &Scheduled) {
+        let (process, slot) = (entry.assignment.process, entry.assignment.slot);
+        let id = entry.assignment.id();
+        let first = *self.inner().seen.slots.entry((process, slot)).or_insert(id);
+        if first != id {
+            self.violation(format!("slot {slot} of {process} was shown as {first}, and later as {id}"));
+        }
+    }
+
+    /// An outcome was shown to somebody.
+    pub fn saw_outcome(&self, by: Host, process: ProcessId, message: Id, outcome: &protocol::Outcome) {
+        let json = serde_json::to_vec(outcome).expect("an outcome is always JSON");
+        let hash = blake3::hash(&json);
+        let (who, first) = *self.inner().seen.outcomes.entry((process, message)).or_insert((by, hash));
+        if first != hash {
+            self.violation(format!("{who} and {by} gave different outcomes of {message} in {process}"));
+        }
+    }
+
+    /// What was shown to anybody so far.
+    pub fn seen(&self) -> Seen {
+        self.inner().seen.clone()
+    }
+
+    /// Something happened.
+    pub fn tell(&self, from: Host, to: Host, what: &str, about: &dyn fmt::Display, how: &dyn fmt::Display) {
+        let at = self.elapsed().as_millis();
+        let line = format!("{at:>8} {from:>6} > {to:<6} {what} {about} {how}\n");
+        let mut inner = self.inner();
+        inner.calls += 1;
+        inner.trace.update(line.as_bytes());
+        if let Some(text) = &mut inner.text {
+            let _ = text.write_str(&line);
+        }
+    }
+
+    /// A hash of everything that happened.
+    pub fn trace(&self) -> String {
+        self.inner().trace.finalize().to_hex()[..16].to_owned()
+    }
+
+    /// What happened, to be read.
+    pub fn text(&self) -> Option<String> {
+        self.inner().text.clone()
+    }
+
+    /// How often somebody crashed, and how often anything happened.
+    pub fn counts(&self) -> (u64, u64) {
+        let inner = self.inner();
+        (inner.crashes, inner.calls)
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The clock of a host.
+pub struct SimClock {
+    /// Whose time it is.
+    pub world: Arc<World>,
+    /// How far it is ahead, ms.
+    pub skew_ms: u64,
+}
+
+impl Clock for SimClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(BEGINNING_MS + self.skew_ms + self.world.elapsed().as_millis() as u64)
+    }
+}
