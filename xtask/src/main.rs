@@ -2,11 +2,13 @@
 
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use xtask::lua::Built;
 
 const HELP: &str = "\
 cargo xtask test    everything that must pass before a change lands
 cargo xtask tidy    only what a reader would trip over: floors, file sizes, dead links
+cargo xtask sim     seeds of the simulated world: --seed N [--trace], or --seeds FROM TO
 cargo xtask lua     whether the Lua module is what its sources make; with --update, make it so";
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -14,6 +16,7 @@ fn main() -> anyhow::Result<ExitCode> {
     let passed = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["test"] => xtask::test::run()?,
         ["tidy"] => tidy()?,
+        ["sim", ..] => sim(&arguments[1..])?,
         ["lua"] => lua(false)?,
         ["lua", "--update"] => lua(true)?,
         _ => {
@@ -31,6 +34,21 @@ fn tidy() -> anyhow::Result<bool> {
         println!("{problem}");
     }
     Ok(problems.is_empty())
+}
+
+fn sim(arguments: &[String]) -> anyhow::Result<bool> {
+    let mut command = std::process::Command::new(env!("CARGO"));
+    command.current_dir(xtask::root()).args([
+        "run",
+        "--quiet",
+        "--package",
+        "pirn-sim",
+        "--bin",
+        "sim",
+        "--",
+    ]);
+    let status = command.args(arguments).status().context("could not run the simulation")?;
+    Ok(status.success())
 }
 
 fn lua(update: bool) -> anyhow::Result<bool> {

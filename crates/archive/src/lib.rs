@@ -82,7 +82,8 @@ impl Archive {
     async fn assignment(&self, process: ProcessId, id: Id) -> Result<Assignment> {
         let found = self.weave.get(id).await?;
         let read = Assignment::try_from((*found.item).clone());
-        let assignment = read.map_err(|error| Error::refused(error.to_string()).with_code(Code::BROKEN_SCHEDULE))?;
+        let assignment =
+            read.map_err(|error| Error::refused(error.to_string()).with_code(Code::BROKEN_SCHEDULE))?;
         if assignment.process != process {
             let what = format!("assignment {id} is of {}, not of {process}", assignment.process);
             return Err(Error::refused(what).with_code(Code::BROKEN_SCHEDULE));
@@ -98,8 +99,10 @@ impl Archive {
             Ok(found) => found.item,
             Err(error) if error.kind == Kind::NotFound => {
                 let slot = assignment.slot;
-                return Err(Error::not_found(format!("message {id}, which has slot {slot} of {process}, is not on the weave"))
-                    .with_code(Code::BROKEN_SCHEDULE));
+                return Err(Error::not_found(format!(
+                    "message {id}, which has slot {slot} of {process}, is not on the weave"
+                ))
+                .with_code(Code::BROKEN_SCHEDULE));
             }
             Err(error) => return Err(error),
         };
@@ -141,7 +144,9 @@ impl Archive {
         query.tags.push(one(tag::MESSAGE, &id.to_string()));
         query.limit = 1;
         let found = self.weave.query(query).await?.items.into_iter().next();
-        let found = found.ok_or_else(|| Error::not_found(format!("message {id} has no slot in the schedule of {process}")))?;
+        let found = found.ok_or_else(|| {
+            Error::not_found(format!("message {id} has no slot in the schedule of {process}"))
+        })?;
         self.assignment(process, found.item.id).await.map(Arc::new)
     }
 }
@@ -216,7 +221,8 @@ impl Scheduler for Archive {
             return Ok(Page { items: Vec::new(), has_next: false });
         }
         let slots = self.assignments(process, by, first..=last).await?;
-        let in_order = slots.into_values().zip(first..).take_while(|(assignment, slot)| assignment.slot.0 == *slot);
+        let in_order =
+            slots.into_values().zip(first..).take_while(|(assignment, slot)| assignment.slot.0 == *slot);
         let page = Page::cut(in_order.map(|(assignment, _)| assignment).collect(), limit);
         let items = stream::iter(page.items).map(|assignment| self.entry(assignment));
         Ok(Page { items: items.buffered(FETCHES).try_collect().await?, has_next: page.has_next })

@@ -4,18 +4,20 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use protocol::{DataItem, Id, ProcessId, Slot};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use unit::{Error, Happened, Kind, Result, Scheduled, told_text};
 
+use crate::parked::Group;
 use crate::queue::Step;
 use crate::retry::{Verdict, verdict};
 use crate::task::{Task, Work};
 use crate::{Unit, internal, lock};
 
 /// Sender and receiver.
-type Lane = (Option<ProcessId>, ProcessId);
+pub(crate) type Lane = (Option<ProcessId>, ProcessId);
 
 /// Tasks that wait for their delivery. As many as are loaded.
 #[derive(Default)]
@@ -34,6 +36,12 @@ impl Deliveries {
     /// Whether tasks of the same lane are under way.
     pub(crate) fn is_busy(&self, task: &Task) -> bool {
         lock(&self.0).contains_key(&lane_of(task))
+    }
+
+    /// The numbers of what waits in a lane, which is closed.
+    fn close(&self, lane: Lane) -> Vec<u64> {
+        let tasks = lock(&self.0).remove(&lane);
+        tasks.into_iter().flatten().map(|task| task.number).collect()
     }
 
     /// The next task of a lane. None closes it.
@@ -63,6 +71,7 @@ impl Unit {
     /// Takes a task that is durable.
     pub(crate) fn route(self: &Arc<Self>, task: Task) {
         let lane = lane_of(&task);
+        let Some(task) = self.unless_parked(Group::Lane(lane), task) else { return };
         if self.deliveries.add(task) {
             self.spawn(|unit| async move {
                 while !unit.life.is_stopping()
@@ -76,19 +85,25 @@ impl Unit {
 
     /// Delivers a task, however often that must be tried; then its push begins.
     async fn deliver(self: &Arc<Self>, mut task: Task) {
-        let delivered = loop {
+        let (delivered, _under_way) = loop {
             let Some(permit) = self.permit(&self.delivery_permits).await else { return };
+            let under_way = self.doubts.begin(task.work.process());
             let tried = self.try_deliver(&task).await;
             drop(permit);
+            self.answered(task.work.process(), task.work.message(), tried.as_ref().err());
             match tried {
-                Ok(delivered) => break delivered,
-                Err(error) => match self.failed(&mut task, &error) {
-                    Verdict::Again(wait) if self.life.wait(wait).await => {}
-                    Verdict::Again(_) => return,
-                    // A crash came between this record and the slot: nobody was told that there is one.
-                    Verdict::GiveUp if is_without_slot(&task, &error) => return self.withdraw(task),
-                    Verdict::GiveUp => return self.give_up(task, &error),
-                },
+                Ok(delivered) => break (delivered, under_way),
+                Err(error) => {
+                    drop(under_way);
+                    match self.failed(&mut task, &error) {
+                        Verdict::Again(wait) if self.should_park() => return self.park_lane(&task, wait),
+                        Verdict::Again(wait) if self.life.wait(wait).await => {}
+                        Verdict::Again(_) => return,
+                        // A crash came between this record and the slot: nobody was told that there is one.
+                        Verdict::GiveUp if is_without_slot(&task, &error) => return self.withdraw(task),
+                        Verdict::GiveUp => return self.give_up(task, &error),
+                    }
+                }
             }
         };
         task.item = None;
@@ -110,6 +125,14 @@ impl Unit {
                 self.queue.commit(step);
             }
         }
+    }
+
+    /// Has a task wait on the disk, and what is behind it.
+    fn park_lane(self: &Arc<Self>, task: &Task, wait: Duration) {
+        let lane = lane_of(task);
+        self.park(Group::Lane(lane), &[task.number], wait);
+        let behind = self.deliveries.close(lane);
+        self.park(Group::Lane(lane), &behind, wait);
     }
 
     fn tell_delivered(&self, task: &Task, slot: Option<Slot>) {

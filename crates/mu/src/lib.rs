@@ -16,7 +16,9 @@
 //! # Order
 //!
 //! What one process sends to another arrives in the order in which it was said. Different receivers do not wait
-//! for one another, nor do different senders.
+//! for one another, nor do different senders. Where the scheduler's answer for a message was lost, the pushes of its
+//! process wait until the slot is known, or some time has passed (`doubts`). After a crash, and where tasks wait on the
+//! disk for room, the order of two outcomes may be that in which this unit learnt of them; that within an outcome holds.
 //!
 //! # Deviations from the legacy network
 //!
@@ -33,11 +35,13 @@ mod push;
 pub mod outbox;
 mod sign;
 mod deliver;
+mod doubts;
 mod retry;
 mod monitor;
 mod cron;
 mod trace;
 mod dead;
+mod parked;
 mod queue;
 mod task;
 mod codec;
@@ -63,8 +67,10 @@ pub use dead::Dead;
 pub use options::Options;
 
 use deliver::Deliveries;
+use doubts::Doubts;
 use life::Life;
 use monitor::Monitors;
+use parked::Parked;
 use push::Pushes;
 use queue::{Bounds, Queue};
 
@@ -136,6 +142,8 @@ impl MessengerUnit {
             life: Life::new(),
             deliveries: Deliveries::default(),
             pushes: Pushes::default(),
+            parked: Parked::default(),
+            doubts: Doubts::default(),
             delivery_permits: Semaphore::new(options.deliveries_max.max(1)),
             push_permits: Semaphore::new(options.pushes_max.max(1)),
             slow_permits: Semaphore::new(options.slow_pushes_max),
@@ -279,6 +287,8 @@ struct Unit {
     life: Life,
     deliveries: Deliveries,
     pushes: Pushes,
+    parked: Parked,
+    doubts: Doubts,
     delivery_permits: Semaphore,
     push_permits: Semaphore,
     slow_permits: Semaphore,

@@ -35,6 +35,9 @@ pub struct Options {
     pub retry_longest_ms: u64,
     /// Failures after which it is given up. No bound if absent: a unit that is down comes back.
     pub failures_max: Option<u32>,
+    /// Milliseconds for which the outcomes of a process wait, at most, for a message that may have an earlier slot:
+    /// the scheduler's answer for it was lost.
+    pub order_wait_ms: u64,
     /// Failures after which something that another unit does not know is given up. It may only not know it yet.
     pub not_found_max: u32,
     /// Tasks in memory; the rest waits on the disk.
@@ -75,6 +78,7 @@ impl Default for Options {
             depth_max: None,
             retry_first_ms: 100,
             retry_longest_ms: 10_000,
+            order_wait_ms: 60_000,
             failures_max: None,
             not_found_max: 8,
             loaded_max: 50_000,

@@ -9,9 +9,11 @@ use futures::StreamExt as _;
 use futures::stream::FuturesOrdered;
 use protocol::{Address, Id, Outcome, ProcessId, Slot};
 use store::Space;
+use tokio::time::Instant;
 use unit::{Error, Events, Happened, Kind, Result, Scheduled, Trace, TraceRelation};
 
 use crate::outbox::{Limits, Part, Sender};
+use crate::parked::Group;
 use crate::queue::Step;
 use crate::retry::Verdict;
 use crate::sign::{Outbox, Signed};
@@ -31,17 +33,71 @@ impl Unit {
         // Whether this process answers at all is seen with one question.
         let mut ahead_max = 1;
         while !self.life.is_stopping() {
-            while ahead.len() < ahead_max
-                && let Some(turn) = self.pushes.next(process)
-            {
+            while ahead.len() < ahead_max {
+                if let Some(slot) = self.pushes.first(process) {
+                    if !self.is_next(process, slot) && !ahead.is_empty() {
+                        break;
+                    }
+                    self.until_sure(process, slot).await;
+                    if self.pushes.first(process) != Some(slot) && !self.life.is_stopping() {
+                        continue;
+                    }
+                }
+                let Some(turn) = self.pushes.next(process) else { break };
                 ahead.push_back(self.prepare(process, turn));
             }
             let Some((turn, prepared, pace)) = ahead.next().await else { return };
+            if let Prepared::Parked(wait) = prepared {
+                // What is under way here is only asked for; it is asked for again.
+                drop(ahead);
+                let numbers: Vec<u64> = turn.tasks.iter().map(|task| task.number).collect();
+                self.park(Group::Pushes(process), &numbers, wait);
+                let others = self.pushes.close(process);
+                return self.park(Group::Pushes(process), &others, wait);
+            }
             ahead_max = match pace {
                 Pace::Swift => self.options.ahead_max.max(1),
                 Pace::Slow => 1,
             };
             self.promise(process, turn, prepared);
+        }
+    }
+
+    /// Whether the slot before was pushed, or is on its way.
+    fn is_next(&self, process: ProcessId, slot: Slot) -> bool {
+        let Some(before) = slot.0.checked_sub(1).map(Slot) else { return true };
+        // What cannot be read is no reason to wait.
+        self.pushes.is_under_way(process, before)
+            || self.pushed(process, before).map_or(true, |pushed| pushed != Pushed::Nothing)
+    }
+
+    /// Waits while a message may yet turn out to have a slot before this.
+    async fn until_sure(&self, process: ProcessId, slot: Slot) {
+        let newest = self.doubts.newest();
+        let doubt = || {
+            let first = self.pushes.first(process)?;
+            if first < slot || self.is_next(process, first) {
+                return None;
+            }
+            self.doubts.of(process, newest, Instant::now())
+        };
+        while let Some(wait) = doubt() {
+            let mut changed = std::pin::pin!(wait.changed.notified());
+            changed.as_mut().enable();
+            // It may have changed before anybody listened.
+            let Some(wait) = doubt() else { return };
+            let over = async {
+                match wait.until {
+                    Some(until) => tokio::time::sleep_until(until).await,
+                    None => futures::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                () = self.life.stopping() => return,
+                () = changed => {}
+                () = over => {}
+            }
         }
     }
 
@@ -55,6 +111,9 @@ impl Unit {
             match tried {
                 Ok(prepared) => return (turn, prepared, pace),
                 Err(error) => match self.failed(&mut turn.tasks[0], &error) {
+                    Verdict::Again(wait) if self.should_park() => {
+                        return (turn, Prepared::Parked(wait), pace);
+                    }
                     Verdict::Again(wait) if self.life.wait(wait).await => {}
                     Verdict::Again(_) => return (turn, Prepared::Stopped, pace),
                     Verdict::GiveUp => return (turn, Prepared::GaveUp(error), pace),
@@ -96,7 +155,7 @@ impl Unit {
         turn.tasks.extend(self.pushes.end(process, turn.place()));
         let mut step = Step::at(self.now());
         match prepared {
-            Prepared::Stopped => return,
+            Prepared::Stopped | Prepared::Parked(_) => return,
             Prepared::GaveUp(error) => {
                 return turn.tasks.into_iter().for_each(|task| self.give_up(task, &error));
             }
@@ -139,6 +198,7 @@ impl Unit {
             // It waits on the disk until there is room, and so does what comes after it.
             return self.queue.abandon(vec![task.number]);
         }
+        let Some(task) = self.unless_parked(Group::Pushes(process), task) else { return };
         if self.pushes.add(process, scheduled.assignment.slot, ask, task) {
             self.spawn(|unit| unit.walk(process));
         }
@@ -297,6 +357,8 @@ enum Prepared {
     Signed(Outbox, Pushed),
     Already,
     GaveUp(Error),
+    /// It is tried again later, from the disk.
+    Parked(Duration),
     Stopped,
 }
 
@@ -336,8 +398,8 @@ pub(crate) struct Pushes(Mutex<BTreeMap<ProcessId, Walk>>);
 #[derive(Default)]
 struct Walk {
     waiting: BTreeMap<Place, Turn>,
-    /// Under way, with the tasks that came for the same meanwhile.
-    ahead: BTreeMap<Place, Vec<Task>>,
+    /// Under way: the numbers of their tasks, and the tasks that came for the same meanwhile.
+    ahead: BTreeMap<Place, (Vec<u64>, Vec<Task>)>,
 }
 
 impl Pushes {
@@ -351,7 +413,7 @@ impl Pushes {
         let is_new = !walks.contains_key(&process);
         let walk = walks.entry(process).or_default();
         match walk.ahead.get_mut(&(slot, only)) {
-            Some(same) => same.push(task),
+            Some((_, same)) => same.push(task),
             None => {
                 let turn = || Turn { slot, only, ask, tasks: Vec::new() };
                 walk.waiting.entry((slot, only)).or_insert_with(turn).tasks.push(task);
@@ -366,7 +428,10 @@ impl Pushes {
         let walk = walks.get_mut(&process)?;
         let next = walk.waiting.pop_first();
         match &next {
-            Some((place, _)) => drop(walk.ahead.insert(*place, Vec::new())),
+            Some((place, turn)) => {
+                let numbers = turn.tasks.iter().map(|task| task.number).collect();
+                drop(walk.ahead.insert(*place, (numbers, Vec::new())));
+            }
             None if walk.ahead.is_empty() => drop(walks.remove(&process)),
             None => {}
         }
@@ -376,7 +441,32 @@ impl Pushes {
     /// A turn is over. Answers with the tasks that came for the same meanwhile.
     fn end(&self, process: ProcessId, place: Place) -> Vec<Task> {
         let mut walks = lock(&self.0);
-        walks.get_mut(&process).and_then(|walk| walk.ahead.remove(&place)).unwrap_or_default()
+        let ended = walks.get_mut(&process).and_then(|walk| walk.ahead.remove(&place));
+        ended.map(|(_, same)| same).unwrap_or_default()
+    }
+
+    /// The slot whose turn is next.
+    fn first(&self, process: ProcessId) -> Option<Slot> {
+        lock(&self.0).get(&process)?.waiting.first_key_value().map(|((slot, _), _)| *slot)
+    }
+
+    /// Whether the outcome of a slot is being pushed.
+    fn is_under_way(&self, process: ProcessId, slot: Slot) -> bool {
+        let walks = lock(&self.0);
+        let ahead = walks.get(&process).and_then(|walk| walk.ahead.last_key_value());
+        ahead.is_some_and(|((last, _), _)| *last == slot)
+    }
+
+    /// The numbers of all tasks of a walk, which is over.
+    fn close(&self, process: ProcessId) -> Vec<u64> {
+        let Some(walk) = lock(&self.0).remove(&process) else { return Vec::new() };
+        let waiting = walk.waiting.into_values().flat_map(|turn| turn.tasks);
+        let mut numbers: Vec<u64> = waiting.map(|task| task.number).collect();
+        for (under_way, same) in walk.ahead.into_values() {
+            numbers.extend(under_way);
+            numbers.extend(same.iter().map(|task| task.number));
+        }
+        numbers
     }
 
     /// A turn is to be taken again.

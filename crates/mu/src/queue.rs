@@ -4,7 +4,7 @@
 //! What a step promises is handed on when the step is durable, in the order of the steps. Tasks that find no room
 //! in memory stay on the disk and are read when there is room.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -20,6 +20,9 @@ use crate::trace::{self, TRACE};
 
 /// How many tasks one read of the store takes.
 const PAGE: usize = 256;
+
+/// How many tasks may wait for their time; beyond that, what fails stays in memory.
+const PARKED_MAX: usize = 1 << 20;
 
 /// What the queue may use.
 #[derive(Debug, Clone)]
@@ -52,6 +55,8 @@ struct Memory {
     seen: u64,
     /// There may be tasks on the disk that are not in memory.
     backlog: bool,
+    /// Tasks on the disk that wait for their time: they are in no backlog.
+    parked: BTreeSet<u64>,
     /// Tasks that were abandoned and are about to be in the backlog.
     abandoned: usize,
     /// Values that are on their way to the disk, where reads do not see them yet.
@@ -78,6 +83,12 @@ enum Event {
         fresh: Vec<Task>,
         finished: Vec<u64>,
         marks: Vec<Mark>,
+    },
+    /// Something left the memory: there may be room for others.
+    Room,
+    /// These are to be read again.
+    Unparked {
+        numbers: Vec<u64>,
     },
     /// Nobody carries these out any more: they are to be read again once `visible`.
     Abandoned {
@@ -279,6 +290,14 @@ impl Queue {
                     visible.await?;
                     self.put_back(&numbers);
                 }
+                Event::Room => {}
+                Event::Unparked { numbers } => {
+                    let mut memory = self.memory();
+                    for number in numbers {
+                        memory.parked.remove(&number);
+                        memory.leave_from(number);
+                    }
+                }
             }
         }
     }
@@ -345,6 +364,37 @@ impl Queue {
         let _ = self.events.send(Event::Abandoned { visible, numbers });
     }
 
+    /// Whether what fails should not stay in memory: others wait for room, or soon will.
+    pub(crate) fn is_crowded(&self) -> bool {
+        let memory = self.memory();
+        let is_crowded = memory.backlog || memory.live.len() * 2 >= self.bounds.loaded_max;
+        is_crowded && memory.parked.len() < PARKED_MAX
+    }
+
+    /// These, and what waits for their delivery, are on the disk only, until they are unparked. Answers with all of
+    /// them.
+    pub(crate) fn park(&self, numbers: &[u64]) -> Vec<u64> {
+        let mut memory = self.memory();
+        let mut all = numbers.to_vec();
+        let mut at = 0;
+        while let Some(&number) = all.get(at) {
+            let held = memory.live.get_mut(&number).map(|live| std::mem::take(&mut live.held));
+            all.extend(held.into_iter().flatten().map(|task| task.number));
+            memory.remove(number);
+            memory.parked.insert(number);
+            at += 1;
+        }
+        drop(memory);
+        // There is room now.
+        let _ = self.events.send(Event::Room);
+        all
+    }
+
+    /// Their time has come: they are to be read again.
+    pub(crate) fn unpark(&self, numbers: Vec<u64>) {
+        let _ = self.events.send(Event::Unparked { numbers });
+    }
+
     /// Resolves when every step so far is durable.
     pub(crate) fn flush(&self) -> Appended {
         self.store.append(Batch::new())
@@ -353,6 +403,7 @@ impl Queue {
     pub(crate) fn counts(&self) -> Counts {
         let memory = self.memory();
         let failing = memory.live.values().filter(|live| live.failing).count();
+        let failing = failing + memory.parked.len();
         Counts { promised: memory.promised, loaded: memory.live.len(), failing, dead: memory.dead }
     }
 
@@ -441,7 +492,7 @@ impl Queue {
         }
         for (key, row) in &page {
             let Some(number) = Task::number_in(key) else { continue };
-            if !self.memory().live.contains_key(&number) {
+            if !self.memory().has(number) {
                 if self.is_full() {
                     return Ok(());
                 }
@@ -485,8 +536,13 @@ impl Queue {
     }
 }
 
-/// Every unfinished task on the disk is live, or there is a backlog and its number is above `read`.
+/// Every unfinished task on the disk is live or parked, or there is a backlog and its number is above `read`.
 impl Memory {
+    /// Whether somebody cares for that task already.
+    fn has(&self, number: u64) -> bool {
+        self.live.contains_key(&number) || self.parked.contains(&number)
+    }
+
     /// Takes in what just became durable. While older tasks wait on the disk it waits behind them, so that nothing
     /// is overtaken on its way to the same process.
     fn admit_fresh(&mut self, task: Task, bounds: &Bounds) -> Option<Task> {

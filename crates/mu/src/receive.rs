@@ -1,12 +1,15 @@
 //! What comes from outside: checked, written down and given its slot before the sender hears of it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use protocol::{DataItem, Id, ProcessId, SignatureType, tag};
+use tokio::time::Instant;
 use unit::{
     AssignRequest, Code, Error, Happened, Kind, Novelty, Placed, Receipt, Result, Scheduled, told_text,
 };
 
+use crate::doubts::may_be_done;
 use crate::queue::Step;
 use crate::task::{Chain, Work};
 use crate::{Unit, internal};
@@ -36,7 +39,9 @@ impl Unit {
 
         // The store writes batches in order, so ours is durable if the schedule's is: one flush may cover both.
         let (claim, written) = self.queue.claim(step);
+        let _under_way = self.doubts.begin(process);
         let (written, scheduled) = futures::join!(written, self.schedule(&item));
+        self.answered(process, item.id, scheduled.as_ref().err());
         written.map_err(internal)?;
         let mut tasks = claim.take();
         match scheduled {
@@ -65,7 +70,10 @@ impl Unit {
         let mut step = Step::at(self.now());
         step.promise(Work::Assign(request.clone()), self.head_of_chain(request.message, None), None, None);
         let (claim, written) = self.queue.claim(step);
+        let (process, message) = (request.process, request.message);
+        let _under_way = self.doubts.begin(process);
         let (written, scheduled) = futures::join!(written, self.ports.scheduler.assign(request));
+        self.answered(process, message, scheduled.as_ref().err());
         written.map_err(internal)?;
         let task = claim.take().remove(0);
         match scheduled {
@@ -115,6 +123,17 @@ impl Unit {
         written.await.map_err(internal)?;
         self.push_claimed(claim.take().remove(0), &scheduled, message);
         Ok(())
+    }
+
+    /// The scheduler said what became of a message, or its answer was lost.
+    pub(crate) fn answered(&self, process: ProcessId, message: Id, error: Option<&Error>) {
+        match error {
+            Some(error) if may_be_done(error.kind) => {
+                let until = Instant::now() + Duration::from_millis(self.options.order_wait_ms);
+                self.doubts.lost(process, message, until);
+            }
+            _ => self.doubts.known(process, message),
+        }
     }
 
     /// The slot of an item; that which it has, if a scheduler says only that it has one.

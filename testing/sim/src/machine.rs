@@ -256,7 +256,8 @@ impl SimMachine {
             json!({ "name": "Reference", "value": state.sent.to_string() }),
         ];
         tags.extend(self.about.authorities.iter().map(|it| json!({ "name": "Authority", "value": it })));
-        said.spawns.push(parse(&json!({ "Data": "", "Anchor": format!("{:032}", state.sent), "Tags": tags })));
+        said.spawns
+            .push(parse(&json!({ "Data": "", "Anchor": format!("{:032}", state.sent), "Tags": tags })));
     }
 }
 

@@ -61,7 +61,9 @@ impl Mutant {
     /// The store of a host, as this rule has it.
     pub fn store(self, host: Host, store: Arc<dyn Store>) -> Arc<dyn Store> {
         let how = match (self, host) {
-            (Mutant::ShowBeforeDurable, Host::Su) | (Mutant::AnswerBeforeDurable, Host::Mu) => Careless::Early,
+            (Mutant::ShowBeforeDurable, Host::Su) | (Mutant::AnswerBeforeDurable, Host::Mu) => {
+                Careless::Early
+            }
             (Mutant::ForgetSlots, Host::Su) => Careless::Without("su.message"),
             (Mutant::LoseTasks, Host::Mu) => Careless::Without("mu.task"),
             (Mutant::LoseItems, Host::Mu) => Careless::Without("mu.item"),

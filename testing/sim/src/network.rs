@@ -165,7 +165,8 @@ impl Network {
                 self.units().weave = Some(unit);
             }
             Host::Su => {
-                let ports = su::Ports { store, weave: self.weave_of(host, life), clock, events, wallet: wallet(1) };
+                let ports =
+                    su::Ports { store, weave: self.weave_of(host, life), clock, events, wallet: wallet(1) };
                 let unit = su::SchedulerUnit::open(ports, self.su_options()).await?;
                 self.su.open(life.clone(), unit.clone());
                 self.units().su = Some(unit);
@@ -281,6 +282,7 @@ impl Network {
             cron_interval_ms: 5000,
             retry_longest_ms: 20_000,
             failures_max: None,
+            order_wait_ms: 600_000,
             ..mu::Options::default()
         };
         if !self.world.faults.tiny {
@@ -290,7 +292,7 @@ impl Network {
             deliveries_max: 1,
             pushes_max: 1,
             ahead_max: 1,
-            loaded_max: 8,
+            loaded_max: 2,
             loaded_bytes_max: 1,
             processes_max: 1,
             cron_page: 1,
@@ -325,6 +327,9 @@ impl Network {
         let (Some(su), Some(mu)) = (&units.su, &units.mu) else {
             return Some("a unit is down".to_owned());
         };
+        if units.weave.is_none() || units.cus.len() < 2 {
+            return Some("a unit is down".to_owned());
+        }
         let outbox = match mu.outbox(0, 1000) {
             Ok(outbox) => outbox,
             Err(error) => return Some(error.to_string()),

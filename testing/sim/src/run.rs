@@ -62,7 +62,11 @@ pub struct Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Report { trace, crashes, events, scheduled, took, .. } = self;
-        write!(f, "{scheduled} slots, {events} events, {crashes} crashes, {} s, trace {trace}", took.as_secs())
+        write!(
+            f,
+            "{scheduled} slots, {events} events, {crashes} crashes, {} s, trace {trace}",
+            took.as_secs()
+        )
     }
 }
 

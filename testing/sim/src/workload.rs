@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use protocol::{DataItem, Draft, Id, ProcessId, Tags, Wallet, tag};
-use unit::{Messenger as _, Weave as _};
+use unit::{Kind, Messenger as _, Weave as _};
 
 use crate::machine::{Ask, FORMAT, Pass};
 use crate::network::{Network, messenger_address, scheduler_address, wallet};
@@ -104,7 +104,9 @@ impl Workload {
                 true => messenger.monitor(request.clone()).await,
                 false => messenger.unmonitor(request.clone()).await,
             };
-            if done.is_ok() {
+            // An answer may have been lost.
+            let is_done_before = |error: &unit::Error| matches!(error.kind, Kind::Conflict | Kind::NotFound);
+            if done.as_ref().err().is_none_or(is_done_before) {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(500)).await;
@@ -124,7 +126,7 @@ impl Workload {
         loop {
             match messenger.send(item.clone()).await {
                 Ok(_) => break,
-                Err(error) if error.kind.is_transient() || error.kind == unit::Kind::NotFound => {}
+                Err(error) if error.kind.is_transient() || error.kind == Kind::NotFound => {}
                 Err(error) => {
                     self.network.world.violation(format!("{} is refused: {error}", item.id));
                     return;

@@ -156,12 +156,6 @@ static const char *failed(lua_State *L) {
   return status == LUA_OK ? said() : "{\"ok\":false,\"response\":\"not enough memory\"}";
 }
 
-/* A step, not a collection: what a message costs must not grow with what the process holds. */
-static int step(lua_State *L) {
-  lua_gc(L, LUA_GCSTEP, 0);
-  return 0;
-}
-
 /* Handles one message: both texts are JSON. The answer is good until the next call. */
 __attribute__((export_name("handle"))) const char *handle(const char *message, const char *environment) {
   if ((uintptr_t)__builtin_frame_address(0) < STACK_SPARE)
@@ -185,9 +179,7 @@ __attribute__((export_name("handle"))) const char *handle(const char *message, c
   lua_pushlightuserdata(L, (void *)message);
   lua_pushlightuserdata(L, (void *)environment);
   if (lua_pcall(L, 2, 0, 0) != LUA_OK) return failed(L);
-  /* A finalizer of the program's may fail. The message has its answer by then. */
-  lua_pushcfunction(L, step);
-  lua_pcall(L, 0, 0, 0);
-  lua_settop(L, 0);
+  /* No collection, and no step of one: Lua collects as it allocates, and what a message costs must not grow with what
+     the process holds. */
   return said();
 }

@@ -1,6 +1,6 @@
 //! What an instance offers: its exports, found once.
 
-use wasmtime::{AsContextMut, Func, Global, Instance, Memory, Table, Val, ValType};
+use wasmtime::{AsContext, AsContextMut, Func, Global, Instance, Memory, Table, TypedFunc, Val, ValType};
 
 use crate::format::{Format, Width};
 use crate::prepare::{GAS, OPERATORS};
@@ -103,6 +103,46 @@ pub(crate) struct Callee {
     func: Func,
     params: Vec<ValType>,
     n_results: usize,
+    /// The quick way, for those that are called often.
+    typed: Option<Typed>,
+}
+
+/// Functions whose types are known when this program is compiled.
+#[derive(Clone)]
+enum Typed {
+    Get32(TypedFunc<(), i32>),
+    Get64(TypedFunc<(), i64>),
+    Set32(TypedFunc<i32, ()>),
+    Set64(TypedFunc<i64, ()>),
+    Two32(TypedFunc<(i32, i32), ()>),
+    Three32(TypedFunc<(i32, i32, i32), ()>),
+    Three64(TypedFunc<(i32, i64, i64), ()>),
+}
+
+impl Typed {
+    fn of(func: &Func, store: &impl AsContext) -> Option<Typed> {
+        let get32 = || func.typed(store).ok().map(Typed::Get32);
+        let get64 = || func.typed(store).ok().map(Typed::Get64);
+        let set32 = || func.typed(store).ok().map(Typed::Set32);
+        let set64 = || func.typed(store).ok().map(Typed::Set64);
+        let two32 = || func.typed(store).ok().map(Typed::Two32);
+        let three32 = || func.typed(store).ok().map(Typed::Three32);
+        let three64 = || func.typed(store).ok().map(Typed::Three64);
+        get32().or_else(get64).or_else(set32).or_else(set64).or_else(two32).or_else(three32).or_else(three64)
+    }
+
+    fn call(&self, store: impl AsContextMut, [one, two, three]: [u64; 3]) -> wasmtime::Result<u64> {
+        match self {
+            Typed::Get32(func) => return func.call(store, ()).map(|value| u64::from(value as u32)),
+            Typed::Get64(func) => return func.call(store, ()).map(|value| value as u64),
+            Typed::Set32(func) => func.call(store, one as i32),
+            Typed::Set64(func) => func.call(store, one as i64),
+            Typed::Two32(func) => func.call(store, (one as i32, two as i32)),
+            Typed::Three32(func) => func.call(store, (one as i32, two as i32, three as i32)),
+            Typed::Three64(func) => func.call(store, (one as i32, two as i64, three as i64)),
+        }?;
+        Ok(0)
+    }
 }
 
 impl Callee {
@@ -112,21 +152,25 @@ impl Callee {
         let whole = |ty: &ValType| matches!(ty, ValType::I32 | ValType::I64);
         let params: Vec<ValType> = ty.params().collect();
         let fits = params.iter().all(whole) && ty.results().len() <= 1 && ty.results().all(|ty| whole(&ty));
-        fits.then(|| Callee { func, params, n_results: ty.results().len() })
+        let typed = Typed::of(&func, &store);
+        fits.then(|| Callee { func, params, n_results: ty.results().len(), typed })
     }
 
     /// Calls it. Missing arguments are 0, and so is a missing result.
     pub fn call(&self, mut store: impl AsContextMut, arguments: &[u64]) -> wasmtime::Result<u64> {
+        let argument = |index: usize| arguments.get(index).copied().unwrap_or(0);
+        if let Some(typed) = &self.typed {
+            return typed.call(store, [argument(0), argument(1), argument(2)]);
+        }
         let mut values = [const { Val::I32(0) }; 8];
         let n = self.params.len();
         if n > values.len() {
             return Err(wasmtime::Error::msg("a function with too many arguments"));
         }
         for (index, (value, ty)) in values.iter_mut().zip(&self.params).enumerate() {
-            let argument = arguments.get(index).copied().unwrap_or(0);
             *value = match ty {
-                ValType::I64 => Val::I64(argument as i64),
-                _ => Val::I32(argument as i32),
+                ValType::I64 => Val::I64(argument(index) as i64),
+                _ => Val::I32(argument(index) as i32),
             };
         }
         let mut results = [Val::I32(0)];

@@ -1,5 +1,7 @@
 //! One running instance of a module, and the call of `handle`.
 
+use std::sync::Arc;
+
 use wasmtime::{Global, Store, Trap, Val};
 
 use runtime::{GAS_PER_OPERATOR, Limits};
@@ -18,7 +20,7 @@ const OPERATORS_AT_START: u64 = 2_000_000_000;
 pub(crate) struct Instance {
     store: Store<Host>,
     instance: wasmtime::Instance,
-    exports: Exports,
+    exports: Arc<Exports>,
     globals: Vec<Global>,
     limits: Limits,
 }
@@ -65,7 +67,8 @@ impl Instance {
         store.limiter(|host| host);
         let instance = program.pre.instantiate(&mut store)?;
         let exports = Exports::of(&instance, &mut store, &format, program.shape.pointers());
-        let exports = exports.ok_or_else(|| wasmtime::Error::msg("it does not export memory and handle"))?;
+        let exports =
+            Arc::new(exports.ok_or_else(|| wasmtime::Error::msg("it does not export memory and handle"))?);
         store.data_mut().exports = Some(exports.clone());
         let globals = program.shape.globals.iter().filter_map(|name| instance.get_global(&mut store, name));
         let globals = globals.collect();

@@ -50,7 +50,8 @@ async fn gather(network: &Network, workload: &Workload) -> Result<Remains> {
     let world = Arc::clone(&network.world);
     let mut schedules = BTreeMap::new();
     let seen = world.seen();
-    let processes: std::collections::BTreeSet<ProcessId> = seen.slots.keys().map(|(process, _)| *process).collect();
+    let processes: std::collections::BTreeSet<ProcessId> =
+        seen.slots.keys().map(|(process, _)| *process).collect();
     for process in processes {
         let mut entries: Vec<Scheduled> = Vec::new();
         loop {

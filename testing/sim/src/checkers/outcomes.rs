@@ -18,7 +18,9 @@ pub async fn check(remains: &Remains, network: &Network, workload: &Workload) {
                     Ok(said) if said == *outcome => {}
                     Ok(said) => {
                         let what = format!("{said:?} instead of {outcome:?}");
-                        world.violation(format!("compute unit {which} says in slot {slot} of {process} {what}"));
+                        world.violation(format!(
+                            "compute unit {which} says in slot {slot} of {process} {what}"
+                        ));
                     }
                     Err(error) => {
                         let what = format!("compute unit {which} does not say slot {slot} of {process}");

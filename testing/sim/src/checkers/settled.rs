@@ -14,7 +14,9 @@ pub async fn check(remains: &Remains, network: &Network, workload: &Workload) {
             for id in [entry.message_id(), entry.assignment.id()] {
                 if let Err(error) = weave.get(id).await {
                     let slot = entry.assignment.slot;
-                    remains.world.violation(format!("{id} of slot {slot} of {process} is not on the weave: {error}"));
+                    remains
+                        .world
+                        .violation(format!("{id} of slot {slot} of {process} is not on the weave: {error}"));
                 }
             }
         }

@@ -7,6 +7,8 @@
 //!
 //! [`awake`]: crate::awake
 
+use std::sync::Arc;
+
 use super::{Call, Stop};
 use crate::format::Width;
 
@@ -26,8 +28,9 @@ pub(crate) enum Sleep {
 
 /// WeaveDrive, which is not available here: 0, after a sleep if the guest can sleep.
 pub(super) fn not_available(call: &mut Call<'_, '_>) -> wasmtime::Result<i64> {
-    let exports = call.exports()?.clone();
-    let (Some(asyncify), Some(malloc), Some(free)) = (exports.asyncify, exports.malloc, exports.free) else {
+    let exports = Arc::clone(call.exports()?);
+    let (Some(asyncify), Some(malloc), Some(free)) = (&exports.asyncify, &exports.malloc, &exports.free)
+    else {
         return Ok(0);
     };
     match call.moment().sleep {

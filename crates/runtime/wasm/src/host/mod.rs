@@ -11,6 +11,8 @@ mod files;
 mod heap;
 mod jump;
 
+use std::sync::Arc;
+
 use wasmtime::{Caller, ExternType, Linker, Memory, ResourceLimiter, Val, ValType};
 
 use crate::exports::Exports;
@@ -33,7 +35,7 @@ pub(crate) struct Host {
     /// `Compute-Limit`, for modules that count gas themselves.
     pub gas_max: u64,
     /// What the instance offers; `None` while it is being instantiated.
-    pub exports: Option<Exports>,
+    pub exports: Option<Arc<Exports>>,
     /// The guest could put its stack aside, but must not: see [`crate::awake`].
     pub is_awake: bool,
     /// State of this message.
@@ -217,7 +219,7 @@ impl Call<'_, '_> {
     }
 
     /// What the instance offers.
-    pub fn exports(&self) -> wasmtime::Result<&Exports> {
+    pub fn exports(&self) -> wasmtime::Result<&Arc<Exports>> {
         self.caller.data().exports.as_ref().ok_or_else(|| Stop::Abort("it is not ready".into()).into())
     }
 
