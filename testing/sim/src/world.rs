@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use protocol::{Id, ProcessId, Slot, Timestamp};
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use unit::{Clock, Scheduled};
 
@@ -51,29 +52,34 @@ impl fmt::Display for Host {
 }
 
 /// One run of one host, from start to crash.
-#[derive(Debug, Clone)]
-pub struct Life(Arc<watch::Sender<bool>>);
+#[derive(Debug, Clone, Default)]
+pub struct Life(Arc<(AtomicBool, Notify)>);
 
 impl Life {
     /// One that begins.
     pub fn begin() -> Life {
-        Life(Arc::new(watch::Sender::new(true)))
+        Life::default()
     }
 
     /// Ends it, here and now.
     pub fn end(&self) {
-        self.0.send_replace(false);
+        self.0.0.store(true, Ordering::SeqCst);
+        self.0.1.notify_waiters();
     }
 
     /// Whether it goes on.
     pub fn goes_on(&self) -> bool {
-        *self.0.borrow()
+        !self.0.0.load(Ordering::SeqCst)
     }
 
-    /// Waits until it ends.
+    /// Waits until it ends. Those who wait are woken in the order in which they began to (a `watch` wakes them in an
+    /// order of its own).
     pub async fn over(&self) {
-        // The sender is here, so it cannot be gone.
-        let _ = self.0.subscribe().wait_for(|goes_on| !goes_on).await;
+        let mut ended = std::pin::pin!(self.0.1.notified());
+        ended.as_mut().enable();
+        if self.goes_on() {
+            ended.await;
+        }
     }
 }
 
