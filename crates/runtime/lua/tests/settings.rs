@@ -37,12 +37,14 @@ fn settings() -> &'static Settings {
         let of = |machine| Options { cache: Some(folder.path().to_owned()), machine, ..Options::default() };
         let anxious = MachineOptions {
             messages_per_commit: 1,
+            pages_per_message: usize::MAX,
             bytes_per_commit: 1,
             gas_per_commit: 1,
             overlay_bytes_max: 0,
         };
         let lavish = MachineOptions {
             messages_per_commit: 1 << 20,
+            pages_per_message: 1,
             bytes_per_commit: 1 << 30,
             gas_per_commit: u64::MAX,
             overlay_bytes_max: 1 << 30,

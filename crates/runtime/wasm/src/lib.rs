@@ -82,8 +82,11 @@ pub struct Options {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MachineOptions {
-    /// Commit after this many messages: the longest repetition after a failure.
+    /// Commit after this many messages: the longest repetition after a failure, unless much is kept in the process.
     pub messages_per_commit: usize,
+    /// A commit writes every page that is kept in the process. Where that is more than so many for each message, there
+    /// are more messages to a commit, up to sixteen times as many.
+    pub pages_per_message: usize,
     /// Commit when the messages since the last one are this many bytes together.
     pub bytes_per_commit: usize,
     /// Commit when the messages since the last one used this much gas together: about a second.
@@ -109,9 +112,10 @@ impl Default for MachineOptions {
     fn default() -> MachineOptions {
         MachineOptions {
             messages_per_commit: 64,
+            pages_per_message: 32,
             bytes_per_commit: 4 << 20,
             gas_per_commit: 100_000_000_000,
-            overlay_bytes_max: 8 << 20,
+            overlay_bytes_max: 128 << 20,
         }
     }
 }

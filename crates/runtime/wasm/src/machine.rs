@@ -12,6 +12,7 @@ use protocol::Outcome;
 use runtime::{Environment, Input, Limits, Memory, PAGE_BYTES, Refusal, Start};
 use rustix::io::Errno;
 
+use crate::MachineOptions;
 use crate::answer::{self, Evaluation};
 use crate::image::Image;
 use crate::instance::Instance;
@@ -133,12 +134,12 @@ impl Machine {
         life.since_bytes += message.len();
         life.since_gas = life.since_gas.saturating_add(done.gas);
         let options = &self.program.options;
-        if life.since.len() >= life.interval.min(options.messages_per_commit)
+        if life.since.len() >= life.interval
             || life.since_bytes >= options.bytes_per_commit
             || life.since_gas >= options.gas_per_commit
         {
             life.commit(options.overlay_bytes_max)?;
-            life.interval = (life.interval * 2).min(options.messages_per_commit);
+            life.interval = (life.interval * 2).min(life.interval_max(options));
         }
         if self.program.shape.has_other_state {
             life.commit(0)?;
@@ -161,7 +162,7 @@ impl runtime::Machine for Machine {
                 life.commit(self.program.options.overlay_bytes_max)?;
                 let mut fork = Life::new(life.first.clone(), life.image.clone(), life.size);
                 // Its first commit copies the image, and most forks are thrown away before.
-                fork.interval = self.program.options.messages_per_commit;
+                fork.interval = fork.interval_max(&self.program.options);
                 State::Live(Box::new(fork))
             }
         };
@@ -277,6 +278,13 @@ impl Life {
         }
         view.forget()?;
         Ok(0)
+    }
+
+    /// How many messages there are to a commit, if nothing fails.
+    fn interval_max(&self, options: &MachineOptions) -> usize {
+        let pages = self.overlay_bytes as usize / PAGE_BYTES;
+        let least = options.messages_per_commit.max(1);
+        (pages / options.pages_per_message.max(1)).clamp(least, least.saturating_mul(16))
     }
 
     /// As of the last commit: what was written since is not counted, as counting costs a walk.
