@@ -160,6 +160,7 @@ impl Machine for SimMachine {
                     gas_used: 0,
                     gas,
                     gas_schedule: GAS_SCHEDULE,
+                    memory_bytes: 0,
                 })
             }
             Ok(_) => Ok(Outcome::failed("out of gas", self.limits.compute, GAS_SCHEDULE)),
