@@ -4,6 +4,8 @@
 //! again, by anyone: after the scheduler is gone, or to check what it says. Reading decides nothing about what is
 //! read: signatures, slots and the hash chain are verified by whoever evaluates.
 
+mod file;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -14,6 +16,8 @@ use unit::{
     AssignRequest, Code, Error, Kind, Page, Placed, ProcessRecord, Query, Result, Scheduled, Scheduler,
     SlotRange, Sort, TagFilter, Tip, Weave,
 };
+
+pub use file::BundleFile;
 
 /// How many slots are asked for in one query, at most.
 pub const SLOTS_PER_QUERY: usize = 64;
@@ -53,7 +57,7 @@ impl Archive {
 
     /// The assignments of these slots that its scheduler signed, in order; a slot that the weave does not know is
     /// left out.
-    async fn assignments(
+    pub async fn assignments(
         &self,
         process: ProcessId,
         by: Address,

@@ -32,3 +32,8 @@ pub use modules::{lua_module, module_draft, module_format};
 pub use prepare::Preloaded;
 pub use sources::{Loaded, Overrides, Setting, load, nearest};
 pub use vitals::Options as ReadyOptions;
+
+/// The clock of this computer, for who runs a unit without a node.
+pub fn system_clock() -> std::sync::Arc<dyn unit::Clock> {
+    std::sync::Arc::new(clock::SystemClock)
+}

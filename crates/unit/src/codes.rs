@@ -220,4 +220,14 @@ crate::code::codes! {
     means "`pirn test` ran, and not every test passed. What was expected, what there was, and the messages of each are above."
     causes ["a defect of the process that is tested, or of the test"]
     remedies ["run the one test again: `pirn test FILE --filter NAME --seed N`, as the report says it"]
+
+    45 NOT_AS_SIGNED "something is not what was signed"
+    means "What a gateway, or a file, gives under an id does not carry the signature of that id: somebody changed it on the way, or cannot tell it exactly."
+    causes ["a gateway that tells items or anchors otherwise than they were signed", "a file that was changed"]
+    remedies ["ask another gateway: `--gateway URL`", "if the gateway is your own and you believe it, `verify = false` in its options"]
+
+    46 DOES_NOT_HOLD "the process does not hold"
+    means "`pirn verify` followed the log and found something that is not as it must be: a signature, a slot, the hash chain, a message that is gone, or an outcome that does not come of it."
+    causes ["a scheduler, gateway or compute unit that does not say the truth", "a log that was damaged"]
+    remedies ["see it whole: `pirn verify PROCESS --json`", "ask another gateway or compute unit: `--gateway URL`, `--cu URL`"]
 }

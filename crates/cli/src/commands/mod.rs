@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod build;
+pub mod bundle;
 pub mod clock;
 pub mod completions;
 pub mod config;
@@ -27,6 +28,7 @@ pub mod stop;
 pub mod test;
 pub mod trace;
 pub mod up;
+pub mod verify;
 pub mod wallet;
 pub mod watch;
 

@@ -10,7 +10,7 @@ use reqwest::Method;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
-use unit::{BlockRef, Error, Found, Kind, Page, Query, Result, Sort, Tip, Weave};
+use unit::{BlockRef, Code, Error, Found, Kind, Page, Query, Result, Sort, Tip, Weave};
 
 use super::Transport;
 use super::transport::base;
@@ -98,7 +98,8 @@ impl Gateway {
             return Ok(());
         }
         let what = format!("what {} gives as {} is not what was signed", self.options.gateway, item.id);
-        Err(Error::unavailable(what).with_hint("ask another gateway, or do not verify this one"))
+        let hint = "ask another gateway, or do not verify this one";
+        Err(Error::unavailable(what).with_code(Code::NOT_AS_SIGNED).with_hint(hint))
     }
 
     async fn check_transaction(&self, item: &Item) -> Result<bool> {
