@@ -271,7 +271,7 @@ async fn compare(
 
 /// What every compute unit must say alike. What an evaluation costs is each one's own to count.
 fn shown(outcome: &Outcome) -> Value {
-    let list = |list: &[protocol::Json]| -> Vec<Value> { list.iter().map(|json| value(json)).collect() };
+    let list = |list: &[protocol::Json]| -> Vec<Value> { list.iter().map(value).collect() };
     serde_json::json!({
         "Messages": list(&outcome.messages), "Spawns": list(&outcome.spawns),
         "Assignments": list(&outcome.assignments), "Output": value(&outcome.output),
