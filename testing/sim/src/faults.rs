@@ -64,7 +64,10 @@ impl Faults {
 
 /// Cuts hosts off from one another, for as long as the storm lasts.
 pub async fn weather(world: Arc<World>) {
-    while world.faults.cuts {
+    if !world.faults.cuts {
+        return;
+    }
+    loop {
         tokio::time::sleep(Duration::from_millis(500 + world.below(20_000))).await;
         let all = [Host::Client, Host::Weave, Host::Su, Host::Cu0, Host::Cu1, Host::Mu];
         let some = |world: &World| all[world.below(all.len() as u64) as usize];

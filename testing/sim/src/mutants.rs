@@ -286,7 +286,7 @@ impl Machine for Liar {
     fn handle(&mut self, input: &Input) -> std::result::Result<Outcome, Refusal> {
         let mut outcome = self.machine.handle(input)?;
         self.n += 1;
-        if self.mutant == Mutant::WrongOutcome && self.n % 4 == 0 {
+        if self.mutant == Mutant::WrongOutcome && self.n.is_multiple_of(4) {
             outcome.gas += 1;
         }
         Ok(outcome)

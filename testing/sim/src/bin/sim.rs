@@ -7,7 +7,6 @@ use pirn_sim::{Mutant, Plan, run};
 const USAGE: &str = "usage: sim --seed N [--trace] [--messages N] [--break RULE], or sim --seeds FROM TO";
 
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "it is a program for the terminal")]
-#[expect(clippy::disallowed_macros, reason = "the same")]
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let after = |name: &str| words.iter().position(|word| word == name).map(|at| &words[at + 1..]);
