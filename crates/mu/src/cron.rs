@@ -16,7 +16,7 @@ use unit::{Cursor, Evaluated, OutcomeQuery, Result, Sort};
 use crate::monitor::{AtWork, Progress};
 use crate::outbox::Part;
 use crate::push::{Origin, promise_all};
-use crate::queue::Step;
+use crate::step::Step;
 use crate::{Unit, internal};
 
 /// (process, timestamp, ordinate, cron) → nothing: what that tick sent is promised.

@@ -11,8 +11,8 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use unit::{Error, Happened, Kind, Result, Scheduled, told_text};
 
 use crate::parked::Group;
-use crate::queue::Step;
 use crate::retry::{Verdict, verdict};
+use crate::step::Step;
 use crate::task::{Task, Work};
 use crate::{Unit, internal, lock};
 

@@ -43,6 +43,7 @@ mod trace;
 mod dead;
 mod parked;
 mod queue;
+mod step;
 mod task;
 mod codec;
 mod life;

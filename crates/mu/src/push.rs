@@ -14,9 +14,9 @@ use unit::{Error, Events, Happened, Kind, Result, Scheduled, Trace, TraceRelatio
 
 use crate::outbox::{Limits, Part, Sender};
 use crate::parked::Group;
-use crate::queue::Step;
 use crate::retry::Verdict;
 use crate::sign::{Outbox, Signed};
+use crate::step::Step;
 use crate::task::{Chain, Task, Work};
 use crate::{About, Unit, internal, lock, sign};
 

@@ -15,7 +15,8 @@ use tokio::sync::mpsc;
 use unit::Trace;
 
 use crate::dead;
-use crate::task::{self, Chain, ITEM, RETRY, TASK, Task, Work};
+use crate::step::{Fresh, Mark, Step};
+use crate::task::{self, ITEM, TASK, Task};
 use crate::trace::{self, TRACE};
 
 /// How many tasks one read of the store takes.
@@ -97,9 +98,6 @@ enum Event {
     },
 }
 
-/// A key and the value that it gets.
-type Mark = ((Space, Bytes), Bytes);
-
 /// How many there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Counts {
@@ -107,103 +105,6 @@ pub(crate) struct Counts {
     pub(crate) loaded: usize,
     pub(crate) failing: usize,
     pub(crate) dead: usize,
-}
-
-/// What becomes durable together.
-#[derive(Default)]
-pub(crate) struct Step {
-    fresh: Vec<Fresh>,
-    notes: Vec<(Trace, Bytes)>,
-    finished: Vec<u64>,
-    buried: usize,
-    marks: Vec<Mark>,
-    batch: Batch,
-    pub(crate) now: Timestamp,
-}
-
-struct Fresh {
-    work: Work,
-    chain: Chain,
-    item: Option<DataItem>,
-    /// Index in the step of the task that must be delivered before.
-    after: Option<usize>,
-}
-
-impl Step {
-    /// An empty step, at `now`.
-    pub(crate) fn at(now: Timestamp) -> Step {
-        Step { now, ..Step::default() }
-    }
-
-    /// Promises a task. Answers with its index in this step.
-    pub(crate) fn promise(
-        &mut self,
-        work: Work,
-        chain: Chain,
-        item: Option<DataItem>,
-        after: Option<usize>,
-    ) -> usize {
-        self.fresh.push(Fresh { work, chain, item, after });
-        self.fresh.len() - 1
-    }
-
-    /// The task is done.
-    pub(crate) fn finish(&mut self, task: &Task) {
-        self.forget(task);
-        if task.failures > 0 {
-            self.batch.put(TRACE, Task::key(task.number), trace::encode(&trace::of(task, None)));
-        }
-    }
-
-    /// The task is as if it had never been promised.
-    pub(crate) fn withdraw(&mut self, task: &Task) {
-        self.forget(task);
-        self.batch.delete(TRACE, Task::key(task.number));
-    }
-
-    /// The task will not be carried out.
-    pub(crate) fn bury(&mut self, task: &Task, body: Option<Bytes>, why: &str) {
-        let row = trace::of(task, Some(why));
-        self.batch.put(TRACE, Task::key(task.number), trace::encode(&row));
-        dead::put(&mut self.batch, task.number, &row, self.now, body);
-        self.buried += 1;
-        self.forget(task);
-    }
-
-    /// Something that could not even become a task. `row` says of what message, and why.
-    pub(crate) fn refuse(&mut self, row: Trace, body: Bytes) {
-        self.notes.push((row, body));
-    }
-
-    /// The task failed once more, and stays.
-    pub(crate) fn fail(&mut self, task: &Task, why: &str) {
-        let key = Task::key(task.number);
-        self.batch.put(RETRY, key.clone(), task::encode_retry(task.failures, why));
-        self.batch.put(TRACE, key, trace::encode(&trace::of(task, Some(why))));
-    }
-
-    /// Sets a key that [`Queue::mark`] sees at once.
-    pub(crate) fn mark(&mut self, space: Space, key: Bytes, value: Bytes) {
-        self.batch.put(space, key.clone(), value.clone());
-        self.marks.push(((space, key), value));
-    }
-
-    /// Sets any other key.
-    pub(crate) fn put(&mut self, space: Space, key: impl Into<Bytes>, value: impl Into<Bytes>) {
-        self.batch.put(space, key, value);
-    }
-
-    fn forget(&mut self, task: &Task) {
-        let key = Task::key(task.number);
-        self.batch.delete(TASK, key.clone());
-        if matches!(task.work, Work::Send { .. }) {
-            self.batch.delete(ITEM, key.clone());
-        }
-        if task.failures > 0 {
-            self.batch.delete(RETRY, key);
-        }
-        self.finished.push(task.number);
-    }
 }
 
 /// Tasks that their maker carries out himself. If he does not, the queue does.

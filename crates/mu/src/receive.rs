@@ -10,7 +10,7 @@ use unit::{
 };
 
 use crate::doubts::may_be_done;
-use crate::queue::Step;
+use crate::step::Step;
 use crate::task::{Chain, Work};
 use crate::{Unit, internal};
 

@@ -15,7 +15,7 @@ use crate::project::Project;
 use crate::trial::coverage::{Coverage, FileCoverage, lcov};
 use crate::trial::report::{Style, Totals, coverage_table};
 use crate::trial::watch::Watch;
-use crate::trial::{self, FileReport, Plan, file, find, gas, junit};
+use crate::trial::{self, FileReport, Plan, file, find, flame, gas, html, junit};
 use crate::ui::Ui;
 
 /// Run tests in Lua, each on a network of its own
@@ -42,9 +42,12 @@ pub struct Test {
     /// Write a report that build servers read.
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
-    /// Count which lines and handlers were run; with =lcov:FILE, also write that there.
-    #[arg(long, value_name = "lcov:FILE", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    /// Count which lines and handlers were run; with =lcov:FILE or =html:FILE, also write that there.
+    #[arg(long, value_name = "lcov:FILE|html:FILE", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     coverage: Option<String>,
+    /// Draw what each message cost, on the one that it follows from: an SVG.
+    #[arg(long, value_name = "FILE")]
+    flamegraph: Option<PathBuf>,
     /// Keep what each test costs in a file, and show what has changed since it was written.
     #[arg(long, value_name = "FILE")]
     gas_snapshot: Option<PathBuf>,
@@ -55,6 +58,23 @@ pub struct Test {
     /// The module of processes that name none: a .wasm file. Pirn's own Lua by default.
     #[arg(long, value_name = "FILE")]
     module: Option<PathBuf>,
+}
+
+/// Where, and in which form, coverage is written.
+enum Page {
+    Lcov(PathBuf),
+    Html(PathBuf),
+}
+
+impl Page {
+    fn parse(text: &str) -> Result<Page> {
+        match text.split_once(':') {
+            Some(("lcov", path)) => Ok(Page::Lcov(path.into())),
+            Some(("html", path)) => Ok(Page::Html(path.into())),
+            _ => Err(Failure::usage(format!("--coverage={text} is none that is known"))
+                .hint("--coverage=lcov:FILE or --coverage=html:FILE")),
+        }
+    }
 }
 
 fn seed(text: &str) -> Result<u64, String> {
@@ -96,12 +116,9 @@ impl Test {
 
     fn run_blocking(&self, ui: Ui) -> Result {
         let base = std::env::current_dir().context(Code::FILE, "could not tell the current folder")?;
-        let lcov_file = match self.coverage.as_deref() {
+        let page = match self.coverage.as_deref() {
             None | Some("") => None,
-            Some(text) => Some(PathBuf::from(text.strip_prefix("lcov:").ok_or_else(|| {
-                Failure::usage(format!("--coverage={text} is none that is known"))
-                    .hint("--coverage=lcov:FILE")
-            })?)),
+            Some(text) => Some(Page::parse(text)?),
         };
         let options = runtime_wasm::Options { cache: cache(), ..runtime_wasm::Options::default() };
         let runtime = WasmRuntime::new(options).context(Code::DOES_NOT_START, "could not start")?;
@@ -118,13 +135,14 @@ impl Test {
             filter: self.filter.clone(),
             seed: self.seed,
             coverage: self.coverage.is_some(),
+            flame: self.flamegraph.is_some(),
         };
         if !self.watch {
-            return self.once(&plan, lcov_file.as_deref(), ui);
+            return self.once(&plan, page.as_ref(), ui);
         }
         let watch = Watch::new(&base)?;
         loop {
-            if let Err(failure) = self.once(&plan, lcov_file.as_deref(), ui) {
+            if let Err(failure) = self.once(&plan, page.as_ref(), ui) {
                 ui.failed(&failure);
             }
             ui.note("watching for changes · Ctrl-C ends");
@@ -134,7 +152,7 @@ impl Test {
     }
 
     #[expect(clippy::disallowed_methods, reason = "people are told how long it took")]
-    fn once(&self, plan: &Plan, lcov_file: Option<&Path>, ui: Ui) -> Result {
+    fn once(&self, plan: &Plan, page: Option<&Page>, ui: Ui) -> Result {
         let files = find::find(&plan.base, &self.paths)?;
         if files.is_empty() {
             return Err(Failure { exit: 2, ..Failure::new(Code::NOT_FOUND, "there are no tests here") }
@@ -153,14 +171,28 @@ impl Test {
         let covered = self.coverage.is_some().then(|| {
             let mut all = Coverage::default();
             reports.iter_mut().for_each(|report| all.merge(std::mem::take(&mut report.coverage)));
-            all.files()
+            let files = all.files();
+            (files, all.sources)
         });
         if let Some(path) = &self.junit {
             let xml = junit::xml(&reports).context(Code::INTERNAL, "could not write the report")?;
             write(path, &xml)?;
         }
-        if let (Some(path), Some(files)) = (lcov_file, &covered) {
-            write(path, &lcov(files))?;
+        if let (Some(page), Some((files, sources))) = (page, &covered) {
+            match page {
+                Page::Lcov(path) => write(path, &lcov(files))?,
+                Page::Html(path) => write(path, &html::page(files, sources))?,
+            }
+        }
+        let covered = covered.map(|(files, _)| files);
+        if let Some(path) = &self.flamegraph {
+            let folded: Vec<(String, u64)> =
+                reports.iter_mut().flat_map(|report| std::mem::take(&mut report.folded)).collect();
+            if folded.is_empty() {
+                ui.note("nothing was evaluated, so there is no graph");
+            } else {
+                write(path, &flame::svg(&folded)?)?;
+            }
         }
         let changed = self.gas_snapshot.as_deref().map(|path| self.gas(path, &reports)).transpose()?;
         if ui.json {

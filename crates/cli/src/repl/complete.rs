@@ -1,4 +1,4 @@
-//! Completion: names that the process has, commands, files.
+//! Completion: names that the process has, commands, files, and in texts the processes of the project here.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +10,7 @@ use super::dot;
 use super::lua::{KEYWORDS, Token, tokens};
 use super::names::Names;
 use super::session::Shared;
+use crate::project::Project;
 
 /// Milliseconds that Tab waits for the process. Beyond, what was known before is offered.
 const WAIT_MS: u64 = 3_000;
@@ -22,12 +23,14 @@ pub struct Complete {
     handle: Handle,
     /// What the process had, and when: the number of outcomes seen until then.
     known: Option<(u64, Names)>,
+    /// The processes of the project here: `@` and the name, and the id.
+    processes: Names,
 }
 
 impl Complete {
     /// Completion for a session; `handle` is where its requests run.
     pub fn new(shared: Arc<Shared>, handle: Handle) -> Complete {
-        Complete { shared, handle, known: None }
+        Complete { shared, handle, known: None, processes: processes_here() }
     }
 
     /// The names of the process as of its newest outcome that is known here.
@@ -37,14 +40,24 @@ impl Complete {
             let wait = Duration::from_millis(WAIT_MS);
             let asked = self.handle.block_on(async { tokio::time::timeout(wait, self.shared.names()).await });
             // A process that cannot be asked now is asked again at the next slot, not at the next key.
-            let names = match (asked, self.known.take()) {
+            let mut names = match (asked, self.known.take()) {
                 (Ok(Ok(names)), _) | (_, Some((_, names))) => names,
                 _ => Names::new(),
             };
+            names.extend(self.processes.clone());
             self.known = Some((now, names));
         }
         &self.known.as_ref().expect("it was just set").1
     }
+}
+
+/// The processes that the project around this folder has spawned. Ids are long; people remember names.
+fn processes_here() -> Names {
+    let project = std::env::current_dir().ok().and_then(|here| Project::find(&here).ok()?);
+    let Some(project) = project else { return Names::new() };
+    let notes = project.notes();
+    let id = |name: &String| Some((format!("@{name}"), notes.latest(name)?.process.to_string()));
+    project.processes.keys().filter_map(id).collect()
 }
 
 impl Completer for Complete {
@@ -127,10 +140,15 @@ impl<'a> Word<'a> {
             Word::Text { start, prefix } => {
                 let handlers = names.iter().filter_map(|(name, kind)| Some((name.strip_prefix('\'')?, kind)));
                 let fits = handlers.filter(|(name, _)| name.starts_with(prefix));
-                fits.map(|(name, kind)| (*start, name.to_owned(), kind.clone(), false)).collect()
+                let mut found: Found =
+                    fits.map(|(name, kind)| (*start, name.to_owned(), kind.clone(), false)).collect();
+                let processes = names.iter().filter_map(|(name, id)| Some((name.strip_prefix('@')?, id)));
+                let fits = processes.filter(|(name, _)| name.starts_with(prefix));
+                found.extend(fits.map(|(name, id)| (*start, id.clone(), format!("process {name}"), false)));
+                found
             }
             Word::Path { start, table, colon, prefix } => {
-                let is_local = |name: &str| !name.contains(['.', ':', '\'']);
+                let is_local = |name: &str| !name.contains(['.', ':', '\'', '@']);
                 let mut found: Found = Vec::new();
                 if table.is_empty() {
                     let words = KEYWORDS.iter().filter(|word| !prefix.is_empty() && word.starts_with(prefix));
@@ -173,6 +191,7 @@ mod tests {
             ("_private", "number"),
             (":rep", "method"),
             ("'Transfer", "handler"),
+            ("@token", "ID-OF-TOKEN"),
         ]
         .map(|(name, kind)| (name.to_owned(), kind.to_owned()))
         .into();
@@ -194,6 +213,7 @@ mod tests {
         check("Name:r", &["Name:rep"]);
         check("'a'..Na", &["'a'..Name"]);
         check("Handlers.remove('Tr", &["Handlers.remove('Transfer"]);
+        check("Send({ Target = 'to", &["Send({ Target = 'ID-OF-TOKEN"]);
         check("1.", &[]);
         check("-- Han", &[]);
         check("'Han'", &[]);

@@ -10,6 +10,7 @@ use protocol::ModuleId;
 use sandbox::{Modules, Signer};
 use unit::Code;
 
+use super::flame;
 use super::host::Shared;
 use super::source::{self, Source};
 use super::{FileReport, Plan, Problem, Status, TestReport};
@@ -41,13 +42,15 @@ const STEPS_AT_ONCE: u32 = 1_000_000;
 struct Telling {
     tests: Vec<TestReport>,
     printed: Vec<String>,
+    folded: Vec<(String, u64)>,
     begun: Instant,
 }
 
 /// Runs the tests of a file.
 pub fn run(plan: &Plan, path: &Path) -> FileReport {
     let name = path.strip_prefix(&plan.base).unwrap_or(path).display().to_string();
-    let telling = Arc::new(Mutex::new(Telling { tests: Vec::new(), printed: Vec::new(), begun: clock() }));
+    let telling = Telling { tests: Vec::new(), printed: Vec::new(), folded: Vec::new(), begun: clock() };
+    let telling = Arc::new(Mutex::new(telling));
     let shared = Shared::new(plan, path.to_owned());
     let read = std::fs::read(path);
     let text = read.as_ref().map(|text| String::from_utf8_lossy(text).into_owned()).unwrap_or_default();
@@ -56,6 +59,7 @@ pub fn run(plan: &Plan, path: &Path) -> FileReport {
         .and_then(|text| walk(plan, &shared, &telling, &name, &text).map_err(|error| error.to_string()));
     let mut telling = telling.lock().unwrap_or_else(PoisonError::into_inner);
     let mut tests = std::mem::take(&mut telling.tests);
+    let folded = std::mem::take(&mut telling.folded);
     if let Err(message) = ran {
         let message = message.strip_prefix("syntax error: ").unwrap_or(&message).to_owned();
         let place = named(&Source { name: name.clone(), text }, &message);
@@ -78,7 +82,7 @@ pub fn run(plan: &Plan, path: &Path) -> FileReport {
     let sources = std::mem::take(&mut host.sources);
     let mut coverage = std::mem::take(&mut host.coverage);
     coverage.sources = sources;
-    FileReport { file: name, tests, coverage }
+    FileReport { file: name, tests, coverage, folded }
 }
 
 /// Publishes a module file.
@@ -203,6 +207,7 @@ fn add_reporting(
     };
     host.set("locate", lua.create_function(locate)?)?;
     let (told, seen) = (telling.clone(), shared.clone());
+    let keeps_folded = plan.flame;
     let report = move |_: &Lua, what: Table| {
         let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
         let mut host = seen.lock();
@@ -219,6 +224,12 @@ fn add_reporting(
         let problem =
             problem.map(|problem| Problem { trace: host.trace(what.get("mark").unwrap_or(0)), ..problem });
         let is_pending = status == Status::Pending;
+        if keeps_folded && !is_pending {
+            let title = what.get::<Vec<String>>("title")?.join(" ");
+            let mark = what.get("mark").unwrap_or(0);
+            let more = flame::fold(&title, host.net.letters(), mark, &host.names);
+            told.folded.extend(more);
+        }
         let count = |after: u64, before: u64| if is_pending { 0 } else { after.saturating_sub(before) };
         let printed = std::mem::take(&mut told.printed);
         let ms = told.begun.elapsed().as_secs_f64() * 1000.0;

@@ -1,14 +1,16 @@
 //! `pirn test`: tests in Lua, each on a network of its own.
 //!
 //! [`find`] says which files there are, [`file`] runs one in a Lua of this program (not of a process), whose side of the
-//! network is [`host`] and the scripts beside it; [`report`], [`junit`], [`coverage`] and [`gas`] tell what came of it, and
+//! network is [`host`] and the scripts beside it; [`report`], [`junit`], [`coverage`], [`html`], [`flame`] and [`gas`] tell what came of it, and
 //! [`watch`] begins again when something changes. The network itself is [`sandbox::Sandbox`].
 
 pub mod coverage;
 pub mod file;
 pub mod find;
+pub mod flame;
 pub mod gas;
 mod host;
+pub mod html;
 pub mod junit;
 mod lines;
 pub mod report;
@@ -42,6 +44,8 @@ pub struct Plan {
     pub seed: u64,
     /// Whether lines and handlers are counted.
     pub coverage: bool,
+    /// Whether it is kept which message cost what.
+    pub flame: bool,
 }
 
 /// What came of a file.
@@ -54,6 +58,9 @@ pub struct FileReport {
     /// What its processes ran.
     #[serde(skip)]
     pub coverage: Coverage,
+    /// What its messages cost, folded; none if nobody asked.
+    #[serde(skip)]
+    pub folded: Vec<(String, u64)>,
 }
 
 /// What came of a test.

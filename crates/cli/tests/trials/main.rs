@@ -362,6 +362,26 @@ fn lines_and_handlers_are_counted_and_nothing_changes_by_it() {
 }
 
 #[test]
+fn coverage_is_a_page_and_gas_a_graph() {
+    let folder = project(&[("test/counter_test.lua", PASSING)]);
+    let arguments = ["--coverage=html:coverage.html", "--flamegraph", "gas.svg"];
+    assert_eq!(pirn(folder.path(), &arguments).status.code(), Some(0));
+    let page = std::fs::read_to_string(folder.path().join("coverage.html")).unwrap();
+    assert!(page.contains("<td class=\"n\">15 of 16<td class=\"n\">2 of 3"), "{page}");
+    assert!(page.contains("<span class=\"not\"><i>19</i><b>0</b>"), "{page}");
+    let graph = std::fs::read_to_string(folder.path().join("gas.svg")).unwrap();
+    assert!(graph.starts_with("<?xml") && graph.trim_end().ends_with("</svg>"), "{graph}");
+    // The tests, what they send, and what it costs.
+    for part in ["counter counts up", " Inc (", " gas, "] {
+        assert!(graph.contains(part), "{part}\n{graph}");
+    }
+    assert_eq!(pirn(folder.path(), &arguments).status.code(), Some(0));
+    assert_eq!(std::fs::read_to_string(folder.path().join("gas.svg")).unwrap(), graph, "the same again");
+    let said = text(&pirn(folder.path(), &["--coverage=pdf:a.pdf"]).stderr);
+    assert!(said.contains("hint: --coverage=lcov:FILE or --coverage=html:FILE"), "{said}");
+}
+
+#[test]
 fn what_tests_cost_is_kept_and_compared() {
     let folder = project(&[("test/counter_test.lua", PASSING)]);
     let run = |arguments: &[&str]| pirn(folder.path(), &[&["--gas-snapshot", "gas.txt"], arguments].concat());
