@@ -11,7 +11,8 @@ use store::{Batch, Order, Space, Store};
 use unit::{Cursor, Error, Kind, Result};
 
 use crate::codec::{Reader, Writer};
-use crate::queue::{Queue, Step};
+use crate::queue::Queue;
+use crate::step::Step;
 use crate::{Unit, internal, lock};
 
 /// Process → how far its cron is pushed.

@@ -9,14 +9,13 @@ use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use protocol::{DataItem, Timestamp};
 use store::{Appended, Batch, Order, Space, Store};
 use tokio::sync::mpsc;
 use unit::Trace;
 
 use crate::dead;
 use crate::step::{Fresh, Mark, Step};
-use crate::task::{self, ITEM, TASK, Task};
+use crate::task::{self, ITEM, RETRY, TASK, Task};
 use crate::trace::{self, TRACE};
 
 /// How many tasks one read of the store takes.
