@@ -71,8 +71,8 @@ impl Unit {
     /// Takes a task that is durable.
     pub(crate) fn route(self: &Arc<Self>, task: Task) {
         let lane = lane_of(&task);
-        let Some(task) = self.unless_parked(Group::Lane(lane), task) else { return };
-        if self.deliveries.add(task) {
+        let is_new = self.unless_parked(Group::Lane(lane), task, |task| self.deliveries.add(task));
+        if is_new == Some(true) {
             self.spawn(|unit| async move {
                 while !unit.life.is_stopping()
                     && let Some(task) = unit.deliveries.next(lane)

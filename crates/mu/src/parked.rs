@@ -32,7 +32,8 @@ impl Unit {
         self.queue.is_crowded()
     }
 
-    /// Has tasks of a group wait on the disk. Whoever had them in memory forgets them after this.
+    /// Has tasks of a group wait on the disk. Whoever has others of it in memory parks them after this: what comes in
+    /// between is still added there, or waits already.
     pub(crate) fn park(self: &Arc<Self>, group: Group, numbers: &[u64], wait: Duration) {
         let numbers = self.queue.park(numbers);
         let mut parked = lock(&self.parked.0);
@@ -49,15 +50,21 @@ impl Unit {
         }
     }
 
-    /// Has a task wait with its group, if that waits. The task is back otherwise.
-    pub(crate) fn unless_parked(&self, group: Group, task: Task) -> Option<Task> {
+    /// Has a task wait with its group, if that waits; else does with it what is to be done, before the group can begin to
+    /// wait. Answers with what came of that.
+    pub(crate) fn unless_parked<R>(
+        &self,
+        group: Group,
+        task: Task,
+        add: impl FnOnce(Task) -> R,
+    ) -> Option<R> {
         let mut parked = lock(&self.parked.0);
         match parked.get_mut(&group) {
             Some(numbers) => {
                 numbers.extend(self.queue.park(&[task.number]));
                 None
             }
-            None => Some(task),
+            None => Some(add(task)),
         }
     }
 }

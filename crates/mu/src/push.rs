@@ -198,8 +198,9 @@ impl Unit {
             // It waits on the disk until there is room, and so does what comes after it.
             return self.queue.abandon(vec![task.number]);
         }
-        let Some(task) = self.unless_parked(Group::Pushes(process), task) else { return };
-        if self.pushes.add(process, scheduled.assignment.slot, ask, task) {
+        let slot = scheduled.assignment.slot;
+        let add = |task| self.pushes.add(process, slot, ask, task);
+        if self.unless_parked(Group::Pushes(process), task, add) == Some(true) {
             self.spawn(|unit| unit.walk(process));
         }
     }
