@@ -78,6 +78,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    take_small_pages();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return misasked(&error),
@@ -95,6 +96,15 @@ fn main() -> ExitCode {
             ExitCode::from(failure.exit)
         }
     }
+}
+
+/// What the allocator takes and hardly uses would count as whole pages of 2 MiB: ten processes of aos would hold 490 MB
+/// where they hold 310, and be no faster.
+#[expect(unsafe_code, reason = "the system is told how this program wants its memory; no memory is touched")]
+fn take_small_pages() {
+    let (on, none): (libc::c_ulong, libc::c_ulong) = (1, 0);
+    // SAFETY: this call takes numbers only. A system that does not know it answers with an error, and nothing changes.
+    unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, on, none, none, none) };
 }
 
 /// Help and the version are answers; everything else is a failure with a code, like any other.
