@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use protocol::ans104::{Entry, bundle_index, parse_entry};
 use protocol::{Address, DataItem, Height, Id, Item, Timestamp};
-use unit::{BlockRef, Error, Found, Kind, Page, Query, Result, Sort, TagFilter, Tip, Weave};
+use unit::{BlockRef, Error, Found, Kind, Page, Query, Result, Sort, Tip, Weave};
 
 /// The items of a bundle. What the bundle lacks is asked of another weave, if there is one.
 pub struct BundleFile {
@@ -59,18 +59,6 @@ fn hold(bytes: &Bytes, entry: Entry) -> Held {
     }
 }
 
-fn matches(query: &Query, item: &Item) -> bool {
-    let has = |filter: &TagFilter| {
-        let is_there = item.tags.all(&filter.name).any(|value| filter.values.iter().any(|one| one == value));
-        is_there != filter.negated
-    };
-    (query.ids.is_empty() || query.ids.contains(&item.id))
-        && (query.owners.is_empty() || query.owners.contains(&item.address()))
-        && (query.recipients.is_empty()
-            || item.target.is_some_and(|target| query.recipients.contains(&target)))
-        && query.tags.iter().all(has)
-}
-
 fn reads_only() -> Error {
     Error::refused("a bundle in a file takes nothing in")
 }
@@ -106,7 +94,7 @@ impl Weave for BundleFile {
         for id in order {
             // What was altered has no tags that anybody could believe.
             if let Some(held @ Held::Item(item)) = self.items.get(id)
-                && matches(&query, item)
+                && query.matches(item)
             {
                 found.push(BundleFile::found(*id, held)?);
                 if found.len() > query.limit {

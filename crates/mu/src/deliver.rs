@@ -90,7 +90,7 @@ impl Unit {
             let under_way = self.doubts.begin(task.work.process());
             let tried = self.try_deliver(&task).await;
             drop(permit);
-            self.answered(task.work.process(), task.work.message(), tried.as_ref().err());
+            self.answered(&under_way, task.work.message(), tried.as_ref().err());
             match tried {
                 Ok(delivered) => break (delivered, under_way),
                 Err(error) => {

@@ -6,7 +6,7 @@
 //!
 //! [`Options::order_wait_ms`]: crate::Options::order_wait_ms
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use protocol::{Id, ProcessId};
@@ -16,26 +16,37 @@ use unit::Kind;
 
 use crate::lock;
 
-/// What is not known, by process. As many as there are requests and deliveries under way, and as many lost answers as
-/// come within the time that they are waited for, at most [`LOST_MAX`] for a process.
+/// What is not known, by process. As many as there are requests and deliveries under way, and lost answers for as long as
+/// they are waited for, at most [`LOST_MAX`] of all processes.
 #[derive(Default)]
 pub(crate) struct Doubts(Mutex<All>);
 
-/// Lost answers that are remembered for one process.
-const LOST_MAX: usize = 1000;
+/// Lost answers that are remembered; beyond, the oldest is not waited for any more.
+const LOST_MAX: usize = 10_000;
 
 #[derive(Default)]
 struct All {
     begun: u64,
     processes: BTreeMap<ProcessId, Doubt>,
+    /// The lost answers, oldest first; some are known by now, or were lost again.
+    in_order: VecDeque<(ProcessId, Id, Lost)>,
 }
 
 #[derive(Default)]
 struct Doubt {
     under_way: BTreeSet<u64>,
-    /// Messages whose answers were lost, and until when they are waited for.
-    lost: BTreeMap<Id, Instant>,
+    /// Messages whose answers were lost.
+    lost: BTreeMap<Id, Lost>,
     changed: Arc<Notify>,
+}
+
+/// An answer that was lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Lost {
+    /// Which question.
+    number: u64,
+    /// Until when it is waited for.
+    until: Instant,
 }
 
 /// The scheduler is being asked for a slot, until this is dropped.
@@ -68,24 +79,6 @@ impl Doubts {
         UnderWay { doubts: self, process, number }
     }
 
-    /// The answer for that message was lost.
-    pub(crate) fn lost(&self, process: ProcessId, message: Id, until: Instant) {
-        let mut all = lock(&self.0);
-        let doubt = all.processes.entry(process).or_default();
-        if doubt.lost.len() < LOST_MAX {
-            doubt.lost.insert(message, until);
-        }
-    }
-
-    /// It is known what became of that message.
-    pub(crate) fn known(&self, process: ProcessId, message: Id) {
-        let mut all = lock(&self.0);
-        if let Some(doubt) = all.processes.get_mut(&process) {
-            doubt.lost.remove(&message);
-            doubt.changed.notify_waiters();
-        }
-    }
-
     /// The newest that is under way anywhere: what begins later cannot have an earlier slot.
     pub(crate) fn newest(&self) -> u64 {
         lock(&self.0).begun
@@ -94,17 +87,57 @@ impl Doubts {
     /// What there is to wait for in that process, of what began up to `newest`. None if nothing.
     pub(crate) fn of(&self, process: ProcessId, newest: u64, now: Instant) -> Option<Wait> {
         let mut all = lock(&self.0);
-        let doubt = all.processes.get_mut(&process)?;
-        doubt.lost.retain(|_, until| *until > now);
+        all.forget(now);
+        let doubt = all.processes.get(&process)?;
         let changed = Arc::clone(&doubt.changed);
         if doubt.under_way.range(..=newest).next().is_some() {
             return Some(Wait { changed, until: None });
         }
-        let until = doubt.lost.values().max().copied();
-        if until.is_none() && doubt.under_way.is_empty() {
-            all.processes.remove(&process);
+        let lost = doubt.lost.values().filter(|lost| lost.number <= newest && lost.until > now);
+        lost.map(|lost| lost.until).max().map(|until| Wait { changed, until: Some(until) })
+    }
+}
+
+impl UnderWay<'_> {
+    /// The answer for that message was lost.
+    pub(crate) fn lost(&self, message: Id, now: Instant, until: Instant) {
+        let mut all = lock(&self.doubts.0);
+        all.forget(now);
+        let lost = Lost { number: self.number, until };
+        all.processes.entry(self.process).or_default().lost.insert(message, lost);
+        all.in_order.push_back((self.process, message, lost));
+        if all.in_order.len() > LOST_MAX {
+            all.forget_oldest();
         }
-        until.map(|until| Wait { changed, until: Some(until) })
+    }
+
+    /// It is known what became of that message.
+    pub(crate) fn known(&self, message: Id) {
+        if let Some(doubt) = lock(&self.doubts.0).processes.get_mut(&self.process) {
+            doubt.lost.remove(&message);
+        }
+    }
+}
+
+impl All {
+    /// Forgets the lost answers that nobody waits for any more.
+    fn forget(&mut self, now: Instant) {
+        while self.in_order.front().is_some_and(|(_, _, lost)| lost.until <= now) {
+            self.forget_oldest();
+        }
+    }
+
+    fn forget_oldest(&mut self) {
+        let Some((process, message, lost)) = self.in_order.pop_front() else { return };
+        let Some(doubt) = self.processes.get_mut(&process) else { return };
+        // It may have been lost again.
+        if doubt.lost.get(&message) == Some(&lost) {
+            doubt.lost.remove(&message);
+            doubt.changed.notify_waiters();
+        }
+        if doubt.under_way.is_empty() && doubt.lost.is_empty() {
+            self.processes.remove(&process);
+        }
     }
 }
 
@@ -140,13 +173,42 @@ mod tests {
         drop(second);
         assert!(lock(&doubts.0).processes.is_empty());
 
-        doubts.lost(process, message, Instant::now() + Duration::from_secs(5));
+        let lose = |message| {
+            let (asked, now) = (doubts.begin(process), Instant::now());
+            asked.lost(message, now, now + Duration::from_secs(5));
+        };
+        lose(message);
+        assert!(wait(newest).is_none(), "it was asked later");
+        let newest = doubts.newest();
         assert!(wait(newest).is_some_and(|wait| wait.until.is_some()));
-        tokio::time::sleep(Duration::from_secs(5)).await;
-        assert!(wait(newest).is_none());
-        doubts.lost(process, message, Instant::now() + Duration::from_secs(5));
-        doubts.known(process, message);
-        assert!(wait(newest).is_none());
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        lose(Id([3; 32]));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(wait(newest).is_none(), "others that are lost meanwhile make it no longer");
+        lose(message);
+        doubts.begin(process).known(message);
+        doubts.begin(process).known(Id([3; 32]));
+        assert!(wait(doubts.newest()).is_none());
         assert!(lock(&doubts.0).processes.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_lost_for_many_processes_is_bounded() {
+        let doubts = Doubts::default();
+        let lose = |n: usize| {
+            let mut id = [0; 32];
+            id[..8].copy_from_slice(&n.to_be_bytes());
+            let now = Instant::now();
+            doubts.begin(Id(id).into()).lost(Id(id), now, now + Duration::from_secs(5));
+        };
+        (0..LOST_MAX + 500).for_each(lose);
+        let sizes = || {
+            let all = lock(&doubts.0);
+            (all.processes.len(), all.in_order.len())
+        };
+        assert_eq!(sizes(), (LOST_MAX, LOST_MAX));
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        lose(0);
+        assert_eq!(sizes(), (1, 1));
     }
 }

@@ -9,7 +9,7 @@ use unit::{
     AssignRequest, Code, Error, Happened, Kind, Novelty, Placed, Receipt, Result, Scheduled, told_text,
 };
 
-use crate::doubts::may_be_done;
+use crate::doubts::{UnderWay, may_be_done};
 use crate::step::Step;
 use crate::task::{Chain, Work};
 use crate::{Unit, internal};
@@ -39,9 +39,9 @@ impl Unit {
 
         // The store writes batches in order, so ours is durable if the schedule's is: one flush may cover both.
         let (claim, written) = self.queue.claim(step);
-        let _under_way = self.doubts.begin(process);
+        let under_way = self.doubts.begin(process);
         let (written, scheduled) = futures::join!(written, self.schedule(&item));
-        self.answered(process, item.id, scheduled.as_ref().err());
+        self.answered(&under_way, item.id, scheduled.as_ref().err());
         written.map_err(internal)?;
         let mut tasks = claim.take();
         match scheduled {
@@ -71,9 +71,9 @@ impl Unit {
         step.promise(Work::Assign(request.clone()), self.head_of_chain(request.message, None), None, None);
         let (claim, written) = self.queue.claim(step);
         let (process, message) = (request.process, request.message);
-        let _under_way = self.doubts.begin(process);
+        let under_way = self.doubts.begin(process);
         let (written, scheduled) = futures::join!(written, self.ports.scheduler.assign(request));
-        self.answered(process, message, scheduled.as_ref().err());
+        self.answered(&under_way, message, scheduled.as_ref().err());
         written.map_err(internal)?;
         let task = claim.take().remove(0);
         match scheduled {
@@ -126,13 +126,13 @@ impl Unit {
     }
 
     /// The scheduler said what became of a message, or its answer was lost.
-    pub(crate) fn answered(&self, process: ProcessId, message: Id, error: Option<&Error>) {
+    pub(crate) fn answered(&self, question: &UnderWay<'_>, message: Id, error: Option<&Error>) {
         match error {
             Some(error) if may_be_done(error.kind) => {
-                let until = Instant::now() + Duration::from_millis(self.options.order_wait_ms);
-                self.doubts.lost(process, message, until);
+                let now = Instant::now();
+                question.lost(message, now, now + Duration::from_millis(self.options.order_wait_ms));
             }
-            _ => self.doubts.known(process, message),
+            _ => question.known(message),
         }
     }
 

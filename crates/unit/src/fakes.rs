@@ -15,8 +15,7 @@ use protocol::{
 
 use crate::{
     AssignRequest, BlockRef, Clock, Compute, Cursor, DryRun, Error, Evaluated, Found, Novelty, OutcomeQuery,
-    Page, Placed, ProcessRecord, Query, Result, Scheduled, Scheduler, SlotRange, Sort, StateAt, TagFilter,
-    Tip, Weave,
+    Page, Placed, ProcessRecord, Query, Result, Scheduled, Scheduler, SlotRange, Sort, StateAt, Tip, Weave,
 };
 
 /// A panic in one test's thread must not hide behind a poisoned lock in another.
@@ -149,18 +148,6 @@ fn block_at(height: u64) -> BlockRef {
     BlockRef { height: Height(height), timestamp: Timestamp(height * BLOCK_MS) }
 }
 
-fn matches(query: &Query, item: &Item) -> bool {
-    let one_of = |list: &[Id], id: Option<Id>| list.is_empty() || id.is_some_and(|id| list.contains(&id));
-    let tag_holds = |filter: &TagFilter| {
-        let there = item.tags.all(&filter.name).any(|value| filter.values.iter().any(|v| v == value));
-        there != filter.negated
-    };
-    one_of(&query.ids, Some(item.id))
-        && one_of(&query.recipients, item.target)
-        && (query.owners.is_empty() || query.owners.contains(&item.address()))
-        && query.tags.iter().all(tag_holds)
-}
-
 #[async_trait]
 impl Weave for FakeWeave {
     async fn upload(&self, item: DataItem) -> Result<()> {
@@ -205,7 +192,7 @@ impl Weave for FakeWeave {
             let place = found.iter().position(|found| found.item.id.to_string() == *after);
             found.drain(..place.map_or(found.len(), |place| place + 1));
         }
-        found.retain(|found| matches(&query, &found.item));
+        found.retain(|found| query.matches(&found.item));
         for found in &mut found {
             found.cursor = found.item.id.to_string();
             found.item = Arc::new(Item { data: Bytes::new(), ..(*found.item).clone() });

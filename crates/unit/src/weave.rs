@@ -82,6 +82,19 @@ pub struct TagFilter {
 }
 
 impl Query {
+    /// Whether an item is what is asked for, as far as the item itself says it: not its block, nor the bundle it is in.
+    pub fn matches(&self, item: &Item) -> bool {
+        let one_of = |list: &[Id], id: Option<Id>| list.is_empty() || id.is_some_and(|id| list.contains(&id));
+        let tag_holds = |filter: &TagFilter| {
+            let there = item.tags.all(&filter.name).any(|value| filter.values.iter().any(|v| v == value));
+            there != filter.negated
+        };
+        one_of(&self.ids, Some(item.id))
+            && one_of(&self.recipients, item.target)
+            && (self.owners.is_empty() || self.owners.contains(&item.address()))
+            && self.tags.iter().all(tag_holds)
+    }
+
     /// A query by tags that must all be there.
     pub fn tagged<'a>(tags: impl IntoIterator<Item = (&'a str, &'a str)>) -> Query {
         let filter = |(name, value): (&str, &str)| TagFilter {
