@@ -9,9 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pirn_cu::{ComputeUnit, Options, Ports};
-use protocol::{
-    Address, DataItem, Draft, Id, Item, Json, Module, Outcome, ProcessId, SignatureType, Tags, Wallet,
-};
+use protocol::{DataItem, Draft, Id, Item, Json, Module, Outcome, ProcessId, SignatureType, Tags, Wallet};
 use runtime::{Input, Machine, Memory, Program, Refusal, Runtime, Start};
 use store::{DiskBlobs, DiskStore};
 use tokio::time::Instant;
@@ -125,7 +123,7 @@ impl World {
             weave: Arc::clone(&self.weave) as _,
             clock: Arc::clone(&self.clock) as _,
             events: unit::Events::silent(),
-            address: Address::of_owner(b"cu"),
+            wallet: Wallet::ed25519_from_seed([4; 32]),
             runtimes: vec![Arc::clone(&self.runtime)],
         };
         ComputeUnit::open(ports, Options::default()).await.expect("a compute unit")

@@ -7,15 +7,17 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use protocol::attestation::has_state_root;
 use protocol::message::duplicate_key;
 use protocol::{Height, Item, Json, Message, Outcome, Slot, Timestamp, tag};
-use runtime::{Input, Machine};
+use runtime::{Input, Machine, Refusal};
 use unit::{BlockRef, Error, Events, Happened, Result, Scheduled, Told, told_text};
 
 use crate::checkpoint::Position;
 use crate::cron::{Contradiction, Moment, Tick, Walk};
+use crate::history::End;
 use crate::input::{self, Delivery};
-use crate::results::{Results, empty_outcome};
+use crate::results::{Record, Results, empty_outcome};
 use crate::subject::{Subject, check_signer, refused};
 
 /// A process in memory, and how far it is.
@@ -26,6 +28,8 @@ pub(crate) struct Live {
     pub(crate) position: Option<Position>,
     /// The newest slot whose outcome is recorded; up to there outcomes are only repeated.
     pub(crate) recorded: Option<Slot>,
+    /// Where its history ends.
+    pub(crate) history: End,
     /// Since the last checkpoint.
     pub(crate) unsaved: Work,
     /// The machine refused in the middle of an evaluation: what its memory is then, nobody says.
@@ -109,7 +113,16 @@ impl Live {
             Some(self.handle(&input, bench)?)
         };
         if is_new {
-            bench.results.record(assignment, message, content, outcome.as_ref())?;
+            let state_root = match has_state_root(assignment.slot) {
+                true => Some(self.machine.root().map_err(|refusal| self.refuse(&refusal))?),
+                false => None,
+            };
+            let before = self.position.filter(|_| !self.subject.crons.is_empty());
+            let ticked = before.map(|before| before.assignment);
+            let outcome = outcome.as_ref();
+            let record = Record { assignment, message, content, outcome, state_root, ticked };
+            // The memory is ahead of what is recorded then.
+            bench.results.record(&record, &mut self.history).inspect_err(|_| self.broken = true)?;
             self.recorded = Some(assignment.slot);
             bench.counted.evaluated.fetch_add(1, Ordering::Relaxed);
         } else {
@@ -179,13 +192,15 @@ impl Live {
         if bench.stopping.load(Ordering::Relaxed) {
             return Err(stopping());
         }
-        let outcome = self.machine.handle(input).map_err(|refusal| {
-            self.broken = true;
-            refused(&refusal)
-        })?;
+        let outcome = self.machine.handle(input).map_err(|refusal| self.refuse(&refusal))?;
         self.unsaved.messages += 1;
         self.unsaved.gas = self.unsaved.gas.saturating_add(outcome.gas);
         Ok(settled(outcome))
+    }
+
+    fn refuse(&mut self, refusal: &Refusal) -> Error {
+        self.broken = true;
+        refused(refusal)
     }
 
     /// Whether the entry is the one that continues this schedule, signed by its scheduler.

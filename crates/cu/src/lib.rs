@@ -7,7 +7,7 @@
 //! To be read in this order: [`input`] (what a guest sees) and [`cron`] (when crons are due), which are pure;
 //! `evaluate` (one machine along its schedule), `line` (who waits for which process), `replay` (how its machine gets
 //! there), `dry_run`, `checkpoint`,
-//! `results`.
+//! `results`, `history`, `attest`.
 //!
 //! # Deviations
 //!
@@ -20,9 +20,11 @@
 pub mod cron;
 pub mod input;
 
+mod attest;
 mod checkpoint;
 mod dry_run;
 mod evaluate;
+mod history;
 mod journal;
 mod line;
 mod options;
@@ -37,13 +39,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use protocol::{Address, Id, Outcome, ProcessId, Slot, Timestamp, tag};
+use protocol::{Address, Attestation, Digest, Id, Outcome, ProcessId, Slot, Timestamp, Wallet, tag};
 use runtime::Runtime;
 use store::{Blobs, Store};
 use tokio::sync::Semaphore;
 use unit::{
-    Clock, Compute, DryRun, Error, Evaluated, Events, Kind, OutcomeQuery, Page, ProcessRecord, Result,
-    Scheduled, Scheduler, SlotRange, Sort, StateAt, Tip, Weave,
+    Clock, Compute, DryRun, Error, Evaluated, Evaluation, Events, History, Kind, OutcomeQuery, Page,
+    ProcessRecord, Result, Scheduled, Scheduler, SlotRange, Sort, StateAt, Tip, Weave,
 };
 
 use crate::checkpoint::Checkpoints;
@@ -75,8 +77,8 @@ pub struct Ports {
     pub clock: Arc<dyn Clock>,
     /// Hears of outcomes.
     pub events: Arc<Events>,
-    /// This unit's wallet.
-    pub address: Address,
+    /// Signs what this unit attests.
+    pub wallet: Wallet,
     /// Run modules; the first that runs a format is taken.
     pub runtimes: Vec<Arc<dyn Runtime>>,
 }
@@ -307,6 +309,21 @@ impl Compute for ComputeUnit {
     }
 
     async fn address(&self) -> Result<Address> {
-        Ok(self.shared.ports.address)
+        Ok(self.shared.ports.wallet.address())
+    }
+
+    async fn attest(&self, process: ProcessId, of: Evaluation, with_state: bool) -> Result<Attestation> {
+        if let Evaluation::Message(message) = of {
+            self.result(process, message).await?;
+        }
+        attest::attest(&self.shared, &self.past, process, of, with_state).await
+    }
+
+    async fn history(&self, process: ProcessId, from: u64, limit: usize) -> Result<History> {
+        attest::history(&self.shared, process, from, limit)
+    }
+
+    async fn consistency(&self, process: ProcessId, from: u64, to: u64) -> Result<Vec<Digest>> {
+        attest::consistency(&self.shared, process, from, to)
     }
 }

@@ -261,15 +261,22 @@ impl Line {
         };
         let (shared, is_past) = (Arc::clone(shared), self.past.is_some());
         let woken = unit::blocking(move || {
-            let recorded = shared.results.head(subject.process)?;
+            let head = shared.results.head(subject.process)?;
+            let history = shared.results.histories().end(subject.process)?;
+            // Versions before histories recorded outcomes only: those are evaluated once more.
+            let is_whole = is_past || history.slot >= head;
+            let recorded = if is_whole { head } else { history.slot };
+            let until = match (is_whole, recorded) {
+                (true, _) => Some(until),
+                (false, recorded) => recorded.map(Until::Slot),
+            };
             let start = |memory| {
                 let environment = Arc::clone(&subject.environment);
                 subject.program.start(Start { environment, limits: subject.limits, memory })
             };
             let mut found = None;
-            if let Some((position, memory)) =
-                shared.checkpoints.newest(subject.process, subject.module, until)
-            {
+            let newest = |until| shared.checkpoints.newest(subject.process, subject.module, until);
+            if let Some((position, memory)) = until.and_then(newest) {
                 match start(Some(memory)) {
                     Ok(machine) => found = Some((Some(position), machine)),
                     Err(refusal) => {
@@ -288,7 +295,8 @@ impl Line {
                 let done = here.and_then(|position| position.ticks).map(|ticks| ticks.step);
                 shared.results.forget_ticks(subject.process, newest, done)?;
             }
-            Ok(Live { subject, machine, position, recorded, unsaved: Work::default(), broken: false })
+            let unsaved = Work::default();
+            Ok(Live { subject, machine, position, recorded, history, unsaved, broken: false })
         });
         woken.await?
     }

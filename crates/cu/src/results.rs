@@ -7,11 +7,14 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use protocol::{Assignment, Id, Json, Outcome, ProcessId, Slot, Timestamp};
+use protocol::{Assignment, Digest, Id, Json, Outcome, ProcessId, Slot, Timestamp};
 use store::{Batch, Order, Space};
 use unit::{Cursor, Error, Evaluated, OutcomeQuery, Page, Result, Sort};
 
+use protocol::attestation::{Due, Leaf, outcome_digest};
+
 use crate::cron::Tick;
+use crate::history::{End, Histories};
 use crate::journal::Journal;
 
 /// Process, timestamp, ordinate, cron: an [outcome](encode).
@@ -32,6 +35,22 @@ const HEADS: Space = Space("cu.head");
 #[derive(Clone)]
 pub(crate) struct Results {
     journal: Journal,
+    histories: Histories,
+}
+
+/// An evaluation that is recorded for the first time.
+pub(crate) struct Record<'a> {
+    pub(crate) assignment: &'a Assignment,
+    /// What has the slot.
+    pub(crate) message: Id,
+    /// What tells it from others, if it was pushed.
+    pub(crate) content: Option<Id>,
+    /// `None` if it repeats another.
+    pub(crate) outcome: Option<&'a Outcome>,
+    /// The root of the state after it, where its leaf has one.
+    pub(crate) state_root: Option<Digest>,
+    /// The assignment of the slot before, if crons may have ticked since.
+    pub(crate) ticked: Option<Id>,
 }
 
 /// Which outcomes a page is of.
@@ -67,7 +86,12 @@ pub fn empty_outcome() -> Outcome {
 
 impl Results {
     pub(crate) fn new(journal: Journal) -> Results {
-        Results { journal }
+        Results { histories: Histories::new(journal.clone()), journal }
+    }
+
+    /// What these outcomes are the leaves of.
+    pub(crate) fn histories(&self) -> &Histories {
+        &self.histories
     }
 
     /// What is recorded of a message of a process.
@@ -161,14 +185,9 @@ impl Results {
         Ok(first.is_some_and(|first| first < slot.0))
     }
 
-    /// Records the outcome of the message that has a slot; without an outcome, that it was a duplicate.
-    pub(crate) fn record(
-        &self,
-        assignment: &Assignment,
-        message: Id,
-        content: Option<Id>,
-        outcome: Option<&Outcome>,
-    ) -> Result<()> {
+    /// Records what came of the message that has a slot, and puts it behind its process's history.
+    pub(crate) fn record(&self, record: &Record<'_>, history: &mut End) -> Result<()> {
+        let Record { assignment, message, content, outcome, state_root, ticked } = *record;
         let process = assignment.process;
         let (timestamp, slot) = (assignment.timestamp.0, assignment.slot.0);
         let mut batch = Batch::new();
@@ -187,7 +206,42 @@ impl Results {
             batch.put(MESSAGES, joined(process, message.as_bytes()), standing.encode());
         }
         batch.put(HEADS, process.0.0.to_vec(), slot.to_be_bytes().to_vec());
+        let leaf = |slot, id, cron, outcome: &Outcome| Leaf {
+            process,
+            epoch: assignment.epoch,
+            slot,
+            cron,
+            assignment: id,
+            outcome: outcome_digest(outcome),
+            gas: outcome.gas,
+            gas_schedule: outcome.gas_schedule,
+            state_root: None,
+        };
+        if let Some(before) = ticked {
+            let last = Slot(slot.saturating_sub(1));
+            for (due, outcome) in self.ticks(process, last)? {
+                history.append(&mut batch, &leaf(last, before, Some(due), &outcome));
+            }
+        }
+        let nothing = empty_outcome();
+        let own = leaf(assignment.slot, assignment.id(), None, outcome.unwrap_or(&nothing));
+        history.append(&mut batch, &Leaf { state_root, ..own });
         self.journal.append(batch)
+    }
+
+    /// The ticks after a slot, in the order of their evaluation.
+    fn ticks(&self, process: ProcessId, slot: Slot) -> Result<Vec<(Due, Outcome)>> {
+        let (lower, upper) = (key(process, slot.0, 0, None), after_all_of(process, slot.0));
+        let range = (Bound::Included(lower.as_slice()), Bound::Included(upper.as_slice()));
+        let ticks = self.journal.scan(TICKS, range, Order::Ascending, usize::MAX / 2)?;
+        let tick = |(_, listed): (Bytes, Bytes)| {
+            let value =
+                self.journal.get(OUTCOMES, &listed)?.ok_or_else(|| damaged("the outcome of a cron"))?;
+            let Cursor { timestamp, cron, .. } = cursor(&listed, Sort::Ascending)?;
+            let name = cron.ok_or_else(|| damaged("the key of a cron"))?;
+            Ok((Due { timestamp, name }, decode(&value)?.1))
+        };
+        ticks.into_iter().map(tick).collect()
     }
 
     /// Records the outcome of a tick after the message that has `slot`, in that step of its ticks.

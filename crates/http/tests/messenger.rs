@@ -13,8 +13,8 @@ use pirn_http::{client, server};
 use protocol::{Address, DataItem, Id, ProcessId, Timestamp};
 use unit::suite::{message_item, wallet};
 use unit::{
-    AssignRequest, Error, Kind, Messenger, Novelty, Page, Receipt, Result, Trace, TraceKind, TraceQuery,
-    TraceRelation,
+    AssignRequest, DeadLetter, Error, Kind, Messenger, Novelty, OutboxEntry, OutboxQuery, Page, Receipt,
+    Result, Trace, TraceKind, TraceQuery, TraceRelation,
 };
 
 const P: &str = "9epRWwTFujbn9uIvJvmGfiltbzdsz_Vta_9vWiudyQI";
@@ -81,6 +81,20 @@ impl Messenger for Recorder {
             error: Some("lost".to_owned()),
         };
         Ok(Page { items: vec![trace], has_next: true })
+    }
+
+    async fn outbox(&self, query: OutboxQuery) -> Result<Page<OutboxEntry>> {
+        self.note(format!("outbox {query:?}"));
+        let traces = self.traces(TraceQuery::default()).await?;
+        let trace = Trace { relation: TraceRelation::Root, ..traces.items[0].clone() };
+        let (at, body) = (Timestamp(1_700_000_000_001), Some("some bytes".into()));
+        let dead = query.dead.then_some(DeadLetter { at, can_retry: true, body });
+        Ok(Page { items: vec![OutboxEntry { number: 7, trace, failures: 3, dead }], has_next: true })
+    }
+
+    async fn retry(&self, number: u64) -> Result<()> {
+        self.note(format!("retry {number}"));
+        Err(Error::new(Kind::NotFound, "there is no such letter"))
     }
 
     async fn address(&self) -> Result<Address> {
@@ -241,4 +255,21 @@ async fn other_routes() {
 async fn its_routes_are_those_of_the_document() {
     let (remote, _, _) = world().await;
     check_openapi(&remote, "mu").await;
+}
+
+#[tokio::test]
+async fn an_outbox_is_read_as_it_is() {
+    let (remote, unit, there) = world().await;
+    for dead in [false, true] {
+        let query = OutboxQuery { dead, after: 5, limit: 20 };
+        assert_eq!(there.outbox(query).await.unwrap(), unit.outbox(query).await.unwrap());
+        assert_eq!(unit.0.lock().unwrap()[0], format!("outbox {query:?}"));
+        unit.0.lock().unwrap().clear();
+    }
+    let error = there.retry(9).await.unwrap_err();
+    assert_eq!((error.kind, &*error.what), (Kind::NotFound, "there is no such letter"));
+    assert_eq!(unit.0.lock().unwrap()[0], "retry 9");
+    let url = format!("{}/api/v1/outbox/dead/x/retry", remote.url);
+    let answer = reqwest::Client::new().post(url).send().await.unwrap();
+    assert_eq!(answer.status(), 400);
 }

@@ -60,11 +60,10 @@ use protocol::{Address, DataItem, Id, ProcessId, Timestamp, Wallet, tag};
 use store::Store;
 use tokio::sync::Semaphore;
 use unit::{
-    AssignRequest, Clock, Compute, Error, Events, Messenger, Page, Receipt, Result, Scheduler, Trace,
-    TraceQuery, Weave,
+    AssignRequest, Clock, Compute, Error, Events, Messenger, OutboxEntry, OutboxQuery, Page, Receipt, Result,
+    Scheduler, Trace, TraceQuery, Weave,
 };
 
-pub use dead::Dead;
 pub use options::Options;
 
 use deliver::Deliveries;
@@ -96,17 +95,6 @@ pub struct Ports {
 
 /// A messenger unit.
 pub struct MessengerUnit(Arc<Unit>);
-
-/// Something that is still to be carried out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pending {
-    /// Orders them; what to continue a list from.
-    pub number: u64,
-    /// What it is; its `error` says how it failed last, if it did.
-    pub trace: Trace,
-    /// How often it failed.
-    pub failures: u32,
-}
 
 /// What a messenger unit has to do, in numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,6 +136,7 @@ impl MessengerUnit {
             delivery_permits: Semaphore::new(options.deliveries_max.max(1)),
             push_permits: Semaphore::new(options.pushes_max.max(1)),
             slow_permits: Semaphore::new(options.slow_pushes_max),
+            retries: tokio::sync::Mutex::default(),
             processes: Mutex::default(),
             ports,
             options,
@@ -188,26 +177,20 @@ impl MessengerUnit {
     }
 
     /// What is still to be carried out: tasks after a number (0 for the first), oldest first.
-    pub fn outbox(&self, after: u64, limit: usize) -> Result<Vec<Pending>> {
-        let tasks = self.0.queue.list(after, limit).map_err(internal)?;
-        let pending = |(task, error): (task::Task, Option<String>)| Pending {
-            number: task.number,
-            trace: trace::of(&task, error.as_deref()),
-            failures: task.failures,
-        };
-        Ok(tasks.into_iter().map(pending).collect())
+    pub fn pending(&self, after: u64, limit: usize) -> Result<Vec<OutboxEntry>> {
+        self.0.pending(after, limit)
     }
 
-    /// What will not be carried out, and why: after a number (0 for the first), oldest first.
-    pub fn dead(&self, after: u64, limit: usize) -> Result<Vec<Dead>> {
-        dead::list(&*self.0.ports.store, after, limit).map_err(internal)
+    /// What was given up, and why: after a number (0 for the first), oldest first.
+    pub fn dead(&self, after: u64, limit: usize) -> Result<Vec<OutboxEntry>> {
+        self.0.dead(after, limit)
     }
 
     /// Milliseconds for which the oldest task has waited that did not fail yet, among the oldest `LAG_LOOK`; None if
     /// there is none. What failed is tried in its own time and counted in [`Gauges::retrying`].
     pub fn outbox_age_ms(&self) -> Result<Option<u64>> {
         const LAG_LOOK: usize = 256;
-        let waiting = self.outbox(0, LAG_LOOK)?.into_iter().find(|task| task.failures == 0);
+        let waiting = self.pending(0, LAG_LOOK)?.into_iter().find(|task| task.failures == 0);
         Ok(waiting.map(|task| self.0.now().0.saturating_sub(task.trace.timestamp.0)))
     }
 
@@ -275,6 +258,22 @@ impl Messenger for MessengerUnit {
         unit::blocking(move || trace::query(&*store, &query)).await?.map_err(internal)
     }
 
+    async fn outbox(&self, query: OutboxQuery) -> Result<Page<OutboxEntry>> {
+        let unit = Arc::clone(&self.0);
+        let entries = move || {
+            let OutboxQuery { dead, after, limit } = query;
+            let more = limit.saturating_add(1);
+            let entries = if dead { unit.dead(after, more) } else { unit.pending(after, more) };
+            Ok(Page::cut(entries?, limit))
+        };
+        unit::blocking(entries).await?
+    }
+
+    async fn retry(&self, number: u64) -> Result<()> {
+        let _busy = self.0.begin()?;
+        self.0.retry(number).await
+    }
+
     async fn address(&self) -> Result<Address> {
         Ok(self.0.ports.wallet.address())
     }
@@ -293,6 +292,8 @@ struct Unit {
     delivery_permits: Semaphore,
     push_permits: Semaphore,
     slow_permits: Semaphore,
+    /// Held while a dead letter is taken up again.
+    retries: tokio::sync::Mutex<()>,
     monitors: Monitors,
     /// Milliseconds since 1970 of the newest beat of whoever looks at crons.
     cron_beat: AtomicU64,
@@ -308,6 +309,21 @@ struct About {
 }
 
 impl Unit {
+    fn pending(&self, after: u64, limit: usize) -> Result<Vec<OutboxEntry>> {
+        let tasks = self.queue.list(after, limit).map_err(internal)?;
+        let entry = |(task, error): (task::Task, Option<String>)| OutboxEntry {
+            number: task.number,
+            trace: trace::of(&task, error.as_deref()),
+            failures: task.failures,
+            dead: None,
+        };
+        Ok(tasks.into_iter().map(entry).collect())
+    }
+
+    fn dead(&self, after: u64, limit: usize) -> Result<Vec<OutboxEntry>> {
+        dead::list(&*self.ports.store, after, limit).map_err(internal)
+    }
+
     fn now(&self) -> Timestamp {
         self.ports.clock.now()
     }

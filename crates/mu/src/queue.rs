@@ -13,7 +13,7 @@ use store::{Appended, Batch, Order, Space, Store};
 use tokio::sync::mpsc;
 use unit::Trace;
 
-use crate::dead;
+use crate::dead::{self, Burial};
 use crate::step::{Fresh, Mark, Step};
 use crate::task::{self, ITEM, RETRY, TASK, Task};
 use crate::trace::{self, TRACE};
@@ -317,7 +317,7 @@ impl Queue {
 
     /// Numbers what a step promises and completes its batch.
     fn number(&self, next: &mut u64, step: Step) -> (Vec<Task>, Vec<u64>, Vec<Mark>, Batch) {
-        let Step { fresh, notes, finished, buried, marks, mut batch, now } = step;
+        let Step { fresh, notes, finished, buried, raised, marks, mut batch, now } = step;
         let first = *next;
         let trace = |batch: &mut Batch, number: u64, row: &Trace| {
             batch.put(TRACE, Task::key(number), trace::encode(row));
@@ -341,12 +341,12 @@ impl Queue {
         let buried = buried + notes.len();
         for (row, body) in notes {
             trace(&mut batch, *next, &row);
-            dead::put(&mut batch, *next, &row, now, Some(body));
+            dead::put(&mut batch, *next, Burial { row: &row, at: now, task: None, body: Some(body) });
             *next += 1;
         }
         let mut memory = self.memory();
         memory.promised += tasks.len();
-        memory.dead += buried;
+        memory.dead = (memory.dead + buried).saturating_sub(raised);
         let over = memory.dead.saturating_sub(self.bounds.dead_max);
         if buried > 0 && over > 0 {
             memory.dead -= dead::drop_oldest(&*self.store, &mut batch, over);

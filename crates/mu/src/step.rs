@@ -5,7 +5,7 @@ use protocol::{DataItem, Timestamp};
 use store::{Batch, Space};
 use unit::Trace;
 
-use crate::dead;
+use crate::dead::{self, Burial};
 use crate::task::{self, Chain, ITEM, RETRY, TASK, Task, Work};
 use crate::trace::{self, TRACE};
 
@@ -19,6 +19,8 @@ pub(crate) struct Step {
     pub(crate) notes: Vec<(Trace, Bytes)>,
     pub(crate) finished: Vec<u64>,
     pub(crate) buried: usize,
+    /// How many were dead and are no more.
+    pub(crate) raised: usize,
     pub(crate) marks: Vec<Mark>,
     pub(crate) batch: Batch,
     pub(crate) now: Timestamp,
@@ -69,7 +71,8 @@ impl Step {
     pub(crate) fn bury(&mut self, task: &Task, body: Option<Bytes>, why: &str) {
         let row = trace::of(task, Some(why));
         self.batch.put(TRACE, Task::key(task.number), trace::encode(&row));
-        dead::put(&mut self.batch, task.number, &row, self.now, body);
+        let burial = Burial { row: &row, at: self.now, task: Some(task), body };
+        dead::put(&mut self.batch, task.number, burial);
         self.buried += 1;
         self.forget(task);
     }

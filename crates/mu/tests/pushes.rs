@@ -116,7 +116,7 @@ async fn a_compute_unit_that_is_down_is_waited_for() {
     (0..40).for_each(|_| world.compute.fail_next(Error::unavailable("it is down")));
     unit.send(world.message(a, &sends([to(b, 1, "late")]))).await.unwrap();
     until(|| unit.gauges().retrying == 1).await;
-    let [pending] = &unit.outbox(0, 10).unwrap()[..] else { panic!("one task is pending") };
+    let [pending] = &unit.pending(0, 10).unwrap()[..] else { panic!("one task is pending") };
     assert_eq!(pending.trace.error.as_deref(), Some("it is down"));
     settle(&unit).await;
     assert_eq!(world.inbox(b), ["late"]);
@@ -267,7 +267,7 @@ async fn a_message_for_a_wallet_goes_to_the_weave() {
     unit.send(world.message(a, &sends([to(wallet, 1, "money")]))).await.unwrap();
     settle(&unit).await;
     let [pushed] = world.weave.ids()[..] else { panic!("one item is on the weave") };
-    assert!(unit.outbox(0, 1).unwrap().is_empty() && unit.dead(0, 1).unwrap().is_empty());
+    assert!(unit.pending(0, 1).unwrap().is_empty() && unit.dead(0, 1).unwrap().is_empty());
 
     let direct = world.message(wallet, "hello");
     let unknown = unit.send(direct.clone()).await.unwrap_err();

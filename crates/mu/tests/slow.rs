@@ -6,10 +6,12 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use pirn_mu::{MessengerUnit, Options, Ports};
-use protocol::{Address, Id, Outcome, ProcessId, Timestamp};
+use protocol::{Address, Attestation, Digest, Id, Outcome, ProcessId, Timestamp};
 use store::MemoryStore;
 use tokio::sync::watch;
-use unit::{Compute, DryRun, Evaluated, Messenger as _, OutcomeQuery, Page, Result, StateAt};
+use unit::{
+    Compute, DryRun, Evaluated, Evaluation, History, Messenger as _, OutcomeQuery, Page, Result, StateAt,
+};
 use world::{World, sends, settle, to, until};
 
 /// A compute unit that does not say what came of some processes until it is told to.
@@ -41,6 +43,15 @@ impl Compute for Stuck {
     }
     async fn address(&self) -> Result<Address> {
         self.inner.address().await
+    }
+    async fn attest(&self, process: ProcessId, of: Evaluation, with_state: bool) -> Result<Attestation> {
+        self.inner.attest(process, of, with_state).await
+    }
+    async fn history(&self, process: ProcessId, from: u64, limit: usize) -> Result<History> {
+        self.inner.history(process, from, limit).await
+    }
+    async fn consistency(&self, process: ProcessId, from: u64, to: u64) -> Result<Vec<Digest>> {
+        self.inner.consistency(process, from, to).await
     }
 }
 

@@ -6,11 +6,12 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use protocol::{Address, DataItem, Id, Item, Outcome, ProcessId, Timestamp, tag};
+use protocol::{Address, Attestation, DataItem, Digest, Id, Item, Outcome, ProcessId, Timestamp, tag};
 use serde::{Deserialize, Serialize};
 use unit::{
-    AssignRequest, Compute, DryRun, Error, Evaluated, Kind, Messenger, OutcomeQuery, Page, Placed,
-    ProcessRecord, Receipt, Result, Scheduled, Scheduler, SlotRange, StateAt, Tip, Trace, TraceQuery,
+    AssignRequest, Compute, DryRun, Error, Evaluated, Evaluation, History, Kind, Messenger, OutboxEntry,
+    OutboxQuery, OutcomeQuery, Page, Placed, ProcessRecord, Receipt, Result, Scheduled, Scheduler, SlotRange,
+    StateAt, Tip, Trace, TraceQuery,
 };
 
 use crate::roles::Contracts;
@@ -204,6 +205,21 @@ impl<T: Compute + ?Sized> Compute for Guarded<T> {
     async fn address(&self) -> Result<Address> {
         self.unit.address().await
     }
+
+    async fn attest(&self, process: ProcessId, of: Evaluation, with_state: bool) -> Result<Attestation> {
+        self.lists.check(process).await?;
+        self.unit.attest(process, of, with_state).await
+    }
+
+    async fn history(&self, process: ProcessId, from: u64, limit: usize) -> Result<History> {
+        self.lists.check(process).await?;
+        self.unit.history(process, from, limit).await
+    }
+
+    async fn consistency(&self, process: ProcessId, from: u64, to: u64) -> Result<Vec<Digest>> {
+        self.lists.check(process).await?;
+        self.unit.consistency(process, from, to).await
+    }
 }
 
 #[async_trait]
@@ -234,6 +250,14 @@ impl<T: Messenger + ?Sized> Messenger for Guarded<T> {
 
     async fn traces(&self, query: TraceQuery) -> Result<Page<Trace>> {
         self.unit.traces(query).await
+    }
+
+    async fn outbox(&self, query: OutboxQuery) -> Result<Page<OutboxEntry>> {
+        self.unit.outbox(query).await
+    }
+
+    async fn retry(&self, number: u64) -> Result<()> {
+        self.unit.retry(number).await
     }
 
     async fn address(&self) -> Result<Address> {

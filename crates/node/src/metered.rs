@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
-use protocol::{Address, DataItem, Id, Outcome, ProcessId, Timestamp};
+use protocol::{Address, Attestation, DataItem, Digest, Id, Outcome, ProcessId, Timestamp};
 use tracing::Instrument as _;
 use unit::{
-    AssignRequest, Compute, DryRun, Error, Evaluated, Kind, Messenger, OutcomeQuery, Page, Placed,
-    ProcessRecord, Receipt, Result, Scheduled, Scheduler, SlotRange, StateAt, Tip, Trace, TraceQuery,
+    AssignRequest, Compute, DryRun, Error, Evaluated, Evaluation, History, Kind, Messenger, OutboxEntry,
+    OutboxQuery, OutcomeQuery, Page, Placed, ProcessRecord, Receipt, Result, Scheduled, Scheduler, SlotRange,
+    StateAt, Tip, Trace, TraceQuery,
 };
 
 /// Measures what passes through it, and changes nothing.
@@ -115,6 +116,18 @@ impl<T: Compute + ?Sized> Compute for Metered<T> {
     async fn address(&self) -> Result<Address> {
         self.0.address().await
     }
+
+    async fn attest(&self, process: ProcessId, of: Evaluation, with_state: bool) -> Result<Attestation> {
+        measure!("cu", "attest", self.0.attest(process, of, with_state), process = process)
+    }
+
+    async fn history(&self, process: ProcessId, from: u64, limit: usize) -> Result<History> {
+        measure!("cu", "history", self.0.history(process, from, limit), process = process)
+    }
+
+    async fn consistency(&self, process: ProcessId, from: u64, to: u64) -> Result<Vec<Digest>> {
+        measure!("cu", "consistency", self.0.consistency(process, from, to), process = process)
+    }
 }
 
 #[async_trait]
@@ -143,6 +156,14 @@ impl<T: Messenger + ?Sized> Messenger for Metered<T> {
 
     async fn traces(&self, query: TraceQuery) -> Result<Page<Trace>> {
         measure!("mu", "traces", self.0.traces(query))
+    }
+
+    async fn outbox(&self, query: OutboxQuery) -> Result<Page<OutboxEntry>> {
+        measure!("mu", "outbox", self.0.outbox(query))
+    }
+
+    async fn retry(&self, number: u64) -> Result<()> {
+        measure!("mu", "retry", self.0.retry(number))
     }
 
     async fn address(&self) -> Result<Address> {

@@ -144,7 +144,7 @@ async fn open_compute(
             weave: weave.clone(),
             clock: common.clock.clone(),
             events: common.events.clone(),
-            address: keys.cu.address(),
+            wallet: keys.cu.clone(),
             runtimes: vec![Arc::new(wasm)],
         };
         let unit = cu::ComputeUnit::open(ports, config.cu.clone()).await;

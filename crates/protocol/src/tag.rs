@@ -142,6 +142,14 @@ names! {
     ORDINATE = "Ordinate";
     /// Assignment of a checkpoint's evaluation.
     ASSIGNMENT = "Assignment";
+    /// Place of an attested evaluation in the history of its process.
+    LEAF_INDEX = "Leaf-Index";
+    /// Leaves of that history.
+    TREE_SIZE = "Tree-Size";
+    /// Merkle root of that history.
+    TREE_ROOT = "Tree-Root";
+    /// Root of the state after an attested evaluation.
+    STATE_ROOT = "State-Root";
     /// MIME type of the data.
     CONTENT_TYPE = "Content-Type";
     /// `binary` for a bundle.

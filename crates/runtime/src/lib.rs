@@ -10,12 +10,14 @@
 mod input;
 mod limits;
 mod memory;
+mod root;
 
 use std::sync::Arc;
 
 pub use input::{Environment, Input};
 pub use limits::{BadLimit, Limits, parse_memory_limit};
 pub use memory::{Memory, PAGE_BYTES};
+pub use root::Pages;
 
 /// Version of the table that says what an evaluation costs. In every outcome; a new table is a new version,
 /// and recorded outcomes never change.
@@ -60,6 +62,11 @@ pub trait Machine: Send {
 
     /// The whole state, sparse.
     fn memory(&mut self) -> Result<Memory, Refusal>;
+
+    /// The root of the state (see [`Pages`]). The same for every machine with the same memory, however it came to it.
+    fn root(&mut self) -> Result<protocol::Digest, Refusal> {
+        Ok(self.memory()?.root())
+    }
 
     /// Bytes of this computer's memory that it holds, roughly.
     fn resident_bytes(&self) -> u64;

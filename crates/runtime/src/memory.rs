@@ -1,6 +1,9 @@
 //! The state of a machine, outside of it.
 
 use bytes::Bytes;
+use protocol::Digest;
+
+use crate::Pages;
 
 /// Bytes of one page of a [`Memory`].
 pub const PAGE_BYTES: usize = 4096;
@@ -25,6 +28,15 @@ impl Memory {
             dense[at..end].copy_from_slice(&page[..end - at]);
         }
         dense
+    }
+
+    /// The root of this state.
+    pub fn root(&self) -> Digest {
+        let mut pages = Pages::default();
+        for (index, page) in &self.pages {
+            pages.set(*index, page);
+        }
+        pages.root(self.size_bytes)
     }
 
     /// A linear memory with its zero pages left out.

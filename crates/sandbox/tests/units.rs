@@ -84,7 +84,7 @@ async fn units(clock: Arc<FakeClock>) -> Units {
         weave: weave.clone(),
         clock: clock.clone(),
         events: events.clone(),
-        address: wallet(3).address(),
+        wallet: wallet(3),
         runtimes: vec![Arc::new(WasmRuntime::new(runtime_wasm::Options::default()).unwrap())],
     };
     let cu = cu::ComputeUnit::open(ports, cu::Options::default()).await.unwrap();
@@ -105,7 +105,7 @@ impl Units {
     /// Sends an item, and waits until nothing follows from it any more.
     async fn send(&self, item: DataItem) {
         self.mu.send(item).await.unwrap();
-        while !self.mu.outbox(0, 1).unwrap().is_empty() {
+        while !self.mu.pending(0, 1).unwrap().is_empty() {
             tokio::task::yield_now().await;
         }
     }

@@ -230,4 +230,24 @@ crate::code::codes! {
     means "`pirn verify` followed the log and found something that is not as it must be: a signature, a slot, the hash chain, a message that is gone, or an outcome that does not come of it."
     causes ["a scheduler, gateway or compute unit that does not say the truth", "a log that was damaged"]
     remedies ["see it whole: `pirn verify PROCESS --json`", "ask another gateway or compute unit: `--gateway URL`, `--cu URL`"]
+
+    47 NO_ATTESTATIONS "that compute unit does not attest"
+    means "It gives outcomes but signs nothing about them: units of the legacy network do not. Over HTTP: 503."
+    causes ["a compute unit that is not Pirn, or an older one"]
+    remedies ["ask another compute unit: `--cu URL`", "evaluate it yourself: `pirn verify PROCESS`"]
+
+    48 NOT_EVALUATED "there is no such evaluation here"
+    means "A compute unit attests what it has evaluated. A cron after the newest slot is attested once the next slot is there, because the schedule may still say that it never was. Over HTTP: 404."
+    causes ["a number beyond the end of the history", "a message that is not evaluated yet"]
+    remedies ["ask for the result first: `pirn result PROCESS MESSAGE`", "`pirn attest PROCESS` shows how long the history is"]
+
+    49 NOT_ATTESTED "the attestation does not hold"
+    means "It is not signed, does not say what it should, or does not prove its place in the history. Nothing that it says is to be believed."
+    causes ["a compute unit that does not say the truth", "a file that was changed"]
+    remedies ["ask another compute unit: `--cu URL`", "keep the answer: two signed statements that differ prove a lie"]
+
+    50 NO_RETRY "that dead letter cannot be tried again"
+    means "What a process asked for never became a message: it could not be signed, or was beyond a bound. Its reason says why. Over HTTP: 422."
+    causes ["an element of an outbox that is malformed or too large", "a dead letter of an older version"]
+    remedies ["correct the process, and have it send again", "see the reason: `pirn outbox --dead`"]
 }

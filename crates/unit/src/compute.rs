@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use protocol::{Address, Height, Id, Json, Outcome, ProcessId, Tags, Timestamp};
+use protocol::{Address, Attestation, Digest, Height, Id, Json, Leaf, Outcome, ProcessId, Tags, Timestamp};
 
-use crate::{Page, Result, Sort};
+use crate::{Code, Error, Page, Result, Sort};
 
 /// Says what came of a message.
 #[async_trait]
@@ -29,6 +29,42 @@ pub trait Compute: Send + Sync {
 
     /// The wallet of this unit.
     async fn address(&self) -> Result<Address>;
+
+    /// This unit's signed word of what came of an evaluation, with the root of the state after it, if it is asked for.
+    /// Evaluates a message and waits for that. Units of the legacy network do not attest.
+    async fn attest(&self, process: ProcessId, of: Evaluation, with_state: bool) -> Result<Attestation>;
+
+    /// The history that its attestations are of, and at most `limit` of its leaves, from an index on. Evaluates nothing.
+    async fn history(&self, process: ProcessId, from: u64, limit: usize) -> Result<History>;
+
+    /// What proves that the history of `to` leaves continues that of `from` leaves: see
+    /// [`is_consistent`](protocol::history::is_consistent).
+    async fn consistency(&self, process: ProcessId, from: u64, to: u64) -> Result<Vec<Digest>>;
+}
+
+/// What a unit answers that evaluates and signs nothing.
+pub fn no_attestations() -> Error {
+    Error::unavailable("this compute unit does not attest").with_code(Code::NO_ATTESTATIONS)
+}
+
+/// Which evaluation of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Evaluation {
+    /// Of a message, by message id or assignment id.
+    Message(Id),
+    /// The one that has that place in the history.
+    Leaf(u64),
+}
+
+/// A part of the history of a process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct History {
+    /// All leaves.
+    pub size: u64,
+    /// The Merkle root of all.
+    pub root: Digest,
+    /// Those that were asked for.
+    pub leaves: Vec<Leaf>,
 }
 
 /// Where an outcome stands among all of its process: by timestamp, then ordinate (a number), then cron (none first).

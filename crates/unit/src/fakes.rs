@@ -9,13 +9,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use bytes::Bytes;
 use protocol::{
-    Address, Assignment, DataItem, Draft, Epoch, HashChain, Height, Id, Item, Outcome, ProcessId, Slot,
-    Timestamp, Wallet,
+    Address, Assignment, Attestation, DataItem, Digest, Draft, Epoch, HashChain, Height, Id, Item, Outcome,
+    ProcessId, Slot, Timestamp, Wallet,
 };
 
 use crate::{
-    AssignRequest, BlockRef, Clock, Compute, Cursor, DryRun, Error, Evaluated, Found, Novelty, OutcomeQuery,
-    Page, Placed, ProcessRecord, Query, Result, Scheduled, Scheduler, SlotRange, Sort, StateAt, Tip, Weave,
+    AssignRequest, BlockRef, Clock, Compute, Cursor, DryRun, Error, Evaluated, Evaluation, Found, History,
+    Novelty, OutcomeQuery, Page, Placed, ProcessRecord, Query, Result, Scheduled, Scheduler, SlotRange, Sort,
+    StateAt, Tip, Weave,
 };
 
 /// A panic in one test's thread must not hide behind a poisoned lock in another.
@@ -496,5 +497,20 @@ impl Compute for FakeCompute {
 
     async fn address(&self) -> Result<Address> {
         Ok(self.address)
+    }
+
+    async fn attest(&self, process: ProcessId, of: Evaluation, with_state: bool) -> Result<Attestation> {
+        let _ = (process, of, with_state);
+        Err(crate::no_attestations())
+    }
+
+    async fn history(&self, process: ProcessId, from: u64, limit: usize) -> Result<History> {
+        let _ = (process, from, limit);
+        Err(crate::no_attestations())
+    }
+
+    async fn consistency(&self, process: ProcessId, from: u64, to: u64) -> Result<Vec<Digest>> {
+        let _ = (process, from, to);
+        Err(crate::no_attestations())
     }
 }

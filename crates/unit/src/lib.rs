@@ -35,13 +35,17 @@ pub use arweave::{
 pub use blocking::{BlockHere, block_here, blocking};
 pub use clock::Clock;
 pub use code::{Code, Explanation, NotACode};
-pub use compute::{Compute, Cursor, DryRun, Evaluated, OutcomeQuery, StateAt};
+pub use compute::{
+    Compute, Cursor, DryRun, Evaluated, Evaluation, History, OutcomeQuery, StateAt, no_attestations,
+};
 pub use control::{AccountState, ClockMove, ClockState, Control, MiningMode, SnapshotInfo};
 pub use error::{Error, Kind, Result};
 pub use events::{
     Event, EventId, EventKind, Events, EventsOptions, Happened, Heard, Listener, Missed, Told, told_text,
 };
-pub use messenger::{Messenger, Receipt, Trace, TraceKind, TraceQuery, TraceRelation};
+pub use messenger::{
+    DeadLetter, Messenger, OutboxEntry, OutboxQuery, Receipt, Trace, TraceKind, TraceQuery, TraceRelation,
+};
 pub use page::{Page, Sort};
 pub use scheduler::{AssignRequest, Novelty, Placed, ProcessRecord, Scheduled, Scheduler, SlotRange};
 pub use weave::{BlockRef, Found, Query, TagFilter, Tip, Weave};

@@ -1,6 +1,7 @@
 //! The contract of a messenger unit.
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use protocol::{Address, DataItem, Id, ProcessId, Timestamp};
 
 use crate::{AssignRequest, Novelty, Page, Result};
@@ -27,6 +28,13 @@ pub trait Messenger: Send + Sync {
     /// What happened to messages and what followed from them, newest first.
     async fn traces(&self, query: TraceQuery) -> Result<Page<Trace>>;
 
+    /// What this unit has promised and not carried out yet, oldest first; or what it gave up.
+    async fn outbox(&self, query: OutboxQuery) -> Result<Page<OutboxEntry>>;
+
+    /// Takes up again what was given up, behind all that is promised already. What it sends are the bytes that were
+    /// signed, so that nothing happens twice.
+    async fn retry(&self, number: u64) -> Result<()>;
+
     /// The wallet that signs pushed messages: what processes name as `Authority`.
     async fn address(&self) -> Result<Address>;
 }
@@ -38,6 +46,41 @@ pub struct Receipt {
     pub id: Id,
     /// Whether it was taken in now, or its slot is one that it had before.
     pub novelty: Novelty,
+}
+
+/// Which part of an outbox.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct OutboxQuery {
+    /// The dead letters, instead of what is still to be carried out.
+    pub dead: bool,
+    /// Those with a larger number than this.
+    pub after: u64,
+    /// At most that many.
+    pub limit: usize,
+}
+
+/// Something that is still to be carried out, or that was given up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutboxEntry {
+    /// Orders them; what to continue a list from.
+    pub number: u64,
+    /// What it is; its `error` says how it failed last, if it did.
+    pub trace: Trace,
+    /// How often it failed.
+    pub failures: u32,
+    /// Set for a dead letter.
+    pub dead: Option<DeadLetter>,
+}
+
+/// What is kept of something that was given up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// When it was given up.
+    pub at: Timestamp,
+    /// Whether it can be tried again. An element of an outbox that could never be signed cannot.
+    pub can_retry: bool,
+    /// The item's bytes, or the beginning of an element that could not become an item.
+    pub body: Option<Bytes>,
 }
 
 /// Which traces.

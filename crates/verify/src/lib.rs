@@ -10,7 +10,7 @@ mod checked;
 use std::sync::Arc;
 
 use futures::{StreamExt as _, stream};
-use protocol::{Address, HashChain, Id, ModuleId, Outcome, ProcessId, Slot, Timestamp, tag};
+use protocol::{Address, HashChain, Id, ModuleId, Outcome, ProcessId, Slot, Timestamp, Wallet, tag};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -236,7 +236,8 @@ async fn open(ports: &Ports, checked: &Arc<Checked>) -> Result<Arc<cu::ComputeUn
         weave: Arc::clone(&ports.weave),
         clock: Arc::clone(&ports.clock),
         events: Events::silent(),
-        address: Id([0; 32]).into(),
+        // Nobody asks it for an attestation.
+        wallet: Wallet::ed25519_from_seed([0; 32]),
         runtimes: ports.runtimes.clone(),
     };
     cu::ComputeUnit::open(ports, options).await

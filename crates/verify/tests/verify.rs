@@ -7,14 +7,15 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use pirn_verify::{Ports, Report, Rule, verify};
 use protocol::{
-    Address, DataItem, Draft, Height, Id, Item, Outcome, ProcessId, Tags, Timestamp, Wallet, tag,
+    Address, Attestation, DataItem, Digest, Draft, Height, Id, Item, Outcome, ProcessId, Tags, Timestamp,
+    Wallet, tag,
 };
 use sim::machine::{Ask, FORMAT, SimRuntime};
 use store::{MemoryBlobs, MemoryStore};
 use unit::fakes::{FakeClock, FakeWeave};
 use unit::{
-    BlockRef, Compute, DryRun, Evaluated, Events, Found, OutcomeQuery, Page, Query, Result, Scheduler as _,
-    StateAt, Tip, Weave,
+    BlockRef, Compute, DryRun, Evaluated, Evaluation, Events, Found, History, OutcomeQuery, Page, Query,
+    Result, Scheduler as _, StateAt, Tip, Weave,
 };
 
 const MESSAGES: u64 = 150;
@@ -98,6 +99,16 @@ impl Compute for Claims {
     async fn address(&self) -> Result<Address> {
         self.unit.address().await
     }
+
+    async fn attest(&self, process: ProcessId, of: Evaluation, with_state: bool) -> Result<Attestation> {
+        self.unit.attest(process, of, with_state).await
+    }
+    async fn history(&self, process: ProcessId, from: u64, limit: usize) -> Result<History> {
+        self.unit.history(process, from, limit).await
+    }
+    async fn consistency(&self, process: ProcessId, from: u64, to: u64) -> Result<Vec<Digest>> {
+        self.unit.consistency(process, from, to).await
+    }
 }
 
 struct World {
@@ -162,7 +173,7 @@ async fn world() -> World {
         weave: weave.clone(),
         clock,
         events: Events::silent(),
-        address: wallet(4).address(),
+        wallet: wallet(4),
         runtimes: vec![Arc::new(SimRuntime)],
     };
     let compute = cu::ComputeUnit::open(ports, cu::Options::default()).await.unwrap();

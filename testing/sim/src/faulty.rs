@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::future::BoxFuture;
-use protocol::{Address, DataItem, Height, Id, Outcome, ProcessId, Timestamp};
+use protocol::{Address, Attestation, DataItem, Digest, Height, Id, Outcome, ProcessId, Timestamp};
 use unit::{
-    AssignRequest, BlockRef, Compute, DryRun, Error, Evaluated, Found, Messenger, OutcomeQuery, Page, Placed,
-    ProcessRecord, Query, Receipt, Result, Scheduled, Scheduler, SlotRange, StateAt, Tip, Trace, TraceQuery,
-    Weave,
+    AssignRequest, BlockRef, Compute, DryRun, Error, Evaluated, Evaluation, Found, History, Messenger,
+    OutboxEntry, OutboxQuery, OutcomeQuery, Page, Placed, ProcessRecord, Query, Receipt, Result, Scheduled,
+    Scheduler, SlotRange, StateAt, Tip, Trace, TraceQuery, Weave,
 };
 
 use crate::world::{Host, Life, World};
@@ -232,6 +232,18 @@ impl Compute for Faulty<dyn Compute> {
     async fn address(&self) -> Result<Address> {
         carry!(self, "", address()).map(|(_, address)| address)
     }
+
+    async fn attest(&self, process: ProcessId, of: Evaluation, with_state: bool) -> Result<Attestation> {
+        carry!(self, process, attest(process, of, with_state)).map(|(_, attestation)| attestation)
+    }
+
+    async fn history(&self, process: ProcessId, from: u64, limit: usize) -> Result<History> {
+        carry!(self, process, history(process, from, limit)).map(|(_, history)| history)
+    }
+
+    async fn consistency(&self, process: ProcessId, from: u64, to: u64) -> Result<Vec<Digest>> {
+        carry!(self, process, consistency(process, from, to)).map(|(_, path)| path)
+    }
 }
 
 #[async_trait]
@@ -258,6 +270,14 @@ impl Messenger for Faulty<dyn Messenger> {
 
     async fn traces(&self, query: TraceQuery) -> Result<Page<Trace>> {
         carry!(self, "", traces(query)).map(|(_, page)| page)
+    }
+
+    async fn outbox(&self, query: OutboxQuery) -> Result<Page<OutboxEntry>> {
+        carry!(self, "", outbox(query)).map(|(_, page)| page)
+    }
+
+    async fn retry(&self, number: u64) -> Result<()> {
+        carry!(self, number, retry(number)).map(|(_, done)| done)
     }
 
     async fn address(&self) -> Result<Address> {

@@ -246,7 +246,7 @@ impl Network {
             weave,
             clock,
             events: Events::silent(),
-            address: wallet(3).address(),
+            wallet: wallet(3),
             runtimes: vec![Arc::new(SimRuntime)],
         }
     }
@@ -330,7 +330,7 @@ impl Network {
         if units.weave.is_none() || units.cus.len() < 2 {
             return Some("a unit is down".to_owned());
         }
-        let outbox = match mu.outbox(0, 1000) {
+        let outbox = match mu.pending(0, 1000) {
             Ok(outbox) => outbox,
             Err(error) => return Some(error.to_string()),
         };
@@ -345,7 +345,7 @@ impl Network {
     }
 
     /// What the messenger unit gave up.
-    pub fn dead(&self) -> Vec<mu::Dead> {
+    pub fn dead(&self) -> Vec<unit::OutboxEntry> {
         let mu = self.units().mu.clone();
         mu.and_then(|mu| mu.dead(0, 1000).ok()).unwrap_or_default()
     }

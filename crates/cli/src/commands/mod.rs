@@ -1,6 +1,7 @@
 //! One file per command; its doc comments are its help.
 
 pub mod accounts;
+pub mod attest;
 pub mod build;
 pub mod bundle;
 pub mod clock;
@@ -18,6 +19,7 @@ pub mod mine;
 pub mod module;
 pub mod new;
 pub mod node;
+pub mod outbox;
 pub mod repl;
 pub mod result;
 pub mod send;

@@ -36,7 +36,7 @@ impl Show {
 }
 
 /// The id of what has a slot, of the newest message, or the id that was given.
-async fn find(clients: &Clients, process: ProcessId, which: Option<&str>) -> Result<Id> {
+pub async fn find(clients: &Clients, process: ProcessId, which: Option<&str>) -> Result<Id> {
     let latest = || async { clients.su.latest(process).await };
     let Some(which) = which else { return Ok(latest().await?.assignment.id()) };
     if let Ok(id) = which.parse::<Id>() {

@@ -2,6 +2,7 @@
 
 extern crate pirn_cu as cu;
 
+mod attest;
 mod cron;
 mod defects;
 mod evaluation;

@@ -6,8 +6,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use bytes::Bytes;
 use cu::{ComputeUnit, Options, Ports};
 use protocol::{
-    Address, DataItem, Draft, Id, Item, Json, Module, ModuleId, Outcome, ProcessId, SignatureType, Tags,
-    Wallet,
+    DataItem, Draft, Id, Item, Json, Module, ModuleId, Outcome, ProcessId, SignatureType, Tags, Wallet,
 };
 use runtime::{Input, Limits, Machine, Memory, Program, Refusal, Runtime, Start};
 use serde::{Deserialize, Serialize};
@@ -25,6 +24,11 @@ pub struct World {
     pub lab: Arc<Lab>,
     pub options: Options,
     pub user: Wallet,
+}
+
+/// Signs what the compute unit attests.
+pub fn unit_wallet() -> Wallet {
+    Wallet::ed25519_from_seed([8; 32])
 }
 
 pub const MODULE: ModuleId = ModuleId(Id([77; 32]));
@@ -72,7 +76,7 @@ impl World {
             weave: Arc::clone(&self.weave) as _,
             clock: Arc::clone(&self.clock) as _,
             events: unit::Events::silent(),
-            address: Address::of_owner(b"the compute unit"),
+            wallet: unit_wallet(),
             runtimes: vec![Arc::new(Counting(Arc::clone(&self.lab)))],
         };
         ComputeUnit::open(ports, self.options.clone()).await.unwrap()

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use protocol::{Address, Height, Id, Outcome, ProcessId, Timestamp};
+use protocol::{Address, Attestation, Digest, Height, Id, Outcome, ProcessId, Timestamp};
 use reqwest::Method;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
-use unit::{DryRun, Error, Evaluated, OutcomeQuery, Page, Result, StateAt};
+use unit::{Code, DryRun, Error, Evaluated, Evaluation, History, Kind, OutcomeQuery, Page, Result, StateAt};
 
 use super::Transport;
 use super::transport::{Answer, base};
+use crate::wire::attestation::{AttestationShape, ConsistencyShape, HistoryShape};
 use crate::wire::cu::{DryRunShape, OutcomeShape, Results, Root, encode_cursor, sort_name};
 
 /// A compute unit at a URL.
@@ -32,6 +33,15 @@ impl Compute {
 
     async fn get(&self, path: &str) -> Result<Answer> {
         self.transport.get(&format!("{}/{path}", self.url)).await
+    }
+
+    /// What only Pirn has. Others know no such path.
+    async fn ours(&self, process: ProcessId, path: &str) -> Result<Answer> {
+        let answer = self.get(&format!("api/v1/processes/{process}/{path}")).await;
+        answer.map_err(|error| match (error.kind, error.code) {
+            (Kind::NotFound, Code::NOT_FOUND) => unit::no_attestations(),
+            _ => error,
+        })
     }
 
     async fn page(&self, route: &str, process: ProcessId, query: OutcomeQuery) -> Result<Page<Evaluated>> {
@@ -90,5 +100,32 @@ impl unit::Compute for Compute {
 
     async fn address(&self) -> Result<Address> {
         Ok(self.get("").await?.json::<Root>()?.address)
+    }
+
+    async fn attest(&self, process: ProcessId, of: Evaluation, with_state: bool) -> Result<Attestation> {
+        let state = if with_state { "?state" } else { "" };
+        let of = match of {
+            Evaluation::Message(message) => format!("attestations/{message}{state}"),
+            Evaluation::Leaf(index) => format!("history/{index}{state}"),
+        };
+        let answer = self.ours(process, &of).await?;
+        let attestation = answer.json::<AttestationShape>()?.read()?;
+        let (said, unit) = (attestation.leaf.process, attestation.signer());
+        if said != process {
+            let what =
+                format!("compute unit {unit} answered with an attestation of process {said}, not {process}");
+            return Err(Error::refused(what).with_code(Code::NOT_ATTESTED));
+        }
+        Ok(attestation)
+    }
+
+    async fn history(&self, process: ProcessId, from: u64, limit: usize) -> Result<History> {
+        let answer = self.ours(process, &format!("history?from={from}&limit={limit}")).await?;
+        Ok(answer.json::<HistoryShape>()?.into())
+    }
+
+    async fn consistency(&self, process: ProcessId, from: u64, to: u64) -> Result<Vec<Digest>> {
+        let answer = self.ours(process, &format!("history/consistency?from={from}&to={to}")).await?;
+        Ok(answer.json::<ConsistencyShape>()?.path)
     }
 }

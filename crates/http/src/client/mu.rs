@@ -5,12 +5,13 @@ use bytes::Bytes;
 use protocol::{Address, DataItem, Id, ProcessId};
 use reqwest::Method;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
-use unit::{AssignRequest, Error, Page, Receipt, Result, Trace, TraceQuery};
+use unit::{AssignRequest, Error, OutboxEntry, OutboxQuery, Page, Receipt, Result, Trace, TraceQuery};
 
 use super::Transport;
 use super::transport::{Answer, base};
 use crate::wire::info::UnitInfo;
 use crate::wire::mu::{Accepted, Traces, kind_name};
+use crate::wire::outbox::OutboxShape;
 
 /// A messenger unit at a URL.
 #[derive(Debug, Clone)]
@@ -105,6 +106,18 @@ impl unit::Messenger for Messenger {
             url.push_str(&format!("&wallet={wallet}"));
         }
         self.transport.get(&url).await?.json::<Traces>()?.read()
+    }
+
+    async fn outbox(&self, query: OutboxQuery) -> Result<Page<OutboxEntry>> {
+        let OutboxQuery { dead, after, limit } = query;
+        let dead = if dead { "&dead" } else { "" };
+        let url = format!("{}/api/v1/outbox?after={after}&limit={limit}{dead}", self.url);
+        self.transport.get(&url).await?.json::<OutboxShape>()?.read()
+    }
+
+    async fn retry(&self, number: u64) -> Result<()> {
+        self.write(Method::POST, &format!("api/v1/outbox/dead/{number}/retry"), Bytes::new()).await?;
+        Ok(())
     }
 
     async fn address(&self) -> Result<Address> {

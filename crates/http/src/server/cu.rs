@@ -9,17 +9,20 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use protocol::{ProcessId, Timestamp};
-use unit::{Compute, Cursor, Error, Evaluated, Kind, OutcomeQuery, Page, Sort};
+use unit::{Compute, Cursor, Error, Evaluated, Evaluation, Kind, OutcomeQuery, Page, Sort};
 
 use super::common::unit_routes;
 use super::su::path_id;
 use super::{Context, Failure, Params, json, read_body};
+use crate::wire::attestation::{AttestationShape, ConsistencyShape, HistoryShape};
 use crate::wire::cu::{Detail, OutcomeShape, Results, Root, decode_cursor, read_dry_run, read_sort};
 
 /// Outcomes of a page of `/results` if the client does not say.
 const RESULTS_PAGE: usize = 25;
 /// Outcomes of a page of `/cron` if the client does not say.
 const CRON_PAGE: usize = 500;
+/// Leaves of a page of a history if the client does not say.
+const HISTORY_PAGE: usize = 256;
 
 struct Server {
     unit: Arc<dyn Compute>,
@@ -36,6 +39,10 @@ pub fn router(unit: Arc<dyn Compute>, context: Context) -> Router {
         .route("/cron/{process}", get(cron))
         .route("/dry-run", post(dry_run))
         .route("/state/{process}", get(state))
+        .route("/api/v1/processes/{process}/attestations/{message}", get(attestation))
+        .route("/api/v1/processes/{process}/history", get(history))
+        .route("/api/v1/processes/{process}/history/{index}", get(leaf))
+        .route("/api/v1/processes/{process}/history/consistency", get(consistency))
         .with_state(server);
     let address = move || {
         let unit = unit.clone();
@@ -107,6 +114,47 @@ async fn state(State(server): State<Arc<Server>>, Path(process): Path<String>, p
     Ok(response)
 }
 
+async fn attestation(
+    State(server): State<Arc<Server>>,
+    Path((process, message)): Path<(String, String)>,
+    params: Params,
+) -> Answer {
+    server.attest(&process, Evaluation::Message(path_id(&message)?), &params).await
+}
+
+async fn leaf(
+    State(server): State<Arc<Server>>,
+    Path((process, index)): Path<(String, String)>,
+    params: Params,
+) -> Answer {
+    let index = index.parse().map_err(|_| {
+        Error::invalid(format!("{index:?} is no place in a history"))
+            .with_hint("a number from 0 on, or `consistency`")
+    })?;
+    server.attest(&process, Evaluation::Leaf(index), &params).await
+}
+
+async fn history(State(server): State<Arc<Server>>, Path(process): Path<String>, params: Params) -> Answer {
+    let process = path_id(&process)?.into();
+    let limit = params.limit(HISTORY_PAGE, server.context.options.page_max)?;
+    let history = server.unit.history(process, params.number("from")?.unwrap_or(0), limit).await?;
+    Ok(json(StatusCode::OK, &HistoryShape::from(&history)))
+}
+
+async fn consistency(
+    State(server): State<Arc<Server>>,
+    Path(process): Path<String>,
+    params: Params,
+) -> Answer {
+    let process = path_id(&process)?.into();
+    let need = |name: &str| {
+        let number = params.number(name)?;
+        number.ok_or_else(|| Error::invalid(format!("{name} is missing")).with_hint("?from=SIZE&to=SIZE"))
+    };
+    let path = server.unit.consistency(process, need("from")?, need("to")?).await?;
+    Ok(json(StatusCode::OK, &ConsistencyShape { path }))
+}
+
 /// Our own clients ask for everything.
 fn detail(params: &Params, usual: Detail) -> Detail {
     if params.has("full") { Detail::Full } else { usual }
@@ -128,6 +176,12 @@ enum Which {
 }
 
 impl Server {
+    async fn attest(&self, process: &str, of: Evaluation, params: &Params) -> Answer {
+        let process = path_id(process)?.into();
+        let attestation = self.unit.attest(process, of, params.has("state")).await?;
+        Ok(json(StatusCode::OK, &AttestationShape::from(&attestation)))
+    }
+
     async fn page(
         &self,
         which: Which,

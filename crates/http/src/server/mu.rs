@@ -6,19 +6,22 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use protocol::Id;
-use unit::{Error, Kind, Messenger, TraceKind, TraceQuery};
+use unit::{Error, Kind, Messenger, OutboxQuery, TraceKind, TraceQuery};
 
 use super::common::unit_routes;
 use super::limits::Guest;
 use super::su::{assign_request, path_id, read_item};
 use super::{Context, Failure, Params, json, text, with_novelty};
 use crate::wire::mu::{Accepted, Traces};
+use crate::wire::outbox::OutboxShape;
 
 /// Steps of a page of traces if the client does not say.
 const PAGE: u64 = 10;
+/// Entries of a page of the outbox if the client does not say.
+const OUTBOX_PAGE: usize = 100;
 
 struct Server {
     unit: Arc<dyn Messenger>,
@@ -33,6 +36,8 @@ pub fn router(unit: Arc<dyn Messenger>, context: Context) -> Router {
         .route("/monitor/{process}", post(monitor).delete(unmonitor))
         .route("/push/{message}", post(push))
         .route("/push/{message}/{index}", post(push_one))
+        .route("/api/v1/outbox", get(outbox))
+        .route("/api/v1/outbox/dead/{number}/retry", post(retry))
         .with_state(server);
     let address = move || {
         let unit = unit.clone();
@@ -125,6 +130,22 @@ async fn push_from(server: &Server, message: &str, index: Option<usize>, params:
     let process = params.required_id("process-id")?;
     server.unit.push(process.into(), message, index).await?;
     Ok(json(StatusCode::ACCEPTED, &Accepted { message: "Processing push".to_owned(), id: message }))
+}
+
+async fn outbox(State(server): State<Arc<Server>>, params: Params) -> Answer {
+    let limit = params.limit(OUTBOX_PAGE, server.context.options.page_max)?;
+    let after = params.number("after")?.unwrap_or(0);
+    let page = server.unit.outbox(OutboxQuery { dead: params.has("dead"), after, limit }).await?;
+    Ok(json(StatusCode::OK, &OutboxShape::from(&page)))
+}
+
+async fn retry(State(server): State<Arc<Server>>, Path(number): Path<String>) -> Answer {
+    let number = number.parse().map_err(|_| {
+        Error::invalid(format!("{number:?} is not the number of a dead letter"))
+            .with_hint("GET /api/v1/outbox?dead lists them")
+    })?;
+    server.unit.retry(number).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 fn trace_query(params: &Params, page_max: usize) -> Result<TraceQuery, Error> {

@@ -2,7 +2,9 @@
 
 pub mod su;
 pub mod mu;
+pub mod outbox;
 pub mod cu;
+pub mod attestation;
 pub mod graphql;
 pub mod transaction;
 pub mod block;

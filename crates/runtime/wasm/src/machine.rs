@@ -8,8 +8,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use protocol::Outcome;
-use runtime::{Environment, Input, Limits, Memory, PAGE_BYTES, Refusal, Start};
+use protocol::{Digest, Outcome};
+use runtime::{Environment, Input, Limits, Memory, PAGE_BYTES, Pages, Refusal, Start};
 use rustix::io::Errno;
 
 use crate::MachineOptions;
@@ -17,7 +17,7 @@ use crate::answer::{self, Evaluation};
 use crate::image::Image;
 use crate::instance::Instance;
 use crate::program::{First, Program, refused};
-use crate::region::View;
+use crate::region::{Run, View};
 use crate::{stack, system};
 
 /// Bytes that one `Bytes` of a [`Memory`] shares among its pages, at most.
@@ -55,6 +55,10 @@ struct Life {
     /// Bytes of pages of its own, at the commit.
     overlay_bytes: u64,
     image_bytes: u64,
+    /// Of the image when the root was asked for last.
+    pages: Option<Pages>,
+    /// What was written to the image since; only if there are `pages`.
+    changed: Vec<Run>,
 }
 
 impl Machine {
@@ -180,6 +184,16 @@ impl runtime::Machine for Machine {
         pages_of(&life.image, life.size).map_err(refused("to read a committed memory"))
     }
 
+    fn root(&mut self) -> Result<Digest, Refusal> {
+        let life = match &mut self.state {
+            State::Dead(_) => return Ok(Memory::default().root()),
+            State::Live(life) => life,
+        };
+        life.instance(&self.program, self.limits, &self.environment)?;
+        life.commit(self.program.options.overlay_bytes_max)?;
+        life.root().map_err(refused("to read a committed memory"))
+    }
+
     fn resident_bytes(&self) -> u64 {
         match &self.state {
             State::Dead(_) => 0,
@@ -202,6 +216,8 @@ impl Life {
             interval: 1,
             overlay_bytes: 0,
             image_bytes: 0,
+            pages: None,
+            changed: Vec::new(),
         }
     }
 
@@ -267,17 +283,59 @@ impl Life {
         if Arc::strong_count(&self.image) > 1 {
             // Forks, or all fresh machines, read that image, and would see what we write.
             let copy = self.image.copy()?;
-            view.commit(&copy)?;
+            let written = view.commit(&copy)?;
+            self.note(written);
             view.map(&copy)?;
             self.image = Arc::new(copy);
             return Ok(0);
         }
-        let bytes = view.commit(&self.image)?;
+        let written = view.commit(&self.image)?;
+        let bytes = written.iter().map(|(start, end)| (end - start) as u64).sum();
+        self.note(written);
         if bytes <= overlay_bytes_max {
             return Ok(bytes);
         }
         view.forget()?;
         Ok(0)
+    }
+
+    /// Remembers what the root will have to look at.
+    fn note(&mut self, mut written: Vec<Run>) {
+        if self.pages.is_none() {
+            return;
+        }
+        written.append(&mut self.changed);
+        written.sort_unstable();
+        self.changed.reserve(written.len());
+        for (start, end) in written {
+            match self.changed.last_mut() {
+                Some(last) if start <= last.1 => last.1 = last.1.max(end),
+                _ => self.changed.push((start, end)),
+            }
+        }
+    }
+
+    /// The root of the committed memory, from what changed since it was asked for last.
+    fn root(&mut self) -> Result<Digest, Errno> {
+        let changed = std::mem::take(&mut self.changed);
+        let (mut pages, runs) = match self.pages.take() {
+            Some(pages) => (pages, changed),
+            None => {
+                let written = self.image.written()?.into_iter();
+                let runs = written.map(|(start, end)| (start as usize, end.min(self.size) as usize));
+                (Pages::default(), runs.filter(|(start, end)| start < end).collect())
+            }
+        };
+        let mut page = vec![0; PAGE_BYTES];
+        for (start, end) in runs {
+            for at in (start..end).step_by(PAGE_BYTES) {
+                self.image.read(at as u64, &mut page)?;
+                pages.set((at / PAGE_BYTES) as u64, &page);
+            }
+        }
+        let root = pages.root(self.size);
+        self.pages = Some(pages);
+        Ok(root)
     }
 
     /// How many messages there are to a commit, if nothing fails.

@@ -116,6 +116,9 @@ fn open(base: *mut u8, size: usize) -> Result<(), Errno> {
     unsafe { rustix::mm::mprotect(base.cast(), size, MprotectFlags::READ | MprotectFlags::WRITE) }
 }
 
+/// Whole pages that lie together: where they start and where they end, bytes.
+pub(crate) type Run = (usize, usize);
+
 /// A view of the memory of an instance that is not executing: where it is and how much of it there is.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct View {
@@ -153,20 +156,19 @@ impl View {
         unsafe { rustix::mm::madvise(self.base.cast(), self.size, Advice::LinuxDontNeed) }
     }
 
-    /// Writes the pages that differ from `image`, or may, to it. Returns how many bytes that were.
-    pub fn commit(self, image: &Image) -> Result<u64, Errno> {
-        let mut bytes = 0;
-        for (start, end) in self.private_runs()? {
+    /// Writes the pages that differ from `image`, or may, to it. Returns which, as runs of bytes, ascending.
+    pub fn commit(self, image: &Image) -> Result<Vec<Run>, Errno> {
+        let runs = self.private_runs()?;
+        for (start, end) in &runs {
             // SAFETY: the run lies in accessible memory of an instance that is not executing.
-            let run = unsafe { std::slice::from_raw_parts(self.base.add(start), end - start) };
-            image.write(start as u64, run)?;
-            bytes += run.len() as u64;
+            let run = unsafe { std::slice::from_raw_parts(self.base.add(*start), end - start) };
+            image.write(*start as u64, run)?;
         }
-        Ok(bytes)
+        Ok(runs)
     }
 
-    /// Runs of pages of our own: offsets of start and end.
-    fn private_runs(self) -> Result<Vec<(usize, usize)>, Errno> {
+    /// The pages of our own.
+    fn private_runs(self) -> Result<Vec<Run>, Errno> {
         match scan(self.base as u64, self.size as u64) {
             Err(Errno::NOTTY | Errno::INVAL) => read_pagemap(self.base as u64, self.size as u64),
             runs => runs,
@@ -237,9 +239,9 @@ unsafe impl Ioctl for Scan<'_> {
     }
 }
 
-fn scan(base: u64, size: u64) -> Result<Vec<(usize, usize)>, Errno> {
+fn scan(base: u64, size: u64) -> Result<Vec<Run>, Errno> {
     let mut regions = [PageRegion::default(); REGIONS];
-    let mut runs: Vec<(usize, usize)> = Vec::new();
+    let mut runs: Vec<Run> = Vec::new();
     let mut at = base;
     while at < base + size {
         let mut arguments = ScanArguments {
@@ -268,7 +270,7 @@ fn scan(base: u64, size: u64) -> Result<Vec<(usize, usize)>, Errno> {
 }
 
 /// The same from the table itself, for older kernels: bit 63 present, 62 swapped, 61 of a file.
-fn read_pagemap(base: u64, size: u64) -> Result<Vec<(usize, usize)>, Errno> {
+fn read_pagemap(base: u64, size: u64) -> Result<Vec<Run>, Errno> {
     const ENTRIES: usize = 8192;
     let mut entries = vec![0u8; ENTRIES * 8];
     let mut runs = Vec::new();
@@ -291,7 +293,7 @@ fn read_pagemap(base: u64, size: u64) -> Result<Vec<(usize, usize)>, Errno> {
     Ok(runs)
 }
 
-fn push_run(runs: &mut Vec<(usize, usize)>, start: usize, end: usize) {
+fn push_run(runs: &mut Vec<Run>, start: usize, end: usize) {
     match runs.last_mut() {
         Some(last) if last.1 == start => last.1 = end,
         _ => runs.push((start, end)),
@@ -328,9 +330,9 @@ mod tests {
         match scan(base, size) {
             // The kernel is older than the call.
             Err(Errno::NOTTY | Errno::INVAL) => {}
-            found => assert_eq!(found, Ok(expected)),
+            found => assert_eq!(found, Ok(expected.clone())),
         }
-        assert_eq!(view.commit(&image), Ok(pages.len() as u64 * PAGE_BYTES as u64));
+        assert_eq!(view.commit(&image), Ok(expected));
         view.forget().unwrap();
         assert_eq!(view.private_runs(), Ok(vec![]));
         let mut page = [0; 6];

@@ -227,3 +227,29 @@ fn machines_are_small_and_many() {
         assert!(machine.resident_bytes() < 200_000, "{}", machine.resident_bytes());
     }
 }
+
+#[test]
+fn the_root_is_that_of_the_memory_whenever_it_is_asked_for() {
+    for format in [NARROW, WIDE] {
+        let program = program(format);
+        // Asked at every message, at some, and only once; through commits, failures, growth, forks and checkpoints.
+        let (mut always, mut seldom) = (machine(&program), machine(&program));
+        let letters = "ccgwnwwwewwwwwwwwuwwwwwwwwwwwwwwwwwwwgwwwwtwcww".repeat(4);
+        for (n, letter) in letters.chars().enumerate() {
+            say(&mut always, &letter.to_string());
+            say(&mut seldom, &letter.to_string());
+            let root = always.root().unwrap();
+            assert_eq!(root, always.memory().unwrap().root(), "after {n} messages");
+            if n % 17 == 3 {
+                assert_eq!(seldom.root().unwrap(), root);
+                let mut fork = always.fork().unwrap();
+                assert_eq!(fork.root().unwrap(), root);
+            }
+        }
+        let (root, memory) = (always.root().unwrap(), always.memory().unwrap());
+        let mut restored = program.machine(start(LIMITS, Some(memory))).unwrap();
+        assert_eq!(restored.root().unwrap(), root);
+        say(&mut always, "w");
+        assert_ne!(always.root().unwrap(), root);
+    }
+}
