@@ -6,11 +6,11 @@
 //! claims. The first thing that does not hold ends it, and is told in full.
 
 mod checked;
+mod claims;
 
 use std::sync::Arc;
 
-use futures::{StreamExt as _, stream};
-use protocol::{Address, HashChain, Id, ModuleId, Outcome, ProcessId, Slot, Timestamp, Wallet, tag};
+use protocol::{Address, HashChain, Id, ModuleId, ProcessId, Slot, Timestamp, Wallet, tag};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -18,9 +18,7 @@ use store::{Blobs, Store};
 use unit::{Clock, Compute, Error, Events, Kind, Result, Scheduled, Weave};
 
 use crate::checked::Checked;
-
-/// Claims that are asked for at the same time.
-const CLAIMS: usize = 16;
+use crate::claims::Claims;
 
 /// Under which name it is noted how far a process was verified.
 const PROGRESS: &str = "verified.json";
@@ -189,7 +187,7 @@ async fn walk(
     let newest = checked.newest().await.map_err(|error| finding(first, Rule::Assignment, error))?;
 
     let compute = open(ports, &checked).await?;
-    let mut position = resume(ports, process, newest);
+    let position = resume(ports, process, newest);
     if let Some(position) = position {
         report.slots = position.slot.0 + 1;
         report.resumed = report.slots;
@@ -199,29 +197,54 @@ async fn walk(
             position.timestamp,
         );
     }
-    let is_behind = |position: Position| newest.is_none_or(|newest| position.slot < newest);
-    while position.is_none_or(is_behind) {
-        let page = checked.page(position.map(|position| position.slot), newest).await?;
-        let Some(last) = page.last() else { break };
-        // The last of the page has the others evaluated on the way, as one stream.
-        compute.result(process, last.assignment.id()).await?;
-        let outcomes = stream::iter(&page).map(|entry| compute.result(process, entry.assignment.id()));
-        let outcomes: Vec<_> = outcomes.buffered(CLAIMS).collect().await;
-        for (entry, outcome) in page.iter().zip(outcomes) {
-            let outcome = outcome?;
-            if let Some(claims) = &ports.claims {
-                compare(&**claims, process, entry, &outcome).await?;
-                report.compared += 1;
+    let mut before: Option<Scheduled> = None;
+    let after = async |slot: Option<Slot>| match newest {
+        Some(newest) if slot.is_some_and(|slot| slot >= newest) => Ok(Vec::new()),
+        _ => checked.page(slot, newest).await,
+    };
+    let mut page = after(position.map(|position| position.slot)).await?;
+    while let Some(last) = page.last() {
+        let here = last.assignment.slot;
+        // The next page is read and checked, and claims are asked for, while this one is evaluated.
+        let evaluated = evaluate(&compute, process, before.as_ref(), &page);
+        let claimed = async {
+            match ports.claims.as_deref() {
+                Some(unit) => Claims::ask(unit, process, before.as_ref(), &page).await.map(Some),
+                None => Ok(None),
             }
-            report.slots = entry.assignment.slot.0 + 1;
+        };
+        let (own, claimed, next) = futures::join!(evaluated, claimed, after(Some(here)));
+        let own = own?;
+        if let Some(claimed) = claimed? {
+            report.compared += claimed.compare(&page, &own).inspect_err(|stop| {
+                if let Stop::Found(finding) = stop {
+                    report.slots = finding.slot.0;
+                }
+            })?;
         }
+        report.slots = here.0 + 1;
         tell(Progress { slots: report.slots, of: newest.map_or(report.slots, |newest| newest.0 + 1) });
-        position = Some(note(ports, process, last)?);
+        note(ports, process, last)?;
+        before = page.pop();
+        page = next?;
     }
     let memory = compute.state(process, None).await?.memory;
     report.memory = Some(Sha256::digest(&memory).iter().map(|byte| format!("{byte:02x}")).collect());
     compute.stop().await;
     Ok(())
+}
+
+/// What comes of the entries of a page, and of the crons before them.
+async fn evaluate(
+    compute: &cu::ComputeUnit,
+    process: ProcessId,
+    before: Option<&Scheduled>,
+    page: &[Scheduled],
+) -> Result<Claims> {
+    if let Some(last) = page.last() {
+        compute.result(process, last.assignment.id()).await?;
+    }
+    Claims::ask(compute, process, before, page).await
 }
 
 /// A compute unit of our own, which believes what was checked, and nobody else.
@@ -243,47 +266,6 @@ async fn open(ports: &Ports, checked: &Arc<Checked>) -> Result<Arc<cu::ComputeUn
     cu::ComputeUnit::open(ports, options).await
 }
 
-/// Compares an outcome with what a compute unit claims.
-async fn compare(
-    claims: &dyn Compute,
-    process: ProcessId,
-    entry: &Scheduled,
-    outcome: &Outcome,
-) -> std::result::Result<(), Stop> {
-    let (slot, id) = (entry.assignment.slot, entry.message_id());
-    let claimed = match claims.result(process, id).await {
-        Ok(claimed) => claimed,
-        Err(error) if error.kind.is_transient() => return Err(Stop::Failed(error)),
-        Err(error) => {
-            let what = format!("the compute unit has no outcome of slot {slot}: {}", error.what);
-            return Err(Stop::Found(Finding::new(slot, Rule::Outcome, what)));
-        }
-    };
-    let (expected, claimed) = (shown(outcome), shown(&claimed));
-    if expected == claimed {
-        return Ok(());
-    }
-    let names = ["Messages", "Spawns", "Assignments", "Output", "Error"];
-    let differ: Vec<&str> = names.into_iter().filter(|name| expected[name] != claimed[name]).collect();
-    let what = format!("the compute unit claims another outcome of slot {slot}: {}", differ.join(", "));
-    let finding = Finding::new(slot, Rule::Outcome, what);
-    Err(Stop::Found(Finding { expected: Some(expected), claimed: Some(claimed), ..finding }))
-}
-
-/// What every compute unit must say alike. What an evaluation costs is each one's own to count.
-fn shown(outcome: &Outcome) -> Value {
-    let list = |list: &[protocol::Json]| -> Vec<Value> { list.iter().map(value).collect() };
-    serde_json::json!({
-        "Messages": list(&outcome.messages), "Spawns": list(&outcome.spawns),
-        "Assignments": list(&outcome.assignments), "Output": value(&outcome.output),
-        "Error": outcome.error.as_ref().map(value),
-    })
-}
-
-fn value(json: &protocol::Json) -> Value {
-    serde_json::from_str(json.get()).unwrap_or_else(|_| Value::String(json.get().to_owned()))
-}
-
 /// Where an earlier verification of the same log ended.
 fn resume(ports: &Ports, process: ProcessId, newest: Option<Slot>) -> Option<Position> {
     let noted = ports.blobs.get(PROGRESS).ok()??;
@@ -292,7 +274,7 @@ fn resume(ports: &Ports, process: ProcessId, newest: Option<Slot>) -> Option<Pos
     (position.process == process && is_there).then_some(position)
 }
 
-fn note(ports: &Ports, process: ProcessId, last: &Scheduled) -> Result<Position> {
+fn note(ports: &Ports, process: ProcessId, last: &Scheduled) -> Result<()> {
     let assignment = &last.assignment;
     let position = Position {
         process,
@@ -302,6 +284,5 @@ fn note(ports: &Ports, process: ProcessId, last: &Scheduled) -> Result<Position>
         timestamp: assignment.timestamp,
     };
     let noted = serde_json::to_vec(&position).map_err(|error| Error::internal(&error))?;
-    ports.blobs.put(PROGRESS, &noted).map_err(|error| Error::internal(&error))?;
-    Ok(position)
+    ports.blobs.put(PROGRESS, &noted).map_err(|error| Error::internal(&error))
 }
