@@ -114,7 +114,10 @@ async fn open_scheduler(
             events: common.events.clone(),
             wallet: keys.su.clone(),
         };
-        let unit = su::SchedulerUnit::open(ports, config.su.clone()).await;
+        // A weave elsewhere may forget what it took, or replace its newest blocks.
+        let elsewhere = (!config.has(Role::Gateway)).then_some(config.su.settlement_depth);
+        let settle_depth = config.su.settle_depth.or(elsewhere);
+        let unit = su::SchedulerUnit::open(ports, su::Options { settle_depth, ..config.su.clone() }).await;
         let unit = unit.map_err(|error| Error::Part { part: "scheduler unit", source: error.into() })?;
         units.su = Some(unit.clone());
         return Ok(Some(Arc::new(Metered(unit))));

@@ -114,6 +114,7 @@ impl Vitals {
         let say = |name: &'static str, value: u64| ::metrics::gauge!(name).set(value as f64);
         if let Some(unit) = &self.su {
             say("pirn_su_unsettled", unit.unsettled());
+            say("pirn_su_unconfirmed", unit.unconfirmed());
             say("pirn_su_settlement_age_ms", unit.settlement_age_ms().unwrap_or(0));
         }
         if let Some(unit) = &self.cu {

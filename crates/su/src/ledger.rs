@@ -6,7 +6,7 @@
 //! one flush covers all that came in meanwhile, of all processes.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use futures::FutureExt as _;
@@ -51,7 +51,9 @@ pub(crate) struct Ledger {
     pub(crate) recent: Mutex<Lru<(ProcessId, protocol::Slot), Arc<Entry>>>,
     /// How many entries are here, or on their way to the disk, and not yet on the weave.
     pub(crate) unsettled: watch::Sender<u64>,
-    /// When those were scheduled.
+    /// How many entries the weave has taken and that are still looked after.
+    pub(crate) unconfirmed: AtomicU64,
+    /// When those that are unsettled were scheduled.
     pub(crate) ages: Mutex<Ages>,
     /// Told when there is something to settle.
     pub(crate) settle: Notify,
@@ -68,6 +70,10 @@ pub(crate) struct Tools {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) events: Arc<Events>,
     pub(crate) heights: Arc<Heights>,
+    /// What the store has that waits for the weave.
+    pub(crate) ages: Ages,
+    /// How much it has that is looked after there.
+    pub(crate) unconfirmed: u64,
 }
 
 /// The end of one schedule, where it grows.
@@ -105,8 +111,8 @@ struct InFlight {
 }
 
 impl Ledger {
-    pub(crate) fn new(tools: Tools, ages: Ages, options: Options) -> Ledger {
-        let Tools { store, wallet, clock, events, heights } = tools;
+    pub(crate) fn new(tools: Tools, options: Options) -> Ledger {
+        let Tools { store, wallet, clock, events, heights, ages, unconfirmed } = tools;
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         let signers = if options.signers == 0 { cores() } else { options.signers };
         Ledger {
@@ -118,6 +124,7 @@ impl Ledger {
             heights,
             recent: Mutex::new(Lru::new(options.recent_bytes_max)),
             unsettled: watch::Sender::new(ages.len()),
+            unconfirmed: AtomicU64::new(unconfirmed),
             ages: Mutex::new(ages),
             settle: Notify::new(),
             lines: Mutex::new(Lru::new(options.lines_max)),

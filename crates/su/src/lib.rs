@@ -31,7 +31,9 @@ mod options;
 mod read;
 mod receive;
 mod settle;
+mod confirm;
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -44,6 +46,7 @@ use unit::{
     SlotRange, Tip, Weave,
 };
 
+use crate::confirm::Confirmer;
 use crate::entry::Entry;
 use crate::height::{Heights, ask};
 use crate::ledger::{Ledger, Tools, Wish, lock};
@@ -83,15 +86,15 @@ impl SchedulerUnit {
         let Ports { store, weave, clock, events, wallet } = ports;
         let heights = Arc::new(Heights::new(weave.clone(), options.weave_timeout_ms));
         let interval = Duration::from_millis(options.height_interval_ms.max(1));
-        let ages = settle::waiting(&*store)?;
-        let ledger = Arc::new(Ledger::new(
-            Tools { store, wallet, clock, events, heights: heights.clone() },
-            ages,
-            options,
-        ));
+        let (ages, unconfirmed) = (settle::waiting(&*store)?, confirm::waiting(&*store)?);
+        let tools = Tools { store, wallet, clock, events, heights: heights.clone(), ages, unconfirmed };
+        let ledger = Arc::new(Ledger::new(tools, options));
         let mut tasks = JoinSet::new();
         tasks.spawn(heights.run(interval));
         tasks.spawn(Settler { ledger: ledger.clone(), weave: weave.clone() }.run());
+        if unconfirmed > 0 || ledger.options.settle_depth() > 0 {
+            tasks.spawn(Confirmer { ledger: ledger.clone(), weave: weave.clone() }.run());
+        }
         Ok(Arc::new(SchedulerUnit { ledger, weave, tasks: Mutex::new(tasks) }))
     }
 
@@ -117,6 +120,11 @@ impl SchedulerUnit {
     /// How many entries are durable here and not yet on the weave.
     pub fn unsettled(&self) -> u64 {
         *self.ledger.unsettled.borrow()
+    }
+
+    /// How many entries the weave has taken, and does not show deep enough yet.
+    pub fn unconfirmed(&self) -> u64 {
+        self.ledger.unconfirmed.load(Ordering::Acquire)
     }
 
     /// Milliseconds for which the entry that waits longest for the weave has waited, to the second; None if none

@@ -44,6 +44,13 @@ pub struct Options {
     pub settle_retry_ms: u64,
     /// Longest pause after failed uploads, ms.
     pub settle_retry_max_ms: u64,
+    /// Blocks that an entry must lie deep before it is not looked after any more. Default: 0 on the weave of the same
+    /// program, which forgets nothing, and `settlement_depth` on another.
+    pub settle_depth: Option<u64>,
+    /// How often the weave is asked for what it took, ms.
+    pub confirm_interval_ms: u64,
+    /// How long after it took something the weave may not show it in a block, ms. After that it is sent again.
+    pub settle_patience_ms: u64,
     /// How long `stop` waits for what is under way, ms.
     pub stop_ms: u64,
     /// Schedulers whose processes this one takes too, and signs for with its own wallet. Only a compute unit that is
@@ -72,8 +79,18 @@ impl Default for Options {
             settle_interval_ms: 20,
             settle_retry_ms: 1000,
             settle_retry_max_ms: 32_000,
+            settle_depth: None,
+            confirm_interval_ms: 30_000,
+            settle_patience_ms: 30 * 60_000,
             stop_ms: 10_000,
             stand_ins: BTreeSet::new(),
         }
+    }
+}
+
+impl Options {
+    /// Blocks that an entry must lie deep.
+    pub(crate) fn settle_depth(&self) -> u64 {
+        self.settle_depth.unwrap_or(0)
     }
 }

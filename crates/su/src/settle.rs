@@ -2,12 +2,13 @@
 //!
 //! An entry waits in the store from the moment it is durable until the weave has taken both its items, so a crash
 //! forgets nothing. What is sent twice is the same bytes, and the weave takes them once. Nothing here makes a
-//! message wait for its slot.
+//! message wait for its slot. What the weave took may be looked after further: [`confirm`](crate::confirm).
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::ops::Bound;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,6 +19,7 @@ use tracing::{debug, error, warn};
 use unit::Weave;
 
 use crate::Error;
+use crate::confirm::POSTED;
 use crate::entry::{ENTRY, UNSETTLED, split_pair};
 use crate::height::ask;
 use crate::ledger::{Ledger, lock};
@@ -97,6 +99,10 @@ impl Settler {
                 match outcome {
                     Ok(scheduled) => {
                         settled.push(scheduled);
+                        if options.settle_depth() > 0 {
+                            let now = self.ledger.clock.now().0;
+                            batch.put(POSTED, key.clone(), now.to_be_bytes().to_vec());
+                        }
                         batch.delete(UNSETTLED, key);
                     }
                     Err(why) => {
@@ -112,6 +118,9 @@ impl Settler {
                 let mut ages = lock(&self.ledger.ages);
                 settled.into_iter().for_each(|scheduled| ages.remove(scheduled));
                 drop(ages);
+                if options.settle_depth() > 0 {
+                    self.ledger.unconfirmed.fetch_add(n, Ordering::AcqRel);
+                }
                 self.ledger.unsettled.send_modify(|waiting| *waiting -= n);
                 cleared = Some(self.ledger.store.append(batch));
             } else if hopeless == 0 {

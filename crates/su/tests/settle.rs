@@ -3,9 +3,10 @@
 mod common;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use common::{message, options};
-use pirn_su::{Ports, SchedulerUnit};
+use common::{World, message, options};
+use pirn_su::{Options, Ports, SchedulerUnit};
 use store::MemoryStore;
 use unit::fakes::{FakeClock, FakeWeave};
 use unit::suite::{process_item, wallet};
@@ -65,4 +66,62 @@ async fn how_long_the_oldest_entry_waits_is_told_also_after_a_restart() {
     weave.fail_uploads(0);
     su.settled().await;
     assert_eq!(su.settlement_age_ms(), None);
+}
+
+fn careful() -> Options {
+    Options { settle_depth: Some(2), confirm_interval_ms: 10, settle_patience_ms: 1000, ..options() }
+}
+
+/// Waits, without a clock, until something holds.
+async fn until(holds: impl Fn() -> bool) {
+    for _ in 0..10_000 {
+        if holds() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    panic!("it never holds");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_entry_is_looked_after_until_it_lies_deep_enough() {
+    let world = World::memory_with(careful()).await;
+    let process = world.spawn("a").await;
+    world.su.schedule(message(process, "hi")).await.unwrap();
+    world.su.settled().await;
+    assert_eq!(world.su.unconfirmed(), 2);
+    world.weave.mine();
+    world.su.refresh_height().await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(world.su.unconfirmed(), 2, "one block is not enough");
+    world.weave.mine();
+    world.su.refresh_height().await.unwrap();
+    until(|| world.su.unconfirmed() == 0).await;
+    assert_eq!(world.su.unsettled(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_weave_took_and_lost_is_sent_again_also_after_a_restart() {
+    let store = Arc::new(MemoryStore::new());
+    let world = World::on(store.clone(), careful()).await;
+    let process = world.spawn("a").await;
+    let lost = message(process, "lost");
+    let assignment = world.su.schedule(lost.clone()).await.unwrap().assignment.id();
+    world.su.settled().await;
+    world.weave.mine();
+    for id in [lost.id, assignment] {
+        world.weave.forget(id);
+    }
+    world.su.stop().await;
+    let World { weave, clock, .. } = world;
+    let world = World::again(store, weave, clock, careful()).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!((world.su.unconfirmed(), world.weave.has(lost.id)), (2, false), "it may only be late");
+    world.clock.advance(1000);
+    until(|| world.weave.has(lost.id) && world.weave.has(assignment)).await;
+    for _ in 0..3 {
+        world.weave.mine();
+        world.su.refresh_height().await.unwrap();
+    }
+    until(|| world.su.unconfirmed() == 0 && world.su.unsettled() == 0).await;
 }

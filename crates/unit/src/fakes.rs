@@ -126,6 +126,13 @@ impl FakeWeave {
         lock(&self.state).failing_uploads = n;
     }
 
+    /// It loses something that it took.
+    pub fn forget(&self, id: Id) {
+        let mut state = lock(&self.state);
+        state.items.remove(&id);
+        state.order.retain(|other| *other != id);
+    }
+
     /// Ids in the order they came, each once.
     pub fn ids(&self) -> Vec<Id> {
         lock(&self.state).order.clone()

@@ -34,6 +34,10 @@ pub struct Faults {
     pub rot: bool,
     /// The smallest bounds that still work.
     pub tiny: bool,
+    /// The weave accepts something, and forgets it.
+    pub forget_permille: u64,
+    /// The newest blocks of the weave are replaced now and then.
+    pub reorganises: bool,
 }
 
 impl Faults {
@@ -58,6 +62,8 @@ impl Faults {
             skew_ms,
             rot: rng.bool(),
             tiny: rng.bool(),
+            forget_permille: if rng.bool() { rng.u64(1..=300) } else { 0 },
+            reorganises: rng.bool(),
         }
     }
 }

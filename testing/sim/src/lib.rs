@@ -11,6 +11,7 @@ pub mod checkers;
 pub mod disk;
 pub mod faults;
 pub mod faulty;
+pub mod fickle;
 pub mod machine;
 pub mod mutants;
 pub mod network;

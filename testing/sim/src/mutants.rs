@@ -6,13 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use protocol::{Address, DataItem, Draft, Height, Id, Outcome, ProcessId, tag};
+use protocol::{Address, DataItem, Draft, Id, Outcome, ProcessId, tag};
 use runtime::{Input, Machine, Memory, Program, Refusal, Runtime, Start};
 use store::{Appended, Batch, Error, MemoryStore, Order, Space, Store};
-use unit::{
-    AssignRequest, BlockRef, Found, Page, Placed, ProcessRecord, Query, Result, Scheduled, Scheduler,
-    SlotRange, Tip, Weave,
-};
+use unit::{AssignRequest, Page, Placed, ProcessRecord, Result, Scheduled, Scheduler, SlotRange, Tip};
 
 use crate::machine::SimRuntime;
 use crate::network::{messenger_address, wallet};
@@ -35,8 +32,8 @@ pub enum Mutant {
     LoseItems,
     /// The messenger says that another process sent it.
     ForgeSender,
-    /// The weave takes what is settled, and forgets it.
-    WeaveForgets,
+    /// The scheduler believes the weave that it keeps what it took.
+    BelieveTheWeave,
     /// A compute unit answers with a wrong outcome.
     WrongOutcome,
     /// A checkpoint does not have all of the memory.
@@ -53,7 +50,7 @@ impl Mutant {
         Mutant::LoseTasks,
         Mutant::LoseItems,
         Mutant::ForgeSender,
-        Mutant::WeaveForgets,
+        Mutant::BelieveTheWeave,
         Mutant::WrongOutcome,
         Mutant::ForgetInCheckpoint,
     ];
@@ -79,14 +76,6 @@ impl Mutant {
                 Arc::new(Rewriting { scheduler, mutant: self, sent: AtomicU64::new(0) })
             }
             _ => scheduler,
-        }
-    }
-
-    /// The weave that a host asks, as this rule has it.
-    pub fn weave(self, host: Host, weave: Arc<dyn Weave>) -> Arc<dyn Weave> {
-        match (self, host) {
-            (Mutant::WeaveForgets, Host::Su) => Arc::new(Forgetful { weave, taken: AtomicU64::new(0) }),
-            _ => weave,
         }
     }
 
@@ -212,46 +201,6 @@ impl Scheduler for Rewriting {
 
     async fn address(&self) -> Result<Address> {
         self.scheduler.address().await
-    }
-}
-
-/// Takes every seventh item, and does not keep it.
-struct Forgetful {
-    weave: Arc<dyn Weave>,
-    taken: AtomicU64,
-}
-
-#[async_trait]
-impl Weave for Forgetful {
-    async fn upload(&self, item: DataItem) -> Result<()> {
-        match self.taken.fetch_add(1, Ordering::Relaxed) % 7 {
-            6 => Ok(()),
-            _ => self.weave.upload(item).await,
-        }
-    }
-
-    async fn get(&self, id: Id) -> Result<Found> {
-        self.weave.get(id).await
-    }
-
-    async fn confirmations(&self, id: Id) -> Result<Option<u64>> {
-        self.weave.confirmations(id).await
-    }
-
-    async fn query(&self, query: Query) -> Result<Page<Found>> {
-        self.weave.query(query).await
-    }
-
-    async fn tip(&self) -> Result<Tip> {
-        self.weave.tip().await
-    }
-
-    async fn blocks(&self, from: Height, limit: usize) -> Result<Vec<BlockRef>> {
-        self.weave.blocks(from, limit).await
-    }
-
-    async fn knows_wallet(&self, address: Address) -> Result<bool> {
-        self.weave.knows_wallet(address).await
     }
 }
 

@@ -11,6 +11,7 @@ use unit::{Clock, Compute, Error, Events, Messenger, Result, Scheduler, Weave};
 
 use crate::disk::Disk;
 use crate::faulty::{Door, Faulty};
+use crate::fickle::{Chain, DEEP, Fickle};
 use crate::machine::SimRuntime;
 use crate::mutants::Mutant;
 use crate::world::{Host, Life, SimClock, World};
@@ -27,13 +28,14 @@ pub struct Network {
     mu: Arc<Door<dyn Messenger>>,
     disks: Mutex<BTreeMap<Host, Arc<MemoryStore>>>,
     blobs: BTreeMap<Host, Arc<MemoryBlobs>>,
+    chain: Arc<Chain>,
     units: Mutex<Units>,
 }
 
 /// The units that are up.
 #[derive(Default)]
 struct Units {
-    weave: Option<Arc<weave::EmbeddedWeave>>,
+    weave: Option<Arc<Fickle>>,
     su: Option<Arc<su::SchedulerUnit>>,
     mu: Option<Arc<mu::MessengerUnit>>,
     cus: BTreeMap<Host, Arc<cu::ComputeUnit>>,
@@ -71,6 +73,7 @@ impl Network {
             mu: Door::new(),
             disks: Mutex::new(Host::UNITS.into_iter().map(disk).collect()),
             blobs: [Host::Cu0, Host::Cu1].into_iter().map(|host| (host, Arc::default())).collect(),
+            chain: Arc::default(),
             units: Mutex::default(),
         })
     }
@@ -104,6 +107,17 @@ impl Network {
                 }
                 self.down(host);
                 tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+
+    /// Replaces the newest blocks of the weave now and then, for as long as the storm lasts.
+    pub async fn reorganise(self: Arc<Self>) {
+        while self.world.faults.reorganises {
+            tokio::time::sleep(Duration::from_millis(5000 + self.world.below(40_000))).await;
+            let weave = self.units().weave.clone();
+            if let Some(weave) = weave {
+                weave.reorganise().await;
             }
         }
     }
@@ -161,8 +175,10 @@ impl Network {
                 let mining = weave::Mining::Interval(30_000);
                 let options = weave::Options { mining, ..weave::Options::default() };
                 let unit = weave::EmbeddedWeave::open(weave::Ports { store, clock, events }, options).await?;
-                self.weave.open(life.clone(), unit.clone());
-                self.units().weave = Some(unit);
+                let chain = Arc::clone(&self.chain);
+                let fickle = Arc::new(Fickle { world: Arc::clone(world), chain, weave: unit });
+                self.weave.open(life.clone(), fickle.clone());
+                self.units().weave = Some(fickle);
             }
             Host::Su => {
                 let ports =
@@ -216,11 +232,7 @@ impl Network {
     }
 
     fn weave_of(&self, host: Host, life: &Life) -> Arc<dyn Weave> {
-        let link = Arc::new(self.link(host, life, vec![(Host::Weave, Arc::clone(&self.weave))]));
-        match &self.mutant {
-            Some(mutant) => mutant.weave(host, link),
-            None => link,
-        }
+        Arc::new(self.link(host, life, vec![(Host::Weave, Arc::clone(&self.weave))]))
     }
 
     fn scheduler_of(&self, host: Host, life: &Life) -> Arc<dyn Scheduler> {
@@ -252,7 +264,13 @@ impl Network {
     }
 
     fn su_options(&self) -> su::Options {
-        let all = su::Options::default();
+        let depth = if self.mutant == Some(Mutant::BelieveTheWeave) { 0 } else { DEEP };
+        let all = su::Options {
+            settle_depth: Some(depth),
+            confirm_interval_ms: 10_000,
+            settle_patience_ms: 120_000,
+            ..su::Options::default()
+        };
         if !self.world.faults.tiny {
             return all;
         }
@@ -338,9 +356,10 @@ impl Network {
         if let Some(task) = waits.next() {
             return Some(format!("the messenger still has {:?}", task));
         }
-        match su.unsettled() {
-            0 => None,
-            n => Some(format!("{n} entries are not on the weave")),
+        match (su.unsettled(), su.unconfirmed()) {
+            (0, 0) => None,
+            (0, n) => Some(format!("{n} entries do not lie deep enough on the weave")),
+            (n, _) => Some(format!("{n} entries are not on the weave")),
         }
     }
 

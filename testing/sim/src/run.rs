@@ -105,9 +105,11 @@ async fn phases(world: &Arc<World>, plan: Plan) -> u64 {
         return 0;
     }
     let weather = tokio::spawn(crate::faults::weather(Arc::clone(world)));
+    let reorganising = tokio::spawn(Arc::clone(&network).reorganise());
     let workload = Arc::new(Workload::begin(&network).await);
     workload.run(plan.messages).await;
     weather.abort();
+    reorganising.abort();
     world.calm();
     workload.end_crons().await;
     if let Some(why) = settle(&network, &workload).await {

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use protocol::{DataItem, Draft, Id, ProcessId, Tags, Wallet, tag};
 use unit::{Kind, Messenger as _, Weave as _};
 
+use crate::fickle::DEEP;
 use crate::machine::{Ask, FORMAT, Pass};
 use crate::network::{Network, messenger_address, scheduler_address, wallet};
 use crate::world::Life;
@@ -62,8 +63,12 @@ impl Workload {
     pub async fn begin(network: &Arc<Network>) -> Workload {
         let (life, owner) = (Life::begin(), wallet(7));
         let weave = network.weave(&life);
-        while weave.upload(module()).await.is_err() {
-            tokio::time::sleep(Duration::from_millis(500)).await;
+        // Whoever publishes looks after it, until it lies deep enough.
+        while !weave.confirmations(module().id).await.is_ok_and(|depth| depth.is_some_and(|it| it >= DEEP)) {
+            if weave.get(module().id).await.is_err() {
+                let _ = weave.upload(module()).await;
+            }
+            tokio::time::sleep(Duration::from_secs(5)).await;
         }
         let mut workload = Workload {
             network: Arc::clone(network),

@@ -67,7 +67,7 @@ impl Outbox {
         let shown = if lines.is_empty() { nothing.to_owned() } else { lines.join("\n") };
         ui.answer(shown, &OutboxShape::from(&page));
         if let (true, Some(last)) = (page.has_next, page.items.last()) {
-            ui.note(&format!("there is more: --after {}", last.number));
+            ui.note(format!("there is more: --after {}", last.number));
         }
         if !dead && has_dead(&clients).await? {
             ui.note("some were given up: `pirn outbox --dead`");
