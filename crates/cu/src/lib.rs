@@ -180,6 +180,22 @@ impl ComputeUnit {
     }
 }
 
+impl ComputeUnit {
+    /// Up to when the blocks between entries are known, ms, if the scheduler knows the weave as it is `now`. It may have
+    /// been cut off: its next entry then is of blocks that count before ticks which would be evaluated without them.
+    async fn certain_until(&self, now: Tip) -> Result<u64> {
+        let weave = &self.shared.ports.weave;
+        let tip = self.shared.patiently(|| weave.tip()).await?;
+        if tip.height <= now.height {
+            return Ok(u64::MAX);
+        }
+        let next = protocol::Height(now.height.0 + 1);
+        let blocks = self.shared.patiently(|| weave.blocks(next, 1)).await?;
+        // A block is reached in the second of its timestamp.
+        Ok(blocks.first().map_or(u64::MAX, |block| block.timestamp.0 / 1000 * 1000))
+    }
+}
+
 impl Shared {
     /// The slot of a message in the schedule of that process.
     pub(crate) async fn find(&self, process: ProcessId, id: Id) -> Result<Scheduled> {
@@ -291,7 +307,8 @@ impl Compute for ComputeUnit {
         // While the clock stands nothing is under way that could come before.
         let is_still = self.shared.ports.clock.is_still();
         let lag = if is_still { 0 } else { self.shared.options.cron_lag_ms };
-        let until = now.timestamp.0.saturating_sub(lag);
+        let certain = self.certain_until(now).await?;
+        let until = now.timestamp.0.saturating_sub(lag).min(certain);
         let until = Tip { timestamp: Timestamp(until), ..now };
         let caught_up = self.shared.tick(process, latest.assignment.slot, until).await?;
         let limit = query.limit.min(self.shared.options.results_max);

@@ -43,7 +43,7 @@ struct Doubt {
 /// An answer that was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Lost {
-    /// Which question.
+    /// The first question.
     number: u64,
     /// Until when it is waited for.
     until: Instant,
@@ -103,8 +103,11 @@ impl UnderWay<'_> {
     pub(crate) fn lost(&self, message: Id, now: Instant, until: Instant) {
         let mut all = lock(&self.doubts.0);
         all.forget(now);
-        let lost = Lost { number: self.number, until };
-        all.processes.entry(self.process).or_default().lost.insert(message, lost);
+        let known = &mut all.processes.entry(self.process).or_default().lost;
+        // It may have got its slot the first time already.
+        let number = known.get(&message).map_or(self.number, |first| first.number);
+        let lost = Lost { number, until };
+        known.insert(message, lost);
         all.in_order.push_back((self.process, message, lost));
         if all.in_order.len() > LOST_MAX {
             all.forget_oldest();
@@ -186,6 +189,9 @@ mod tests {
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert!(wait(newest).is_none(), "others that are lost meanwhile make it no longer");
         lose(message);
+        let newest = doubts.newest();
+        lose(message);
+        assert!(wait(newest).is_some(), "lost again, it may have had its slot since the first time");
         doubts.begin(process).known(message);
         doubts.begin(process).known(Id([3; 32]));
         assert!(wait(doubts.newest()).is_none());

@@ -113,7 +113,10 @@ impl Network {
 
     /// Replaces the newest blocks of the weave now and then, for as long as the storm lasts.
     pub async fn reorganise(self: Arc<Self>) {
-        while self.world.faults.reorganises {
+        if !self.world.faults.reorganises {
+            return;
+        }
+        loop {
             tokio::time::sleep(Duration::from_millis(5000 + self.world.below(40_000))).await;
             let weave = self.units().weave.clone();
             if let Some(weave) = weave {

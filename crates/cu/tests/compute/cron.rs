@@ -174,3 +174,25 @@ async fn crons_that_need_a_block_the_weave_does_not_have_wait_for_it() {
     world.weave.set_height(7);
     assert_eq!(ask(&cu, process, message).await, "6");
 }
+
+#[tokio::test]
+async fn a_scheduler_that_is_cut_off_from_the_weave_has_no_ticks_beyond_a_block_that_it_does_not_know() {
+    let mut world = World::new();
+    world.options.cron_lag_ms = 0;
+    world.weave.set_height(8);
+    world.scheduler.set_height(8);
+    let process = world.spawn(&[("Cron-Interval", "10-seconds"), ("Cron-Tag-Action", "Add")]).await;
+    let cu = world.open().await;
+    world.clock.set(1_100_500);
+    // Block 9 is of 1 080 000.
+    world.weave.set_height(9);
+    let ticks = |(ticks, _): (Vec<String>, bool)| ticks.len();
+    assert_eq!(ticks(cron(&cu, process, None, 100).await), 7, "up to 1 070 000");
+    world.scheduler.set_height(9);
+    let message = world.send(process, "Add").await;
+    assert_eq!(ask(&cu, process, message).await, "12", "boot, ten ticks, this");
+    assert_eq!(ticks(cron(&cu, process, None, 100).await), 10);
+    let late = world.open_fresh().await;
+    ask(&late, process, message).await;
+    assert_eq!(all_results(&cu, process).await, all_results(&late, process).await);
+}

@@ -13,7 +13,7 @@ use crate::workload::Workload;
 /// Checks every message between processes.
 pub fn check(remains: &Remains, network: &Network, workload: &Workload) {
     let world = &remains.world;
-    let mut arrived: BTreeMap<(ProcessId, u64), u64> = BTreeMap::new();
+    let mut arrived: BTreeMap<(ProcessId, u64), Vec<String>> = BTreeMap::new();
     let mut in_order: BTreeMap<(ProcessId, ProcessId), Vec<u64>> = BTreeMap::new();
     for (receiver, entries) in &remains.schedules {
         for entry in entries {
@@ -32,7 +32,8 @@ pub fn check(remains: &Remains, network: &Network, workload: &Workload) {
                 world.violation(format!("slot {slot} of {receiver} is from nobody"));
                 continue;
             };
-            *arrived.entry((sender, reference)).or_default() += 1;
+            let place = format!("slot {slot} of {receiver} ({})", item.id);
+            arrived.entry((sender, reference)).or_default().push(place);
             in_order.entry((sender, *receiver)).or_default().push(reference);
         }
     }
@@ -43,9 +44,9 @@ pub fn check(remains: &Remains, network: &Network, workload: &Workload) {
                 let Some(reference) = reference(element) else { continue };
                 said.insert((*sender, reference), slot);
                 // A process that never answers has a slot for it all the same.
-                let times = arrived.get(&(*sender, reference)).copied().unwrap_or(0);
-                if times != 1 {
-                    let what = format!("{reference} of slot {slot} of {sender} has {times} slots");
+                let slots = arrived.get(&(*sender, reference)).map(Vec::as_slice).unwrap_or_default();
+                if slots.len() != 1 {
+                    let what = format!("{reference} of slot {slot} of {sender} has the slots {slots:?}");
                     world.violation(what);
                 }
             }
@@ -78,14 +79,18 @@ pub fn check(remains: &Remains, network: &Network, workload: &Workload) {
             let [Some(one), Some(other)] = slots else { continue };
             if pair[0] > pair[1] && (is_strict || one == other) {
                 let what = format!("{receiver} has {} of {sender} after {}", pair[1], pair[0]);
-                world.violation(format!("{what}, of slots {other} and {one}"));
+                let of = |slot: usize| {
+                    let entry = remains.schedules.get(sender).and_then(|entries| entries.get(slot));
+                    entry.map(|entry| format!("slot {slot} ({})", entry.message_id())).unwrap_or_default()
+                };
+                world.violation(format!("{what}, of {} and {}", of(*other), of(*one)));
             }
         }
     }
     // What time set off while nobody looked is not sent; what is, is sent once.
-    for ((sender, reference), times) in &arrived {
-        if *times > 1 {
-            world.violation(format!("{reference} of {sender} has {times} slots"));
+    for ((sender, reference), slots) in &arrived {
+        if slots.len() > 1 {
+            world.violation(format!("{reference} of {sender} has the slots {slots:?}"));
         }
     }
     for dead in network.dead() {
