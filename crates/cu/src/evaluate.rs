@@ -154,6 +154,10 @@ impl Live {
         let above = |height: u64| blocks.partition_point(|block| block.height.0 <= height);
         let (first, end) = (above(position.height.0), above(until.height));
         let blocks = &blocks[first..end.max(first)];
+        if position.ticks.is_some_and(|ticked| ticked.height > until.height) {
+            // A block counted that is not between the entries after all.
+            return Err(Stop::Contradicted);
+        }
         let (origin, left) = (subject.origin, position.moment());
         let mut walk = Walk::resume(&subject.crons, origin, left, position.ticks, blocks, until.timestamp)?;
         let mut evaluated = 0;

@@ -23,7 +23,7 @@ use crate::checkpoint::{Position, Until};
 use crate::cron::Moment;
 use crate::evaluate::{Bench, Entry, Live, Stop, Work, stopping};
 use crate::input::Delivery;
-use crate::line::{Line, Shared, grant, lock};
+use crate::line::{Line, Shared, Tail, grant, lock};
 use crate::subject::{Subject, refused};
 use crate::verify::{self, Verified};
 
@@ -41,7 +41,7 @@ impl Line {
         let here = live.as_ref().expect("it was woken");
         let subject = Arc::clone(&here.subject);
         let mut next = here.next_slot();
-        let reached = here.position.map(|position| position.reached());
+        let reached = here.position.map(|position| position.height);
         let mut page = Page::default();
         if next <= goal {
             page = self.fetch(shared, &subject, next, goal, reached).await?;
@@ -76,16 +76,22 @@ impl Line {
 
     /// Evaluates ticks up to now for those who wait for them.
     async fn tails(self: &Arc<Self>, shared: &Arc<Shared>, live: &mut Option<Live>) -> Result<(), Stop> {
-        let Some(until) =
-            lock(&self.state).tails.iter().map(|tail| tail.until).max_by_key(|until| until.timestamp)
-        else {
-            return Ok(());
-        };
-        let (subject, position) =
-            live.as_ref().map(|live| (Arc::clone(&live.subject), live.position)).expect("it was woken");
+        let (subject, position, next) = live
+            .as_ref()
+            .map(|live| (Arc::clone(&live.subject), live.position, live.next_slot()))
+            .expect("it was woken");
+        // Others came meanwhile, and what they wait for may be after slots that are not evaluated yet.
+        let is_due = |tail: &&Tail| tail.slot < next;
+        let until = lock(&self.state)
+            .tails
+            .iter()
+            .filter(is_due)
+            .map(|tail| tail.until)
+            .max_by_key(|it| it.timestamp);
+        let Some(until) = until else { return Ok(()) };
         let mut blocks = Vec::new();
         if let (false, Some(position)) = (subject.crons.is_empty(), position) {
-            blocks = self.blocks(shared, position.reached(), Height(until.height)).await?;
+            blocks = self.blocks(shared, position.height, Height(until.height)).await?;
         }
         let caught_up = self
             .blocking(shared, live, move |line, shared, live| {
@@ -102,7 +108,7 @@ impl Line {
             let mut state = lock(&self.state);
             let (done, later): (Vec<_>, Vec<_>) = std::mem::take(&mut state.tails)
                 .into_iter()
-                .partition(|tail| tail.until.timestamp <= until.timestamp);
+                .partition(|tail| is_due(&tail) && tail.until.timestamp <= until.timestamp);
             state.tails = later;
             state.waiting -= done.len();
             done
@@ -364,9 +370,9 @@ impl Line {
     ) -> Result<Page> {
         let mut page = Page::default();
         let heights = || entries.iter().map(|entry| entry.assignment.block_height);
-        // Before slot 0 nothing ticks.
+        // Before slot 0 nothing ticks. A scheduler that was cut off from the weave may say a lower height than before.
         if let (false, Some(left), Some(right)) =
-            (subject.crons.is_empty(), reached.or_else(|| heights().next()), heights().max())
+            (subject.crons.is_empty(), reached.into_iter().chain(heights()).min(), heights().max())
         {
             page.blocks = self.blocks(shared, left, right).await?;
         }

@@ -183,7 +183,7 @@ async fn a_scheduler_that_is_cut_off_from_the_weave_has_no_ticks_beyond_a_block_
     world.scheduler.set_height(8);
     let process = world.spawn(&[("Cron-Interval", "10-seconds"), ("Cron-Tag-Action", "Add")]).await;
     let cu = world.open().await;
-    world.clock.set(1_100_500);
+    world.clock.set(1_101_500);
     // Block 9 is of 1 080 000.
     world.weave.set_height(9);
     let ticks = |(ticks, _): (Vec<String>, bool)| ticks.len();
@@ -191,8 +191,38 @@ async fn a_scheduler_that_is_cut_off_from_the_weave_has_no_ticks_beyond_a_block_
     world.scheduler.set_height(9);
     let message = world.send(process, "Add").await;
     assert_eq!(ask(&cu, process, message).await, "12", "boot, ten ticks, this");
-    assert_eq!(ticks(cron(&cu, process, None, 100).await), 10);
+    let all = cron(&cu, process, None, 100).await.0;
+    assert_eq!(all.len(), 10, "{all:?}");
     let late = world.open_fresh().await;
     ask(&late, process, message).await;
     assert_eq!(all_results(&cu, process).await, all_results(&late, process).await);
+}
+
+#[tokio::test]
+async fn a_scheduler_that_says_a_lower_height_than_before_takes_a_block_back() {
+    for page in [1, 100] {
+        let mut world = World::new();
+        world.options.cron_lag_ms = 0;
+        world.options.page = page;
+        world.weave.set_height(9);
+        world.scheduler.set_height(8);
+        let process = world.spawn(&[("Cron-Interval", "10-seconds"), ("Cron-Tag-Action", "Echo")]).await;
+        let cu = world.open().await;
+        // Block 9, of 1 080 000, counts for the ticks after it.
+        world.clock.set(1_100_500);
+        world.scheduler.set_height(9);
+        cron(&cu, process, None, 100).await;
+        // The next slot does not know it, the one after does.
+        world.scheduler.set_height(8);
+        let first = world.send(process, "Add").await;
+        ask(&cu, process, first).await;
+        world.clock.set(1_131_000);
+        world.scheduler.set_height(9);
+        let second = world.send(process, "Add").await;
+        ask(&cu, process, second).await;
+        let late = world.open_fresh().await;
+        ask(&late, process, second).await;
+        assert_eq!(all_results(&cu, process).await, all_results(&late, process).await);
+        assert_eq!(cu.history(process, 0, 100).await, late.history(process, 0, 100).await);
+    }
 }
