@@ -55,11 +55,6 @@ impl Position {
         Moment { timestamp: self.timestamp.0, height: self.height.0 }
     }
 
-    /// The height it has reached, with its ticks.
-    pub(crate) fn reached(&self) -> Height {
-        self.ticks.map_or(self.height, |ticks| Height(ticks.height))
-    }
-
     fn tick(&self) -> u64 {
         self.ticks.map_or(0, |ticks| ticks.step)
     }

@@ -38,6 +38,8 @@ pub struct Faults {
     pub forget_permille: u64,
     /// The newest blocks of the weave are replaced now and then.
     pub reorganises: bool,
+    /// Clients speak to both messengers, and have either push what the other has.
+    pub both_messengers: bool,
 }
 
 impl Faults {
@@ -64,6 +66,7 @@ impl Faults {
             tiny: rng.bool(),
             forget_permille: if rng.bool() { rng.u64(1..=300) } else { 0 },
             reorganises: rng.bool(),
+            both_messengers: rng.bool(),
         }
     }
 }
@@ -75,8 +78,10 @@ pub async fn weather(world: Arc<World>) {
     }
     loop {
         tokio::time::sleep(Duration::from_millis(500 + world.below(20_000))).await;
-        let all = [Host::Client, Host::Weave, Host::Su, Host::Cu0, Host::Cu1, Host::Mu];
-        let some = |world: &World| all[world.below(all.len() as u64) as usize];
+        let some = |world: &World| match world.below(Host::UNITS.len() as u64 + 1) {
+            0 => Host::Client,
+            n => Host::UNITS[n as usize - 1],
+        };
         let (one, other) = (some(&world), some(&world));
         let time = Duration::from_millis(1000 + world.below(15_000));
         world.cut(one, other, time);

@@ -12,7 +12,7 @@ use store::{Appended, Batch, Error, MemoryStore, Order, Space, Store};
 use unit::{AssignRequest, Page, Placed, ProcessRecord, Result, Scheduled, Scheduler, SlotRange, Tip};
 
 use crate::machine::SimRuntime;
-use crate::network::{messenger_address, wallet};
+use crate::network::{MESSENGERS, wallet};
 use crate::world::Host;
 
 /// A rule that is broken.
@@ -58,12 +58,12 @@ impl Mutant {
     /// The store of a host, as this rule has it.
     pub fn store(self, host: Host, store: Arc<dyn Store>) -> Arc<dyn Store> {
         let how = match (self, host) {
-            (Mutant::ShowBeforeDurable, Host::Su) | (Mutant::AnswerBeforeDurable, Host::Mu) => {
+            (Mutant::ShowBeforeDurable, Host::Su) | (Mutant::AnswerBeforeDurable, Host::Mu0) => {
                 Careless::Early
             }
             (Mutant::ForgetSlots, Host::Su) => Careless::Without("su.message"),
-            (Mutant::LoseTasks, Host::Mu) => Careless::Without("mu.task"),
-            (Mutant::LoseItems, Host::Mu) => Careless::Without("mu.item"),
+            (Mutant::LoseTasks, Host::Mu0) => Careless::Without("mu.task"),
+            (Mutant::LoseItems, Host::Mu0) => Careless::Without("mu.item"),
             _ => return store,
         };
         Arc::new(CarelessStore { store, how })
@@ -72,7 +72,7 @@ impl Mutant {
     /// The scheduler that a host asks, as this rule has it.
     pub fn scheduler(self, host: Host, scheduler: Arc<dyn Scheduler>) -> Arc<dyn Scheduler> {
         match (self, host) {
-            (Mutant::SignAgain | Mutant::ForgeSender, Host::Mu) => {
+            (Mutant::SignAgain | Mutant::ForgeSender, Host::Mu0) => {
                 Arc::new(Rewriting { scheduler, mutant: self, sent: AtomicU64::new(0) })
             }
             _ => scheduler,
@@ -139,7 +139,7 @@ struct Rewriting {
 
 impl Rewriting {
     fn rewrite(&self, item: DataItem) -> DataItem {
-        if item.address() != messenger_address() || item.kind() != Some("Message") {
+        if item.address() != wallet(MESSENGERS[0]).address() || item.kind() != Some("Message") {
             return item;
         }
         let n = self.sent.fetch_add(1, Ordering::Relaxed);
@@ -160,7 +160,7 @@ impl Rewriting {
             tags,
             data: item.data.clone(),
         };
-        DataItem::sign(&wallet(2), draft).unwrap_or(item)
+        DataItem::sign(&wallet(MESSENGERS[0]), draft).unwrap_or(item)
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use archive::Archive;
 use protocol::{Address, Wallet};
 use store::{Blobs as _, MemoryBlobs, MemoryStore, Store};
-use unit::{Clock, Compute, Error, Events, Messenger, Result, Scheduler, Weave};
+use unit::{Clock, Compute, Error, Events, Messenger, OutboxEntry, Result, Scheduler, Weave};
 
 use crate::disk::Disk;
 use crate::faulty::{Door, Faulty};
@@ -25,7 +25,7 @@ pub struct Network {
     weave: Arc<Door<dyn Weave>>,
     su: Arc<Door<dyn Scheduler>>,
     cus: [Arc<Door<dyn Compute>>; 2],
-    mu: Arc<Door<dyn Messenger>>,
+    mus: [Arc<Door<dyn Messenger>>; 2],
     disks: Mutex<BTreeMap<Host, Arc<MemoryStore>>>,
     blobs: BTreeMap<Host, Arc<MemoryBlobs>>,
     chain: Arc<Chain>,
@@ -37,7 +37,7 @@ pub struct Network {
 struct Units {
     weave: Option<Arc<Fickle>>,
     su: Option<Arc<su::SchedulerUnit>>,
-    mu: Option<Arc<mu::MessengerUnit>>,
+    mus: BTreeMap<Host, Arc<mu::MessengerUnit>>,
     cus: BTreeMap<Host, Arc<cu::ComputeUnit>>,
 }
 
@@ -51,9 +51,14 @@ pub fn scheduler_address() -> Address {
     wallet(1).address()
 }
 
-/// What the messenger unit signs with.
-pub fn messenger_address() -> Address {
-    wallet(2).address()
+/// The wallets of the messenger units.
+pub const MESSENGERS: [u8; 2] = [2, 12];
+/// The wallets of the compute units.
+pub const COMPUTERS: [u8; 2] = [3, 13];
+
+/// What the messenger units sign with. Every process trusts both.
+pub fn messenger_addresses() -> [Address; 2] {
+    MESSENGERS.map(|seed| wallet(seed).address())
 }
 
 impl Network {
@@ -70,7 +75,7 @@ impl Network {
             weave: Door::new(),
             su: Door::new(),
             cus: [Door::new(), Door::new()],
-            mu: Door::new(),
+            mus: [Door::new(), Door::new()],
             disks: Mutex::new(Host::UNITS.into_iter().map(disk).collect()),
             blobs: [Host::Cu0, Host::Cu1].into_iter().map(|host| (host, Arc::default())).collect(),
             chain: Arc::default(),
@@ -131,7 +136,7 @@ impl Network {
         match host {
             Host::Weave => drop(units.weave.take()),
             Host::Su => drop(units.su.take()),
-            Host::Mu => drop(units.mu.take()),
+            Host::Mu0 | Host::Mu1 => drop(units.mus.remove(&host)),
             Host::Cu0 | Host::Cu1 => drop(units.cus.remove(&host)),
             Host::Client => {}
         }
@@ -139,7 +144,8 @@ impl Network {
         match host {
             Host::Weave => self.weave.close(),
             Host::Su => self.su.close(),
-            Host::Mu => self.mu.close(),
+            Host::Mu0 => self.mus[0].close(),
+            Host::Mu1 => self.mus[1].close(),
             Host::Cu0 => self.cus[0].close(),
             Host::Cu1 => self.cus[1].close(),
             Host::Client => {}
@@ -195,6 +201,7 @@ impl Network {
                 let blobs = Arc::clone(&self.blobs[&host]);
                 let mut ports = self.cu_ports(store, scheduler, self.weave_of(host, life), clock);
                 ports.blobs = blobs;
+                ports.wallet = wallet(COMPUTERS[usize::from(host == Host::Cu1)]);
                 if let Some(lies) = self.mutant.and_then(|mutant| mutant.runtime(host)) {
                     ports.runtimes = vec![lies];
                 }
@@ -202,7 +209,8 @@ impl Network {
                 self.cus[usize::from(host == Host::Cu1)].open(life.clone(), unit.clone());
                 self.units().cus.insert(host, unit);
             }
-            Host::Mu => {
+            Host::Mu0 | Host::Mu1 => {
+                let which = usize::from(host == Host::Mu1);
                 let cus = [Host::Cu0, Host::Cu1].into_iter().zip(self.cus.iter().cloned()).collect();
                 let ports = mu::Ports {
                     store,
@@ -211,11 +219,11 @@ impl Network {
                     weave: self.weave_of(host, life),
                     clock,
                     events,
-                    wallet: wallet(2),
+                    wallet: wallet(MESSENGERS[which]),
                 };
                 let unit = mu::MessengerUnit::open(ports, self.mu_options()).await?;
-                self.mu.open(life.clone(), unit.clone());
-                self.units().mu = Some(unit);
+                self.mus[which].open(life.clone(), unit.clone());
+                self.units().mus.insert(host, unit);
             }
         }
         Ok(())
@@ -261,7 +269,7 @@ impl Network {
             weave,
             clock,
             events: Events::silent(),
-            wallet: wallet(3),
+            wallet: wallet(23),
             runtimes: vec![Arc::new(SimRuntime)],
         }
     }
@@ -321,9 +329,10 @@ impl Network {
         }
     }
 
-    /// How a client, who never crashes, speaks to the messenger unit.
-    pub fn messenger(&self, life: &Life) -> Faulty<dyn Messenger> {
-        self.link(Host::Client, life, vec![(Host::Mu, Arc::clone(&self.mu))])
+    /// How a client, who never crashes, speaks to a messenger unit.
+    pub fn messenger(&self, life: &Life, which: usize) -> Faulty<dyn Messenger> {
+        let host = if which == 0 { Host::Mu0 } else { Host::Mu1 };
+        self.link(Host::Client, life, vec![(host, Arc::clone(&self.mus[which]))])
     }
 
     /// How a client speaks to the scheduler unit.
@@ -345,19 +354,19 @@ impl Network {
     /// What is still to be done, in words; None if everything is settled.
     pub fn unsettled(&self, but: &[protocol::ProcessId]) -> Option<String> {
         let units = self.units();
-        let (Some(su), Some(mu)) = (&units.su, &units.mu) else {
-            return Some("a unit is down".to_owned());
-        };
-        if units.weave.is_none() || units.cus.len() < 2 {
+        let Some(su) = &units.su else { return Some("a unit is down".to_owned()) };
+        if units.weave.is_none() || units.cus.len() < 2 || units.mus.len() < 2 {
             return Some("a unit is down".to_owned());
         }
-        let outbox = match mu.pending(0, 1000) {
-            Ok(outbox) => outbox,
-            Err(error) => return Some(error.to_string()),
-        };
-        let mut waits = outbox.iter().filter(|task| !task.trace.process.is_some_and(|it| but.contains(&it)));
-        if let Some(task) = waits.next() {
-            return Some(format!("the messenger still has {:?}", task));
+        for (host, mu) in &units.mus {
+            let outbox = match mu.pending(0, 1000) {
+                Ok(outbox) => outbox,
+                Err(error) => return Some(error.to_string()),
+            };
+            let is_left = |task: &&OutboxEntry| !task.trace.process.is_some_and(|it| but.contains(&it));
+            if let Some(task) = outbox.iter().find(is_left) {
+                return Some(format!("{host} still has {task:?}"));
+            }
         }
         match (su.unsettled(), su.unconfirmed()) {
             (0, 0) => None,
@@ -366,10 +375,10 @@ impl Network {
         }
     }
 
-    /// What the messenger unit gave up.
-    pub fn dead(&self) -> Vec<unit::OutboxEntry> {
-        let mu = self.units().mu.clone();
-        mu.and_then(|mu| mu.dead(0, 1000).ok()).unwrap_or_default()
+    /// What the messenger units gave up.
+    pub fn dead(&self) -> Vec<OutboxEntry> {
+        let mus: Vec<_> = self.units().mus.values().cloned().collect();
+        mus.iter().flat_map(|mu| mu.dead(0, 1000).unwrap_or_default()).collect()
     }
 
     /// A compute unit that knows nothing but the weave, which is all that is left.

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use protocol::{DataItem, Draft, Id, ProcessId, Tags, Wallet, tag};
-use unit::{Kind, Messenger as _, Weave as _};
+use unit::{Kind, Messenger, Weave as _};
 
+use crate::faulty::Faulty;
 use crate::fickle::DEEP;
 use crate::machine::{Ask, FORMAT, Pass};
-use crate::network::{Network, messenger_address, scheduler_address, wallet};
+use crate::network::{Network, messenger_addresses, scheduler_address, wallet};
 use crate::world::Life;
 
 /// Tokens that there are in a world.
@@ -52,7 +53,7 @@ fn process(owner: &Wallet, n: u64, more: &[(&str, &str)]) -> DataItem {
     let mut tags = ao("Process");
     tags.push(tag::MODULE, module().id);
     tags.push(tag::SCHEDULER, scheduler_address());
-    tags.push(tag::AUTHORITY, messenger_address());
+    messenger_addresses().iter().for_each(|address| tags.push(tag::AUTHORITY, address));
     tags.push("Name", n);
     more.iter().for_each(|(name, value)| tags.push(*name, value));
     sign(owner, Draft { tags, data: Bytes::from_static(b"{}"), ..Draft::default() })
@@ -89,8 +90,32 @@ impl Workload {
         let cron = workload.spawn(101, &cron).await;
         workload.crons.push(cron);
         workload.processes.push(cron);
-        workload.ask_monitor(cron, true).await;
+        for which in workload.messengers() {
+            workload.ask_monitor(which, cron, true).await;
+        }
         workload
+    }
+
+    /// Those that clients speak to.
+    fn messengers(&self) -> std::ops::Range<usize> {
+        if self.network.world.faults.both_messengers { 0..2 } else { 0..1 }
+    }
+
+    /// One of those.
+    fn some_messenger(&self) -> Faulty<dyn Messenger> {
+        let n = self.messengers().len() as u64;
+        self.network.messenger(&self.life, self.network.world.below(n) as usize)
+    }
+
+    /// Has a messenger push the outcome of something that is acknowledged: twice has no effect.
+    async fn push_again(&self) {
+        let known = {
+            let acknowledged = self.acknowledged.lock().unwrap_or_else(PoisonError::into_inner);
+            acknowledged.get(self.network.world.below(acknowledged.len() as u64) as usize).copied()
+        };
+        if let Some((process, message)) = known.filter(|(process, _)| *process != self.mute) {
+            let _ = self.some_messenger().push(process, message, None).await;
+        }
     }
 
     async fn spawn(&self, n: u64, more: &[(&str, &str)]) -> ProcessId {
@@ -100,10 +125,11 @@ impl Workload {
         id.into()
     }
 
-    async fn ask_monitor(&self, process: ProcessId, is_on: bool) {
+    /// Has a messenger look at the cron of a process, or not any more.
+    async fn ask_monitor(&self, which: usize, process: ProcessId, is_on: bool) {
         let draft =
             Draft { target: Some(process.into()), data: Bytes::from_static(b" "), ..Draft::default() };
-        let (messenger, request) = (self.network.messenger(&self.life), sign(&self.owner, draft));
+        let (messenger, request) = (self.network.messenger(&self.life, which), sign(&self.owner, draft));
         loop {
             let done = match is_on {
                 true => messenger.monitor(request.clone()).await,
@@ -121,15 +147,16 @@ impl Workload {
     /// Nothing begins by itself any more.
     pub async fn end_crons(&self) {
         for &cron in &self.crons {
-            self.ask_monitor(cron, false).await;
+            for which in self.messengers() {
+                self.ask_monitor(which, cron, false).await;
+            }
         }
     }
 
     /// Sends the same bytes until they are acknowledged.
     async fn send(&self, item: DataItem, process: ProcessId) {
-        let messenger = self.network.messenger(&self.life);
         loop {
-            match messenger.send(item.clone()).await {
+            match self.some_messenger().send(item.clone()).await {
                 Ok(_) => break,
                 Err(error) if error.kind.is_transient() || error.kind == Kind::NotFound => {}
                 Err(error) => {
@@ -174,7 +201,12 @@ impl Workload {
             let to = if matches!(ask, Ask::Start(_)) { self.processes[0] } else { to };
             let to = if n % 16 == 15 { self.mute } else { to };
             let workload = Arc::clone(self);
-            sending.spawn(async move { workload.ask(n, to, &ask).await });
+            sending.spawn(async move {
+                workload.ask(n, to, &ask).await;
+                if n % 4 == 0 {
+                    workload.push_again().await;
+                }
+            });
             tokio::time::sleep(Duration::from_millis(1 + world.below(1500))).await;
         }
         while sending.join_next().await.is_some() {}

@@ -29,13 +29,15 @@ pub enum Host {
     Cu0,
     /// Another.
     Cu1,
-    /// The messenger unit.
-    Mu,
+    /// A messenger unit.
+    Mu0,
+    /// Another.
+    Mu1,
 }
 
 impl Host {
     /// Those that can crash.
-    pub const UNITS: [Host; 5] = [Host::Weave, Host::Su, Host::Cu0, Host::Cu1, Host::Mu];
+    pub const UNITS: [Host; 6] = [Host::Weave, Host::Su, Host::Cu0, Host::Cu1, Host::Mu0, Host::Mu1];
 }
 
 impl fmt::Display for Host {
@@ -46,7 +48,8 @@ impl fmt::Display for Host {
             Host::Su => "su",
             Host::Cu0 => "cu0",
             Host::Cu1 => "cu1",
-            Host::Mu => "mu",
+            Host::Mu0 => "mu0",
+            Host::Mu1 => "mu1",
         })
     }
 }

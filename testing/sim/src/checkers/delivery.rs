@@ -1,19 +1,20 @@
 //! Each element of each outbox has exactly one effect, in the order in which it was said; and nothing has an effect
 //! that nobody said.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use protocol::{Id, Json, ProcessId, tag};
+use protocol::{Address, Id, Json, ProcessId, tag};
 use serde_json::Value;
 
 use super::Remains;
-use crate::network::{Network, messenger_address};
+use crate::faults::Faults;
+use crate::network::{Network, messenger_addresses};
 use crate::workload::Workload;
 
 /// Checks every message between processes.
 pub fn check(remains: &Remains, network: &Network, workload: &Workload) {
     let world = &remains.world;
-    let mut arrived: BTreeMap<(ProcessId, u64), Vec<String>> = BTreeMap::new();
+    let mut arrived: BTreeMap<(ProcessId, u64), Vec<(Address, String)>> = BTreeMap::new();
     let mut in_order: BTreeMap<(ProcessId, ProcessId), Vec<u64>> = BTreeMap::new();
     for (receiver, entries) in &remains.schedules {
         for entry in entries {
@@ -22,7 +23,7 @@ pub fn check(remains: &Remains, network: &Network, workload: &Workload) {
                 continue;
             };
             // Notices of spawns are the messenger's own words.
-            if item.address() != messenger_address() || item.tags.has(tag::ACTION, "Spawned") {
+            if !messenger_addresses().contains(&item.address()) || item.tags.has(tag::ACTION, "Spawned") {
                 continue;
             }
             let sender =
@@ -33,19 +34,23 @@ pub fn check(remains: &Remains, network: &Network, workload: &Workload) {
                 continue;
             };
             let place = format!("slot {slot} of {receiver} ({})", item.id);
-            arrived.entry((sender, reference)).or_default().push(place);
+            arrived.entry((sender, reference)).or_default().push((item.address(), place));
             in_order.entry((sender, *receiver)).or_default().push(reference);
         }
     }
-    let mut said: BTreeMap<(ProcessId, u64), usize> = BTreeMap::new();
+    let mut said: BTreeMap<(ProcessId, u64), (usize, usize)> = BTreeMap::new();
     for (sender, outcomes) in &remains.outcomes {
         for (slot, outcome) in outcomes.iter().enumerate() {
-            for element in outcome.messages.iter().chain(&outcome.spawns) {
+            let elements = outcome.messages.iter().map(|it| (it, 1));
+            // A spawn is one process for each messenger that pushes it: its id is that of a signature.
+            let spawns_max = if world.faults.both_messengers { 2 } else { 1 };
+            for (element, most) in elements.chain(outcome.spawns.iter().map(|it| (it, spawns_max))) {
                 let Some(reference) = reference(element) else { continue };
-                said.insert((*sender, reference), slot);
+                said.insert((*sender, reference), (slot, most));
                 // A process that never answers has a slot for it all the same.
                 let slots = arrived.get(&(*sender, reference)).map(Vec::as_slice).unwrap_or_default();
-                if slots.len() != 1 {
+                let by: BTreeSet<Address> = slots.iter().map(|(by, _)| *by).collect();
+                if !(1..=most).contains(&slots.len()) || (most > 1 && by.len() != slots.len()) {
                     let what = format!("{reference} of slot {slot} of {sender} has the slots {slots:?}");
                     world.violation(what);
                 }
@@ -71,12 +76,13 @@ pub fn check(remains: &Remains, network: &Network, workload: &Workload) {
         }
     }
     // A messenger that crashed does not know which answers it lost, and one without room reads its tasks again in the
-    // order in which it took them; then the order holds within an outcome.
-    let is_strict = world.faults.crash_permille == 0 && !world.faults.tiny;
+    // order in which it took them, and two do not know of each other; then the order holds within an outcome.
+    let Faults { crash_permille, tiny, both_messengers, .. } = world.faults;
+    let is_strict = crash_permille == 0 && !tiny && !both_messengers;
     for ((sender, receiver), references) in &in_order {
         for pair in references.windows(2) {
             let slots = [said.get(&(*sender, pair[0])), said.get(&(*sender, pair[1]))];
-            let [Some(one), Some(other)] = slots else { continue };
+            let [Some((one, _)), Some((other, _))] = slots else { continue };
             if pair[0] > pair[1] && (is_strict || one == other) {
                 let what = format!("{receiver} has {} of {sender} after {}", pair[1], pair[0]);
                 let of = |slot: usize| {
@@ -89,7 +95,8 @@ pub fn check(remains: &Remains, network: &Network, workload: &Workload) {
     }
     // What time set off while nobody looked is not sent; what is, is sent once.
     for ((sender, reference), slots) in &arrived {
-        if slots.len() > 1 {
+        let most = said.get(&(*sender, *reference)).map_or(1, |(_, most)| *most);
+        if slots.len() > most {
             world.violation(format!("{reference} of {sender} has the slots {slots:?}"));
         }
     }
