@@ -12,6 +12,7 @@ pub mod disk;
 pub mod faults;
 pub mod faulty;
 pub mod fickle;
+pub mod liars;
 pub mod machine;
 pub mod mutants;
 pub mod network;
@@ -19,5 +20,6 @@ pub mod run;
 pub mod workload;
 pub mod world;
 
+pub use liars::Liar;
 pub use mutants::Mutant;
 pub use run::{Plan, Report, run};

@@ -1,17 +1,18 @@
 //! The real units, each on a host of its own, and what links them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use archive::Archive;
-use protocol::{Address, Wallet};
+use protocol::{Address, Id, ProcessId, Wallet};
 use store::{Blobs as _, MemoryBlobs, MemoryStore, Store};
-use unit::{Clock, Compute, Error, Events, Messenger, OutboxEntry, Result, Scheduler, Weave};
+use unit::{Clock, Compute, Error, Events, Messenger, OutboxEntry, Result, Scheduler, SlotRange, Weave};
 
 use crate::disk::Disk;
 use crate::faulty::{Door, Faulty};
 use crate::fickle::{Chain, DEEP, Fickle};
+use crate::liars::Liar;
 use crate::machine::SimRuntime;
 use crate::mutants::Mutant;
 use crate::world::{Host, Life, SimClock, World};
@@ -22,6 +23,8 @@ pub struct Network {
     pub world: Arc<World>,
     /// A rule that is broken on purpose.
     pub mutant: Option<Mutant>,
+    /// Somebody who lies.
+    pub liar: Option<Liar>,
     weave: Arc<Door<dyn Weave>>,
     su: Arc<Door<dyn Scheduler>>,
     cus: [Arc<Door<dyn Compute>>; 2],
@@ -63,7 +66,7 @@ pub fn messenger_addresses() -> [Address; 2] {
 
 impl Network {
     /// Hosts that are all down.
-    pub fn new(world: Arc<World>, mutant: Option<Mutant>) -> Arc<Network> {
+    pub fn new(world: Arc<World>, mutant: Option<Mutant>, liar: Option<Liar>) -> Arc<Network> {
         let disk = |host| {
             // The weave waits for its disk on the thread that everybody shares.
             let store = if host == Host::Weave { MemoryStore::new() } else { MemoryStore::stepped() };
@@ -72,6 +75,7 @@ impl Network {
         Arc::new(Network {
             world,
             mutant,
+            liar,
             weave: Door::new(),
             su: Door::new(),
             cus: [Door::new(), Door::new()],
@@ -202,7 +206,8 @@ impl Network {
                 let mut ports = self.cu_ports(store, scheduler, self.weave_of(host, life), clock);
                 ports.blobs = blobs;
                 ports.wallet = wallet(COMPUTERS[usize::from(host == Host::Cu1)]);
-                if let Some(lies) = self.mutant.and_then(|mutant| mutant.runtime(host)) {
+                let broken = self.mutant.and_then(|mutant| mutant.runtime(host));
+                if let Some(lies) = broken.or_else(|| self.liar.and_then(|liar| liar.runtime(host))) {
                     ports.runtimes = vec![lies];
                 }
                 let unit = cu::ComputeUnit::open(ports, self.cu_options()).await?;
@@ -211,7 +216,10 @@ impl Network {
             }
             Host::Mu0 | Host::Mu1 => {
                 let which = usize::from(host == Host::Mu1);
-                let cus = [Host::Cu0, Host::Cu1].into_iter().zip(self.cus.iter().cloned()).collect();
+                // Whom a messenger asks is its own choice.
+                let believed = if self.liar.is_some_and(Liar::is_about_cu1) { 1 } else { 2 };
+                let cus = [Host::Cu0, Host::Cu1].into_iter().zip(self.cus.iter().cloned());
+                let cus = cus.take(believed).collect();
                 let ports = mu::Ports {
                     store,
                     scheduler: self.scheduler_of(host, life),
@@ -247,7 +255,12 @@ impl Network {
     }
 
     fn scheduler_of(&self, host: Host, life: &Life) -> Arc<dyn Scheduler> {
-        let link = Arc::new(self.link(host, life, vec![(Host::Su, Arc::clone(&self.su))]));
+        let link: Arc<dyn Scheduler> =
+            Arc::new(self.link(host, life, vec![(Host::Su, Arc::clone(&self.su))]));
+        let link = match self.liar {
+            Some(liar) => liar.scheduler(&self.world, host, link),
+            None => link,
+        };
         match &self.mutant {
             Some(mutant) => mutant.scheduler(host, link),
             None => link,
@@ -349,6 +362,21 @@ impl Network {
     /// How a client speaks to the weave.
     pub fn weave(&self, life: &Life) -> Faulty<dyn Weave> {
         self.link(Host::Client, life, vec![(Host::Weave, Arc::clone(&self.weave))])
+    }
+
+    /// Every entry of every schedule that somebody was shown: process and message.
+    pub async fn entries(&self, life: &Life) -> Vec<(ProcessId, Id)> {
+        let scheduler = self.scheduler(life);
+        let processes: BTreeSet<ProcessId> =
+            self.world.seen().slots.keys().map(|(process, _)| *process).collect();
+        let mut all = Vec::new();
+        for process in processes {
+            let whole = SlotRange::Slots { after: None, to: None };
+            if let Ok(page) = scheduler.schedule_page(process, whole, 1000).await {
+                all.extend(page.items.iter().map(|entry| (process, entry.message_id())));
+            }
+        }
+        all
     }
 
     /// What is still to be done, in words; None if everything is settled.

@@ -8,6 +8,7 @@ use unit::block_here;
 
 use crate::checkers;
 use crate::faults::Faults;
+use crate::liars::{self, Liar};
 use crate::mutants::Mutant;
 use crate::network::Network;
 use crate::workload::Workload;
@@ -27,6 +28,10 @@ pub struct Plan {
     pub messages: u64,
     /// A rule to break.
     pub mutant: Option<Mutant>,
+    /// Somebody who lies.
+    pub liar: Option<Liar>,
+    /// Whether an honest messenger is asked to push what others should have.
+    pub is_helped: bool,
     /// Whether to write down what happens.
     pub text: bool,
 }
@@ -34,7 +39,7 @@ pub struct Plan {
 impl Plan {
     /// A seed as the suite runs it.
     pub fn of(seed: u64) -> Plan {
-        Plan { seed, messages: 24, mutant: None, text: false }
+        Plan { seed, messages: 24, mutant: None, liar: None, is_helped: true, text: false }
     }
 }
 
@@ -43,6 +48,8 @@ impl Plan {
 pub struct Report {
     /// The rules that were broken; none if all is well.
     pub violations: Vec<String>,
+    /// What proves that somebody lied.
+    pub evidence: Vec<String>,
     /// A hash of everything that happened.
     pub trace: String,
     /// What happened, if it was to be written down.
@@ -76,17 +83,18 @@ pub fn run(plan: Plan) -> Report {
     let runtime = runtime.expect("a runtime without input and output needs nothing from the system");
     let _here = block_here();
     runtime.block_on(async {
-        let world = World::new(plan.seed, plan.text);
-        let scheduled = match tokio::time::timeout(ALL, phases(&world, plan)).await {
+        let world = World::new(plan.seed, plan.text, plan.liar);
+        let (scheduled, evidence) = match tokio::time::timeout(ALL, phases(&world, plan)).await {
             Ok(scheduled) => scheduled,
             Err(_) => {
                 world.violation("the seed does not end");
-                0
+                (0, Vec::new())
             }
         };
         let (crashes, events) = world.counts();
         Report {
             violations: world.violations(),
+            evidence,
             trace: world.trace(),
             text: world.text(),
             crashes,
@@ -98,11 +106,12 @@ pub fn run(plan: Plan) -> Report {
     })
 }
 
-async fn phases(world: &Arc<World>, plan: Plan) -> u64 {
-    let network = Network::new(Arc::clone(world), plan.mutant);
+async fn phases(world: &Arc<World>, plan: Plan) -> (u64, Vec<String>) {
+    let nothing = (0, Vec::new());
+    let network = Network::new(Arc::clone(world), plan.mutant, plan.liar);
     if let Err(error) = network.run().await {
         world.violation(format!("the network does not start: {error}"));
-        return 0;
+        return nothing;
     }
     let weather = tokio::spawn(crate::faults::weather(Arc::clone(world)));
     let reorganising = tokio::spawn(Arc::clone(&network).reorganise());
@@ -112,11 +121,21 @@ async fn phases(world: &Arc<World>, plan: Plan) -> u64 {
     reorganising.abort();
     world.calm();
     workload.end_crons().await;
-    if let Some(why) = settle(&network, &workload).await {
-        world.violation(format!("an hour after the storm not everything is settled: {why}"));
-        return 0;
+    let mut settled = settle(&network, &workload).await;
+    if let (Some(Liar::Drops), true, None) = (plan.liar, plan.is_helped, &settled) {
+        workload.push_everything().await;
+        settled = settle(&network, &workload).await;
     }
-    checkers::all(&network, &workload).await
+    if let Some(why) = settled {
+        world.violation(format!("an hour after the storm not everything is settled: {why}"));
+        return nothing;
+    }
+    let scheduled = checkers::all(&network, &workload).await;
+    let evidence = match plan.liar {
+        Some(liar) => liars::evidence(&network, &workload, liar).await,
+        None => Vec::new(),
+    };
+    (scheduled, evidence)
 }
 
 /// Waits until nothing is left to be done; answers with what is.

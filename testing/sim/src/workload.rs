@@ -9,6 +9,7 @@ use unit::{Kind, Messenger, Weave as _};
 
 use crate::faulty::Faulty;
 use crate::fickle::DEEP;
+use crate::liars::{Liar, STRANGER};
 use crate::machine::{Ask, FORMAT, Pass};
 use crate::network::{Network, messenger_addresses, scheduler_address, wallet};
 use crate::world::Life;
@@ -177,6 +178,38 @@ impl Workload {
         self.send(sign(&self.owner, draft), process).await;
     }
 
+    /// Sends what says that a process sent it, and did not: tokens out of nothing.
+    async fn forge(&self, n: u64) {
+        let some = || self.processes[self.network.world.below(self.processes.len() as u64) as usize];
+        let (victim, to) = (some(), some());
+        let mut tags = ao("Message");
+        tags.push(tag::FROM_PROCESS, victim);
+        tags.push("Reference", 1_000_000 + n);
+        let pass = Ask::Pass(Pass { tokens: SUPPLY, route: Vec::new() });
+        let data = serde_json::to_vec(&pass).expect("what is asked is always JSON");
+        let anchor = format!("{n:032}").into_bytes().try_into().ok();
+        let draft = Draft { target: Some(to.into()), anchor, tags, data: data.into() };
+        self.send(sign(&wallet(STRANGER), draft), to).await;
+    }
+
+    /// Asks the second messenger to push every outcome there is, until nothing new comes of it.
+    pub async fn push_everything(&self) {
+        let messenger = self.network.messenger(&self.life, 1);
+        let mut known = 0;
+        loop {
+            let seen: Vec<(ProcessId, Id)> = self.network.entries(&self.life).await;
+            if seen.len() == known {
+                return;
+            }
+            known = seen.len();
+            for (process, message) in seen.into_iter().filter(|(process, _)| *process != self.mute) {
+                let _ = messenger.push(process, message, None).await;
+            }
+            // What is pushed has outcomes that are pushed.
+            tokio::time::sleep(Duration::from_secs(120)).await;
+        }
+    }
+
     /// Sends so many messages, several at a time.
     pub async fn run(self: &Arc<Self>, messages: u64) {
         let world = &self.network.world;
@@ -203,6 +236,9 @@ impl Workload {
             let workload = Arc::clone(self);
             sending.spawn(async move {
                 workload.ask(n, to, &ask).await;
+                if workload.network.liar == Some(Liar::Forges) && n % 3 == 0 {
+                    workload.forge(n).await;
+                }
                 if n % 4 == 0 {
                     workload.push_again().await;
                 }

@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use protocol::{Id, ProcessId, Slot, Timestamp};
+use protocol::{Assignment, Id, ProcessId, Slot, Timestamp};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use unit::{Clock, Scheduled};
 
 use crate::faults::Faults;
+use crate::liars::Liar;
 
 /// When a simulated world begins, ms since 1970.
 pub const BEGINNING_MS: u64 = 1_700_000_000_000;
@@ -113,17 +114,21 @@ struct Inner {
 /// What was shown to anybody.
 #[derive(Debug, Default, Clone)]
 pub struct Seen {
-    /// The assignment of each slot.
-    pub slots: BTreeMap<(ProcessId, Slot), Id>,
+    /// The assignment of each slot, as it was shown first.
+    pub slots: BTreeMap<(ProcessId, Slot), Arc<Assignment>>,
+    /// Others of the same slots.
+    equivocations: BTreeMap<Id, (Arc<Assignment>, Arc<Assignment>)>,
     /// The outcome of each message, as a hash.
     outcomes: BTreeMap<(ProcessId, Id), (Host, blake3::Hash)>,
 }
 
 impl World {
     /// A world that is the same for the same seed. With `text`, what happens is written down to be read.
-    pub fn new(seed: u64, text: bool) -> Arc<World> {
+    pub fn new(seed: u64, text: bool, liar: Option<Liar>) -> Arc<World> {
         let mut rng = fastrand::Rng::with_seed(seed);
-        let faults = Faults::draw(&mut rng);
+        let mut faults = Faults::draw(&mut rng);
+        // Who drops messages is found out by somebody who does not.
+        faults.both_messengers |= liar == Some(Liar::Drops);
         let inner = Inner {
             rng,
             is_storm: true,
@@ -211,10 +216,14 @@ impl World {
     /// An entry of a schedule was shown to somebody.
     pub fn saw_entry(&self, entry: &Scheduled) {
         let (process, slot) = (entry.assignment.process, entry.assignment.slot);
-        let id = entry.assignment.id();
-        let first = *self.inner().seen.slots.entry((process, slot)).or_insert(id);
-        if first != id {
-            self.violation(format!("slot {slot} of {process} was shown as {first}, and later as {id}"));
+        let shown = Arc::clone(&entry.assignment);
+        let mut inner = self.inner();
+        let first = Arc::clone(inner.seen.slots.entry((process, slot)).or_insert_with(|| Arc::clone(&shown)));
+        let (one, other) = (first.id(), shown.id());
+        if one != other {
+            inner.seen.equivocations.insert(other, (first, shown));
+            drop(inner);
+            self.violation(format!("slot {slot} of {process} was shown as {one}, and later as {other}"));
         }
     }
 
@@ -231,6 +240,11 @@ impl World {
     /// What was shown to anybody so far.
     pub fn seen(&self) -> Seen {
         self.inner().seen.clone()
+    }
+
+    /// Pairs of different assignments of one slot that somebody was shown.
+    pub fn equivocations(&self) -> Vec<(Arc<Assignment>, Arc<Assignment>)> {
+        self.inner().seen.equivocations.values().cloned().collect()
     }
 
     /// Something happened.

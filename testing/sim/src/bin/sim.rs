@@ -2,9 +2,10 @@
 
 use std::process::ExitCode;
 
-use pirn_sim::{Mutant, Plan, run};
+use pirn_sim::{Liar, Mutant, Plan, run};
 
-const USAGE: &str = "usage: sim --seed N [--trace] [--messages N] [--break RULE], or sim --seeds FROM TO";
+const USAGE: &str =
+    "usage: sim --seed N [--trace] [--messages N] [--break RULE] [--liar LIAR], or sim --seeds FROM TO";
 
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "it is a program for the terminal")]
 fn main() -> ExitCode {
@@ -16,9 +17,12 @@ fn main() -> ExitCode {
     });
     let messages = after("--messages").and_then(|rest| number(rest, 0));
     let text = words.iter().any(|word| word == "--trace");
+    let liar = after("--liar").and_then(|rest| {
+        Liar::ALL.into_iter().find(|liar| Some(format!("{liar:?}")) == rest.first().cloned())
+    });
     let plan = |seed| {
         let plan = Plan::of(seed);
-        Plan { mutant, text, messages: messages.unwrap_or(plan.messages), ..plan }
+        Plan { mutant, liar, text, messages: messages.unwrap_or(plan.messages), ..plan }
     };
     let (from, to) = match (after("--seed"), after("--seeds")) {
         (Some(rest), _) if number(rest, 0).is_some() => {
