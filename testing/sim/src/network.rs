@@ -5,9 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use archive::Archive;
-use protocol::{Address, Id, ProcessId, Wallet};
+use protocol::{Address, ProcessId, Wallet};
 use store::{Blobs as _, MemoryBlobs, MemoryStore, Store};
-use unit::{Clock, Compute, Error, Events, Messenger, OutboxEntry, Result, Scheduler, SlotRange, Weave};
+use unit::{
+    Clock, Compute, Error, Events, Messenger, OutboxEntry, Result, Scheduled, Scheduler, SlotRange, Weave,
+};
 
 use crate::disk::Disk;
 use crate::faulty::{Door, Faulty};
@@ -364,19 +366,25 @@ impl Network {
         self.link(Host::Client, life, vec![(Host::Weave, Arc::clone(&self.weave))])
     }
 
-    /// Every entry of every schedule that somebody was shown: process and message.
-    pub async fn entries(&self, life: &Life) -> Vec<(ProcessId, Id)> {
+    /// The schedules of all processes that anybody was shown something of, whole.
+    pub async fn schedules(&self, life: &Life) -> Result<BTreeMap<ProcessId, Vec<Scheduled>>> {
         let scheduler = self.scheduler(life);
-        let processes: BTreeSet<ProcessId> =
-            self.world.seen().slots.keys().map(|(process, _)| *process).collect();
-        let mut all = Vec::new();
-        for process in processes {
-            let whole = SlotRange::Slots { after: None, to: None };
-            if let Ok(page) = scheduler.schedule_page(process, whole, 1000).await {
-                all.extend(page.items.iter().map(|entry| (process, entry.message_id())));
+        let seen = self.world.seen();
+        let mut schedules = BTreeMap::new();
+        for process in seen.slots.keys().map(|(process, _)| *process).collect::<BTreeSet<_>>() {
+            let mut entries: Vec<Scheduled> = Vec::new();
+            loop {
+                let after = entries.last().map(|entry| entry.assignment.slot);
+                let page =
+                    scheduler.schedule_page(process, SlotRange::Slots { after, to: None }, 100).await?;
+                entries.extend(page.items);
+                if !page.has_next {
+                    break;
+                }
             }
+            schedules.insert(process, entries);
         }
-        all
+        Ok(schedules)
     }
 
     /// What is still to be done, in words; None if everything is settled.

@@ -197,13 +197,16 @@ impl Workload {
         let messenger = self.network.messenger(&self.life, 1);
         let mut known = 0;
         loop {
-            let seen: Vec<(ProcessId, Id)> = self.network.entries(&self.life).await;
-            if seen.len() == known {
+            let Ok(schedules) = self.network.schedules(&self.life).await else { return };
+            let slots = schedules.values().map(Vec::len).sum();
+            if slots == known {
                 return;
             }
-            known = seen.len();
-            for (process, message) in seen.into_iter().filter(|(process, _)| *process != self.mute) {
-                let _ = messenger.push(process, message, None).await;
+            known = slots;
+            for (process, entries) in schedules.iter().filter(|(process, _)| **process != self.mute) {
+                for entry in entries {
+                    let _ = messenger.push(*process, entry.message_id(), None).await;
+                }
             }
             // What is pushed has outcomes that are pushed.
             tokio::time::sleep(Duration::from_secs(120)).await;

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use protocol::{Outcome, ProcessId};
-use unit::{Compute, Result, Scheduled, Scheduler, SlotRange};
+use unit::{Compute, Result, Scheduled};
 
 use crate::machine::Shown;
 use crate::network::Network;
@@ -46,24 +46,8 @@ pub async fn all(network: &Network, workload: &Workload) -> u64 {
 }
 
 async fn gather(network: &Network, workload: &Workload) -> Result<Remains> {
-    let scheduler = network.scheduler(workload.life());
     let world = Arc::clone(&network.world);
-    let mut schedules = BTreeMap::new();
-    let seen = world.seen();
-    let processes: std::collections::BTreeSet<ProcessId> =
-        seen.slots.keys().map(|(process, _)| *process).collect();
-    for process in processes {
-        let mut entries: Vec<Scheduled> = Vec::new();
-        loop {
-            let after = entries.last().map(|entry| entry.assignment.slot);
-            let page = scheduler.schedule_page(process, SlotRange::Slots { after, to: None }, 100).await?;
-            entries.extend(page.items);
-            if !page.has_next {
-                break;
-            }
-        }
-        schedules.insert(process, entries);
-    }
+    let schedules = network.schedules(workload.life()).await?;
     // The flood.
     let compute = network.flood().await?;
     let mut outcomes = BTreeMap::new();
