@@ -65,6 +65,7 @@ pub fn problems(tree: &Tree) -> Vec<String> {
         machine_paths,
         dead_paths_in_maps,
         dead_links,
+        tests_that_are_not_there,
     ];
     let mut problems: Vec<String> = checks.iter().flat_map(|check| check(tree)).collect();
     problems.extend(long_files(tree, LONG_FILES));
@@ -80,6 +81,22 @@ pub fn unbiased_selects(tree: &Tree) -> Vec<String> {
     find_in_code(tree, &[concat!("select", "!")], |path, text, at, line| {
         (!biased(text, at)).then(|| format!("{path}:{line}: a select that is not `biased;`"))
     })
+}
+
+/// Tables of `docs/` whose last column names a file and a test in it: there must be such a test.
+pub fn tests_that_are_not_there(tree: &Tree) -> Vec<String> {
+    let mut problems = Vec::new();
+    for (path, text) in tree.ending("-defects.md") {
+        for (at, line) in text.lines().enumerate().filter(|(_, line)| line.starts_with("| ")) {
+            let Some(last) = line.trim_end_matches('|').rsplit('|').next() else { continue };
+            let words: Vec<&str> = last.split('`').skip(1).step_by(2).collect();
+            let [file, test] = words[..] else { continue };
+            if !tree.texts.get(file).is_some_and(|text| text.contains(test)) {
+                problems.push(format!("{path}:{}: {file} has no {test}", at + 1));
+            }
+        }
+    }
+    problems
 }
 
 /// Code that panics because it is not written yet.

@@ -81,3 +81,13 @@ fn a_long_file_needs_an_excuse_and_a_short_one_none() {
     let expected = ["short.rs has only 0 lines and needs no excuse", "gone.rs is excused and does not exist"];
     assert_eq!(tidy::long_files(&files, &excuses), expected);
 }
+
+#[test]
+fn a_test_that_is_named_is_there() {
+    let table = "| the reference | Pirn | test |\n|---|---|---|\n| loses | keeps | `a/tests/b.rs` `nothing_is_lost` |\n";
+    let files = [("docs/reference-defects.md", table), ("a/tests/b.rs", "fn nothing_is_lost() {}")];
+    check(tidy::tests_that_are_not_there, &files, &[]);
+    let files = [("docs/reference-defects.md", table), ("a/tests/b.rs", "fn something_else() {}")];
+    let expected = ["docs/reference-defects.md:3: a/tests/b.rs has no nothing_is_lost"];
+    check(tidy::tests_that_are_not_there, &files, &expected);
+}
