@@ -10,6 +10,7 @@
 mod input;
 mod limits;
 mod memory;
+mod profile;
 mod root;
 
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 pub use input::{Environment, Input};
 pub use limits::{BadLimit, Limits, parse_memory_limit};
 pub use memory::{Memory, PAGE_BYTES};
+pub use profile::{Function, Profile, Running, Stacks};
 pub use root::Pages;
 
 /// Version of the table that says what an evaluation costs. In every outcome; a new table is a new version,
@@ -70,6 +72,11 @@ pub trait Machine: Send {
 
     /// Bytes of this computer's memory that it holds, roughly.
     fn resident_bytes(&self) -> u64;
+
+    /// Where the gas of the last evaluation went. `None` unless the runtime was told to look, and can.
+    fn take_profile(&mut self) -> Option<Profile> {
+        None
+    }
 }
 
 /// This operator declines. Never stored as an outcome: another operator may accept.

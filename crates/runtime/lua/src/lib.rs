@@ -2,8 +2,8 @@
 //!
 //! It is a module like any other: [`MODULE`] is its bytes, [`TAGS`] say how it is called, and the runtime of
 //! WebAssembly modules runs, counts, bounds and forks it, as does the loader of other compute units. So this crate has
-//! no code of its own: the C is in `c/`, `cargo xtask lua` builds it, and the bytes are committed because not
-//! everybody has the compiler.
+//! little code of its own: the C is in `c/`, `cargo xtask lua` builds it, and the bytes are committed because not
+//! everybody has the compiler. [`stacks`] reads from a memory which functions run, for profiles.
 //!
 //! In reading order: `c/machine.c` is `handle`, `c/json.c` reads messages and writes outcomes, `c/host.c` and
 //! `c/conf.h` say what Lua gets of a computer, which is memory and the time of the message.
@@ -15,6 +15,10 @@
 //! and the stack of C lies below all data: what overflows it traps.
 
 #![forbid(unsafe_code)]
+
+pub mod stacks;
+
+pub use stacks::Stacks;
 
 /// The module, as it is stored on Arweave.
 pub const MODULE: &[u8] = include_bytes!("../pirn-lua.wasm");

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use wasmtime::{Global, Store, Trap, Val};
+use wasmtime::{AsContextMut, Global, Store, StoreContextMut, Trap, UpdateDeadline, Val};
 
-use runtime::{GAS_PER_OPERATOR, Limits};
+use runtime::{GAS_PER_OPERATOR, Limits, Profile};
 
 use crate::exports::{Callee, Exports};
 use crate::format::Main;
 use crate::host::{Host, Moment, Sleep, Stop, c_string};
 use crate::prepare::START;
+use crate::profile::{End, Watch};
 use crate::program::Program;
 use crate::region::View;
 
@@ -48,6 +49,8 @@ pub(crate) struct Evaluated {
     pub answer: Result<Vec<u8>, String>,
     /// Gas, as far as the module's format counts it.
     pub gas: u64,
+    /// Where it went, if somebody looked.
+    pub profile: Option<Profile>,
 }
 
 impl Instance {
@@ -62,9 +65,18 @@ impl Instance {
             exports: None,
             is_awake: program.shape.is_awake,
             moment: Moment::new(),
+            watch: program.watching.clone().flatten().map(|stacks| Box::new(Watch::new(stacks))),
         };
         let mut store = Store::new(program.pre.module().engine(), host);
         store.limiter(|host| host);
+        if program.watching.is_some() {
+            let every_time = if store.data().watch.is_some() { 0 } else { u64::MAX >> 1 };
+            store.set_epoch_deadline(every_time);
+            store.epoch_deadline_callback(move |mut store| {
+                look(&mut store, limits);
+                Ok(UpdateDeadline::Continue(every_time))
+            });
+        }
         let instance = program.pre.instantiate(&mut store)?;
         let exports = Exports::of(&instance, &mut store, &format, program.shape.pointers());
         let exports =
@@ -168,25 +180,29 @@ impl Instance {
     /// Evaluates a message.
     pub fn evaluate(&mut self, from: &Beginning, message: &str, environment: &str) -> Evaluated {
         let compute = self.limits.compute;
-        // A module that counts gas itself is stopped by that count; operators are a bound behind it.
-        let operators = if self.exports.gas.is_some() { compute } else { compute / GAS_PER_OPERATOR };
-        let ready = self.prepare(&from.globals, operators, compute);
+        let ready = self.prepare(&from.globals, operators_max(&self.exports, compute), compute);
         let done = ready.and_then(|()| self.handle(from, message, environment));
-        let (gas, is_out) = self.spent(operators, compute);
+        let (gas, is_out) = spent(&mut self.store, &self.exports, self.limits);
+        let gas = if is_out { compute } else { gas };
+        let how = if is_out || done.is_err() { End::Stopped } else { End::Returned };
+        let profile = self.store.data_mut().watch.as_mut().map(|watch| watch.end(how, gas));
         if is_out {
             let why = format!("out of gas: the evaluation used its Compute-Limit of {compute}");
-            return Evaluated { answer: Err(why), gas: compute };
+            return Evaluated { answer: Err(why), gas, profile };
         }
         let answer = done.map_err(|error| match error.downcast_ref::<Trap>() {
             Some(Trap::StackOverflow) => "stack overflow: the module called itself too deeply".to_owned(),
             Some(trap) => format!("the module trapped: {trap}"),
             None => error.to_string(),
         });
-        Evaluated { answer, gas }
+        Evaluated { answer, gas, profile }
     }
 
     fn prepare(&mut self, globals: &[Val], operators: u64, gas: u64) -> wasmtime::Result<()> {
         self.store.data_mut().moment = Moment::new();
+        if let Some(watch) = &mut self.store.data_mut().watch {
+            watch.begin();
+        }
         for (global, value) in self.globals.iter().zip(globals) {
             global.set(&mut self.store, *value)?;
         }
@@ -202,18 +218,6 @@ impl Instance {
             global.set(&mut self.store, Val::I64(0i64.saturating_sub_unsigned(gas)))?;
         }
         Ok(())
-    }
-
-    /// Gas used so far, and whether that is more than there was.
-    fn spent(&mut self, operators: u64, compute: u64) -> (u64, bool) {
-        let mut count = |global: Option<Global>, limit| {
-            let over = global.and_then(|global| global.get(&mut self.store).i64()).unwrap_or(i64::MIN);
-            (over.saturating_add_unsigned(limit).max(0) as u64, over > 0)
-        };
-        let (operators, too_many) = count(self.exports.operators, operators);
-        let (gas, too_much) = count(self.exports.gas, compute);
-        let gas = if self.exports.gas.is_some() { gas } else { operators.saturating_mul(GAS_PER_OPERATOR) };
-        (gas, too_many || too_much)
     }
 
     fn handle(&mut self, from: &Beginning, message: &str, environment: &str) -> wasmtime::Result<Vec<u8>> {
@@ -291,4 +295,30 @@ impl Instance {
         room[text.len()] = 0;
         Ok(())
     }
+}
+
+/// Operators of one evaluation. A module that counts gas itself is stopped by that count; they are a bound behind it.
+fn operators_max(exports: &Exports, compute: u64) -> u64 {
+    if exports.gas.is_some() { compute } else { compute / GAS_PER_OPERATOR }
+}
+
+/// Gas used so far, and whether that is more than there was.
+fn spent(mut store: impl AsContextMut, exports: &Exports, limits: Limits) -> (u64, bool) {
+    let mut count = |global: Option<Global>, limit| {
+        let over = global.and_then(|global| global.get(&mut store).i64()).unwrap_or(i64::MIN);
+        (over.saturating_add_unsigned(limit).max(0) as u64, over > 0)
+    };
+    let (operators, too_many) = count(exports.operators, operators_max(exports, limits.compute));
+    let (gas, too_much) = count(exports.gas, limits.compute);
+    let gas = if exports.gas.is_some() { gas } else { operators.saturating_mul(GAS_PER_OPERATOR) };
+    (gas, too_many || too_much)
+}
+
+/// Looks at the guest, which asks whether its time is up.
+fn look(store: &mut StoreContextMut<'_, Host>, limits: Limits) {
+    let Some(exports) = store.data().exports.clone() else { return };
+    let Some(mut watch) = store.data_mut().watch.take() else { return };
+    let (gas, _) = spent(&mut *store, &exports, limits);
+    watch.look(exports.memory.data(&*store), gas.min(limits.compute));
+    store.data_mut().watch = Some(watch);
 }

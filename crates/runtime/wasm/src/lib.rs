@@ -8,7 +8,8 @@
 //! prices it, or each [`body`] loses what is [`known`] of a module that is kept [`awake`], and [`counting`] counts what
 //! its operators cost, with [`rewrite`] for what they share;
 //! a [`program`] is it compiled, which a [`cache`] remembers; an [`instance`] calls it; a [`machine`] is a process,
-//! whose memory is an [`image`] mapped into a [`region`], and which runs on a [`stack`] of its own.
+//! whose memory is an [`image`] mapped into a [`region`], and which runs on a [`stack`] of its own; a [`profile`] looks at it
+//! meanwhile, if somebody asks.
 //!
 //! # Deviations
 //!
@@ -40,6 +41,7 @@ mod machine;
 mod metering;
 mod narrow;
 mod prepare;
+mod profile;
 mod program;
 mod region;
 mod rewrite;
@@ -50,7 +52,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use protocol::Module;
-use runtime::{Refusal, Start};
+use runtime::{Refusal, Stacks, Start};
 use wasmtime::{Config, Engine, OptLevel};
 
 use crate::cache::{Cache, Compiled};
@@ -126,15 +128,24 @@ pub struct WasmRuntime {
     options: Options,
     /// See [`WasmRuntime::with_sleep`].
     sleeps: bool,
+    /// See [`WasmRuntime::with_stacks`].
+    stacks: Option<Arc<dyn Stacks>>,
 }
 
 impl WasmRuntime {
     /// A runtime with these options.
     pub fn new(options: Options) -> Result<WasmRuntime, Refusal> {
-        let engine = Engine::new(&config());
-        let engine = engine.map_err(|error| system(format!("a WebAssembly engine: {error:#}")))?;
+        let engine = engine(&config())?;
         image::allow_many();
-        Ok(WasmRuntime { engine, options, sleeps: false })
+        Ok(WasmRuntime { engine, options, sleeps: false, stacks: None })
+    }
+
+    /// Machines of the modules that `stacks` can read have a profile of each evaluation, which takes several times as
+    /// long. It changes no outcome, and no memory.
+    pub fn with_stacks(mut self, stacks: Arc<dyn Stacks>) -> Result<WasmRuntime, Refusal> {
+        self.engine = engine(config().epoch_interruption(true))?;
+        self.stacks = Some(stacks);
+        Ok(self)
     }
 
     /// Modules that can put their stack aside do so whenever the reference would make them. It takes a third more
@@ -154,7 +165,10 @@ impl WasmRuntime {
             return Err(Refusal::Format { format: name.chars().take(100).collect() });
         };
         let compiled = self.compiled(module, format)?;
-        Ok(WasmProgram(Arc::new(Program::link(module, format, compiled, self.options.machine)?)))
+        let watching = self.stacks.as_ref().map(|stacks| stacks.reads(module).then(|| stacks.clone()));
+        let mut program = Program::link(module, format, compiled, self.options.machine)?;
+        program.watching = watching;
+        Ok(WasmProgram(Arc::new(program)))
     }
 
     fn compiled(&self, module: &Module, format: Format) -> Result<Compiled, Refusal> {
@@ -204,6 +218,10 @@ impl runtime::Program for WasmProgram {
     fn start(&self, start: Start) -> Result<Box<dyn runtime::Machine>, Refusal> {
         Ok(Box::new(self.machine(start)?))
     }
+}
+
+fn engine(config: &Config) -> Result<Engine, Refusal> {
+    Engine::new(config).map_err(|error| system(format!("a WebAssembly engine: {error:#}")))
 }
 
 /// The engine: everything that could differ between two computers is off.

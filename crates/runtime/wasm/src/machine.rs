@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use protocol::{Digest, Outcome};
-use runtime::{Environment, Input, Limits, Memory, PAGE_BYTES, Pages, Refusal, Start};
+use runtime::{Environment, Input, Limits, Memory, PAGE_BYTES, Pages, Profile, Refusal, Start};
 use rustix::io::Errno;
 
 use crate::MachineOptions;
@@ -29,6 +29,8 @@ pub struct Machine {
     environment: Arc<Environment>,
     limits: Limits,
     state: State,
+    /// Of the last evaluation.
+    profile: Option<Profile>,
 }
 
 enum State {
@@ -69,7 +71,7 @@ impl Machine {
             Ok(first) => first.clone(),
             Err(why) => {
                 let state = State::Dead(format!("the module cannot start: {why}"));
-                return Ok(Machine { program, environment, limits, state });
+                return Ok(Machine { program, environment, limits, state, profile: None });
             }
         };
         if first.size > limits.memory_bytes {
@@ -77,7 +79,7 @@ impl Machine {
                 "out of memory: the module starts with {} bytes and the Memory-Limit is {}",
                 first.size, limits.memory_bytes
             ));
-            return Ok(Machine { program, environment, limits, state });
+            return Ok(Machine { program, environment, limits, state, profile: None });
         }
         let (image, size) = match memory {
             None => (first.image.clone(), first.size),
@@ -93,7 +95,7 @@ impl Machine {
             }
         };
         let life = Life::new(first, image, size);
-        Ok(Machine { program, environment, limits, state: State::Live(Box::new(life)) })
+        Ok(Machine { program, environment, limits, state: State::Live(Box::new(life)), profile: None })
     }
 
     /// Evaluates a message that is JSON already.
@@ -103,6 +105,7 @@ impl Machine {
 
     /// The same, and how it ended.
     pub fn evaluate_json(&mut self, message: &str) -> Result<Evaluation, Refusal> {
+        self.profile = None;
         let life = match &mut self.state {
             State::Dead(why) => return Ok(answer::failed(why)),
             State::Live(life) => life,
@@ -124,6 +127,7 @@ impl Machine {
             Err(why) => answer::failed(&why),
         };
         evaluation.outcome.gas = done.gas;
+        self.profile = done.profile;
         // What failed is as it was; the instance with it goes.
         let failed = evaluation.outcome.error.is_some();
         evaluation.outcome.memory_bytes = if failed { before } else { instance.size() };
@@ -171,7 +175,7 @@ impl runtime::Machine for Machine {
             }
         };
         let (program, environment) = (self.program.clone(), self.environment.clone());
-        Ok(Box::new(Machine { program, environment, limits: self.limits, state }))
+        Ok(Box::new(Machine { program, environment, limits: self.limits, state, profile: None }))
     }
 
     fn memory(&mut self) -> Result<Memory, Refusal> {
@@ -199,6 +203,10 @@ impl runtime::Machine for Machine {
             State::Dead(_) => 0,
             State::Live(life) => life.resident_bytes(),
         }
+    }
+
+    fn take_profile(&mut self) -> Option<Profile> {
+        self.profile.take()
     }
 }
 

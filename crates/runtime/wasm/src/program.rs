@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use protocol::Module;
-use runtime::{Limits, Refusal};
+use runtime::{Limits, Refusal, Stacks};
 use wasmtime::{InstancePre, Linker};
 
 use crate::cache::Compiled;
@@ -21,6 +21,8 @@ pub(crate) struct Program {
     pub shape: Shape,
     pub pre: InstancePre<Host>,
     pub options: MachineOptions,
+    /// The code asks whether its time is up; who reads the stacks of this module, if it can be read.
+    pub watching: Option<Option<Arc<dyn Stacks>>>,
     data: Vec<(u64, Vec<u8>)>,
     first: OnceLock<Result<Arc<First>, String>>,
 }
@@ -45,7 +47,7 @@ impl Program {
         let mut linker = Linker::new(code.engine());
         host::link(&mut linker, &code, &format).map_err(unfit)?;
         let pre = linker.instantiate_pre(&code).map_err(unfit)?;
-        Ok(Program { format, shape, pre, options, data, first: OnceLock::new() })
+        Ok(Program { format, shape, pre, options, watching: None, data, first: OnceLock::new() })
     }
 
     /// What every process begins with, or why none does. Made once, by the first machine.

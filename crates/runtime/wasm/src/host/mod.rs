@@ -17,6 +17,7 @@ use wasmtime::{Caller, ExternType, Linker, Memory, ResourceLimiter, Val, ValType
 
 use crate::exports::Exports;
 use crate::format::{Format, Width};
+use crate::profile::Watch;
 
 pub(crate) use asyncify::Sleep;
 use files::Files;
@@ -40,6 +41,8 @@ pub(crate) struct Host {
     pub is_awake: bool,
     /// State of this message.
     pub moment: Moment,
+    /// Looks at what it does, if somebody asks for a profile.
+    pub watch: Option<Box<Watch>>,
 }
 
 /// The host's state during one message. Every message starts with a new one: whatever lasts is in the memory.
