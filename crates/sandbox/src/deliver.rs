@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use cu::input::Delivery;
 use mu::outbox::{self, Element, Part, Sender};
-use protocol::{Draft, Id, Item, ModuleId, Outcome, ProcessId, Slot, Timestamp, tag};
+use protocol::{Draft, Id, Item, ModuleId, Outcome, ProcessId, Timestamp, tag};
 use unit::{Error, Result};
 
-use crate::process::{Done, Process};
+use crate::process::{Did, Done, Entered, Process};
 use crate::{Fate, Letter, Sandbox, What};
 
 impl Sandbox {
@@ -93,7 +93,7 @@ impl Sandbox {
             }
         };
         match done {
-            Ok(Some((slot, at, outcome))) => self.evaluated(number, to, slot, at, outcome),
+            Ok(Some(entered)) => self.evaluated(number, to, entered),
             Ok(None) => {
                 self.decide(number, Fate::Repeat);
                 Ok(())
@@ -141,18 +141,13 @@ impl Sandbox {
         process.take(item, delivery, exclude, now, height, &mut bench)
     }
 
-    fn evaluated(
-        &mut self,
-        number: usize,
-        process: ProcessId,
-        slot: Slot,
-        at: Timestamp,
-        outcome: Outcome,
-    ) -> Result<()> {
+    fn evaluated(&mut self, number: usize, process: ProcessId, entered: Entered) -> Result<()> {
+        let Entered { slot, at, did: Did { outcome, profile } } = entered;
         self.counters.messages += 1;
         self.counters.gas = self.counters.gas.saturating_add(outcome.gas);
         let outcome = Arc::new(outcome);
-        self.decide(number, Fate::Evaluated { process, slot, at, outcome: outcome.clone() });
+        let profile = profile.map(Arc::new);
+        self.decide(number, Fate::Evaluated { process, slot, at, outcome: outcome.clone(), profile });
         let pushed_for = self.letters[number].pushed_for;
         self.push(process, number, pushed_for, self.now, &outcome)
     }

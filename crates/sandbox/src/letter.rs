@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use protocol::{Id, Item, Outcome, ProcessId, Slot, Timestamp};
+use runtime::Profile;
 
 /// Something that was sent: by a client, by a process, or by time.
 #[derive(Debug, Clone)]
@@ -65,6 +66,8 @@ pub enum Fate {
         at: Timestamp,
         /// What came of it.
         outcome: Arc<Outcome>,
+        /// Where its gas went, if the modules' runtime looks at that.
+        profile: Option<Arc<Profile>>,
     },
     /// It is for a wallet, or for nobody.
     Mailed,

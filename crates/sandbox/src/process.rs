@@ -9,7 +9,7 @@ use protocol::message::duplicate_key;
 use protocol::{
     Address, Assignment, HashChain, Height, Id, Item, Message, Outcome, ProcessId, Slot, Timestamp, tag,
 };
-use runtime::{Environment, Input, Limits, Machine, Start};
+use runtime::{Environment, Input, Limits, Machine, Profile, Start};
 use su::assign::{Head, assign};
 use unit::{BlockRef, Code, DryRun, Error, Result};
 
@@ -47,8 +47,21 @@ pub(crate) struct Bench<'a> {
     pub(crate) probed: &'a mut Vec<Probed>,
 }
 
-/// What came of an entry of the schedule; none for a repeat.
-pub(crate) type Done = Option<(Slot, Timestamp, Outcome)>;
+/// What came of an entry of the schedule.
+pub(crate) struct Entered {
+    pub(crate) slot: Slot,
+    pub(crate) at: Timestamp,
+    pub(crate) did: Did,
+}
+
+/// None for a repeat.
+pub(crate) type Done = Option<Entered>;
+
+/// What came of an evaluation, and where its gas went, if the modules' runtime looks at that.
+pub(crate) struct Did {
+    pub(crate) outcome: Outcome,
+    pub(crate) profile: Option<Profile>,
+}
 
 impl Process {
     /// Gives a process its slot 0 and evaluates it.
@@ -143,12 +156,12 @@ impl Process {
         assignment: &Assignment,
         delivery: Delivery,
         bench: &mut Bench<'_>,
-    ) -> Result<(Slot, Timestamp, Outcome)> {
+    ) -> Result<Entered> {
         debug_assert!(assignment.slot.0 > 0 || assignment.hash_chain == HashChain::start(self.facts.process));
         self.last = (assignment.timestamp, assignment.block_height);
         let input = input::scheduled(item, assignment, delivery);
-        let outcome = self.handle(&input, bench)?;
-        Ok((assignment.slot, assignment.timestamp, outcome))
+        let did = self.handle(&input, bench)?;
+        Ok(Entered { slot: assignment.slot, at: assignment.timestamp, did })
     }
 
     /// When its next cron is due, before `until` (exclusive), and with the blocks up to then.
@@ -162,7 +175,7 @@ impl Process {
         blocks: &[BlockRef],
         until: u64,
         bench: &mut Bench<'_>,
-    ) -> Result<Vec<(Tick, Slot, Outcome)>> {
+    ) -> Result<Vec<(Tick, Slot, Did)>> {
         let Some((progress, ticks)) = self.walk(blocks, until).and_then(|mut walk| walk.next_step()) else {
             return Ok(Vec::new());
         };
@@ -170,9 +183,9 @@ impl Process {
         let mut done = Vec::with_capacity(ticks.len());
         for tick in ticks {
             let input = input::cron(self.facts.process, &self.facts.owner, &tick);
-            let outcome = self.handle(&input, bench)?;
+            let did = self.handle(&input, bench)?;
             self.last = (tick.timestamp, tick.height);
-            done.push((tick, self.head.slot, outcome));
+            done.push((tick, self.head.slot, did));
         }
         Ok(done)
     }
@@ -211,14 +224,15 @@ impl Process {
         self.forked()?.memory().map_err(refusal)
     }
 
-    fn handle(&mut self, input: &Input, bench: &mut Bench<'_>) -> Result<Outcome> {
+    fn handle(&mut self, input: &Input, bench: &mut Bench<'_>) -> Result<Did> {
         let facts = self.facts.clone();
         let owner = self.owner().to_owned();
         let machine = self.own()?;
         if let Some(probe) = bench.probe {
             bench.probed.extend(probe.look(machine, facts.process, &owner, input));
         }
-        machine.handle(input).map(cu::settled).map_err(refusal)
+        let outcome = machine.handle(input).map(cu::settled).map_err(refusal)?;
+        Ok(Did { outcome, profile: machine.take_profile() })
     }
 
     /// The machine, made this one's own.

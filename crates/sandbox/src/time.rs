@@ -5,6 +5,7 @@ use std::sync::Arc;
 use protocol::{Height, ProcessId, Timestamp};
 use unit::{BlockRef, Error, Result};
 
+use crate::process::Did;
 use crate::{Fate, Letter, Sandbox, What};
 
 impl Sandbox {
@@ -96,7 +97,8 @@ impl Sandbox {
         let (processes, mut bench) = self.bench();
         let process = processes.get_mut(&id).expect("it was found among them");
         let ticks = process.tick(&blocks, end_of_second(until), &mut bench)?;
-        for (tick, slot, outcome) in ticks {
+        for (tick, slot, did) in ticks {
+            let Did { outcome, profile } = did;
             self.counters.ticks += 1;
             self.counters.gas = self.counters.gas.saturating_add(outcome.gas);
             let outcome = Arc::new(outcome);
@@ -110,7 +112,13 @@ impl Sandbox {
                 item: None,
                 parent: None,
                 sent: tick.timestamp,
-                fate: Fate::Evaluated { process: id, slot, at: tick.timestamp, outcome: outcome.clone() },
+                fate: Fate::Evaluated {
+                    process: id,
+                    slot,
+                    at: tick.timestamp,
+                    outcome: outcome.clone(),
+                    profile: profile.map(Arc::new),
+                },
                 pushed_for: None,
                 due: tick.timestamp,
             })?;

@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 use clap::Args;
@@ -45,7 +46,8 @@ pub struct Test {
     /// Count which lines and handlers were run; with =lcov:FILE or =html:FILE, also write that there.
     #[arg(long, value_name = "lcov:FILE|html:FILE", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     coverage: Option<String>,
-    /// Draw what each message cost, on the one that it follows from: an SVG.
+    /// Draw what each message cost, on the one that it follows from, and in it each Lua function: an SVG, or the stacks
+    /// as text if the file ends in .folded.
     #[arg(long, value_name = "FILE")]
     flamegraph: Option<PathBuf>,
     /// Keep what each test costs in a file, and show what has changed since it was written.
@@ -121,7 +123,11 @@ impl Test {
             Some(text) => Some(Page::parse(text)?),
         };
         let options = runtime_wasm::Options { cache: cache(), ..runtime_wasm::Options::default() };
-        let runtime = WasmRuntime::new(options).context(Code::DOES_NOT_START, "could not start")?;
+        let mut runtime = WasmRuntime::new(options).context(Code::DOES_NOT_START, "could not start")?;
+        if self.flamegraph.is_some() {
+            let stacks = Arc::new(runtime_lua::Stacks);
+            runtime = runtime.with_stacks(stacks).context(Code::DOES_NOT_START, "could not start")?;
+        }
         let modules = Modules::new(runtime)?;
         let module = match &self.module {
             Some(path) => file::publish(&modules, path)?,
@@ -191,7 +197,8 @@ impl Test {
             if folded.is_empty() {
                 ui.note("nothing was evaluated, so there is no graph");
             } else {
-                write(path, &flame::svg(&folded)?)?;
+                let is_text = path.extension().is_some_and(|extension| extension == "folded");
+                write(path, &if is_text { flame::text(&folded) } else { flame::svg(&folded)? })?;
             }
         }
         let changed = self.gas_snapshot.as_deref().map(|path| self.gas(path, &reports)).transpose()?;

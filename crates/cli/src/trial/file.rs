@@ -227,7 +227,8 @@ fn add_reporting(
         if keeps_folded && !is_pending {
             let title = what.get::<Vec<String>>("title")?.join(" ");
             let mark = what.get("mark").unwrap_or(0);
-            let more = flame::fold(&title, host.net.letters(), mark, &host.names);
+            let (letters, names, sources) = (host.net.letters(), &host.names, &host.sources);
+            let more = flame::fold(&flame::Scene { title: &title, letters, mark, names, sources });
             told.folded.extend(more);
         }
         let count = |after: u64, before: u64| if is_pending { 0 } else { after.saturating_sub(before) };

@@ -1,13 +1,14 @@
 //! `pirn test`: tests in Lua, each on a network of its own.
 //!
 //! [`find`] says which files there are, [`file`] runs one in a Lua of this program (not of a process), whose side of the
-//! network is [`host`] and the scripts beside it; [`report`], [`junit`], [`coverage`], [`html`], [`flame`] and [`gas`] tell what came of it, and
-//! [`watch`] begins again when something changes. The network itself is [`sandbox::Sandbox`].
+//! network is [`host`] and the scripts beside it; [`report`], [`junit`], [`coverage`], [`html`], [`flame`] (with [`functions`]) and [`gas`] tell
+//! what came of it, and [`watch`] begins again when something changes. The network itself is [`sandbox::Sandbox`].
 
 pub mod coverage;
 pub mod file;
 pub mod find;
 pub mod flame;
+mod functions;
 pub mod gas;
 mod host;
 pub mod html;

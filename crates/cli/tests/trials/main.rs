@@ -382,6 +382,42 @@ fn coverage_is_a_page_and_gas_a_graph() {
 }
 
 #[test]
+fn the_graph_has_the_functions_of_each_message_and_all_of_its_gas() {
+    let work = "local function work(n)\n  local sum = 0\n  for i = 1, n do sum = sum + i % 7 end\n  return sum\nend\nreturn { work = work }\n";
+    let uses = "local work = require('lib.work')\nHandlers.add('busy', 'Busy', function(msg)\n  Sum = work.work(tonumber(msg.N))\n  Send({ Target = msg.Next, Action = 'Told' })\nend)\nHandlers.add('told', 'Told', function() error('no') end)\n";
+    let test = "it('works', function()\n  local b = t.spawn({ source = 'src/uses.lua', name = 'b' })\n  local a = t.spawn({ source = 'src/uses.lua', name = 'a' })\n  a:send({ Action = 'Busy', N = 3000, Next = b.id })\n  a:send({ Action = 'Unknown' })\nend)\n";
+    let folder = project(&[("src/lib/work.lua", work), ("src/uses.lua", uses), ("uses_test.lua", test)]);
+    let gas = |output: &Output| {
+        let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        answer["files"][0]["tests"][0]["gas"].as_u64().unwrap()
+    };
+    let json = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pirn"));
+        command.args(["--json", "test"]).args(arguments).current_dir(folder.path());
+        command.env("XDG_CACHE_HOME", CACHE.path()).output().unwrap()
+    };
+    let plain = json(&[]);
+    let drawn = json(&["--flamegraph", "gas.folded"]);
+    assert_eq!(text(&plain.stdout), text(&drawn.stdout), "nobody notices");
+    let folded = std::fs::read_to_string(folder.path().join("gas.folded")).unwrap();
+    let lines: Vec<(&str, u64)> = folded
+        .lines()
+        .map(|line| line.rsplit_once(' ').unwrap())
+        .map(|(stack, gas)| (stack, gas.parse().unwrap()))
+        .collect();
+    assert_eq!(lines.iter().map(|(_, gas)| gas).sum::<u64>(), gas(&plain));
+    // Of files that were bundled, too, and under the message that they ran for.
+    let of = |stack: &str| lines.iter().find(|(known, _)| *known == stack).map_or(0, |(_, gas)| *gas);
+    let busy = "works;a Busy;(boot library);src/uses.lua:2 handler busy;src/lib/work.lua:1 work";
+    let whole = lines.iter().filter(|(stack, _)| stack.starts_with("works;a Busy;(boot library);src"));
+    assert!(of(busy) * 10 > whole.map(|(_, gas)| gas).sum::<u64>() * 9, "{folded}");
+    let told = "works;a Busy;b Told;(boot library);src/uses.lua:6 handler told;error";
+    assert!(of(told) > 0, "{folded}");
+    assert!(of("works;a Unknown;(machine)") > 0, "{folded}");
+    assert!(!folded.contains("boot/"), "{folded}");
+}
+
+#[test]
 fn what_tests_cost_is_kept_and_compared() {
     let folder = project(&[("test/counter_test.lua", PASSING)]);
     let run = |arguments: &[&str]| pirn(folder.path(), &[&["--gas-snapshot", "gas.txt"], arguments].concat());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use pirn_runtime_lua::stacks::STATE;
 use pirn_runtime_lua::{MODULE, Stacks, TAGS};
 use protocol::{Id, Module, Outcome, Tags};
-use runtime::{Environment, Function, Limits, Machine as _, Memory, PAGE_BYTES, Profile, Start};
+use runtime::{Environment, Function, Limits, Machine as _, Memory, PAGE_BYTES, Profile, Running, Start};
 use runtime_wasm::{Machine, Options, WasmRuntime};
 use serde_json::{Value, json};
 
@@ -165,6 +165,32 @@ fn an_evaluation_without_an_end_is_told_apart_up_to_its_limit() {
     let profile = machine.take_profile().unwrap();
     assert_eq!(profile.stacks.values().sum::<u64>(), outcome.gas);
     assert!(own(&profile, "@a.lua:1") > outcome.gas / 2, "{profile:#?}");
+}
+
+/// Reads no module.
+struct Blind;
+
+impl runtime::Stacks for Blind {
+    fn reads(&self, _: &Module) -> bool {
+        false
+    }
+
+    fn read(&self, _: &[u8], _: &mut Vec<Running>) -> bool {
+        unreachable!("it reads nothing")
+    }
+
+    fn name(&self, _: &[u8], _: Running) -> Function {
+        unreachable!("it reads nothing")
+    }
+}
+
+#[test]
+fn a_module_that_nobody_can_read_runs_as_ever() {
+    let (mut one, mut other) =
+        (booted(plain(), LIMITS), booted(plain().with_stacks(Arc::new(Blind)).unwrap(), LIMITS));
+    let code = "local sum = 0 for i = 1, 1000 do sum = sum + i end return sum";
+    assert_eq!(eval(&mut one, code), eval(&mut other, code));
+    assert_eq!(other.take_profile(), None);
 }
 
 #[test]
