@@ -9,6 +9,7 @@ mod error;
 mod evaluate;
 mod folders;
 mod network;
+mod otlp;
 mod project;
 mod registry;
 mod render;

@@ -12,6 +12,7 @@ use serde::Serialize;
 use unit::Code;
 
 use crate::error::{Context as _, Failure, Result};
+use crate::otlp::{self, Span, Target};
 use crate::project::Project;
 use crate::trial::coverage::{Coverage, FileCoverage, lcov};
 use crate::trial::report::{Style, Totals, coverage_table};
@@ -50,6 +51,10 @@ pub struct Test {
     /// as text if the file ends in .folded.
     #[arg(long, value_name = "FILE")]
     flamegraph: Option<PathBuf>,
+    /// Write the messages as OpenTelemetry spans, each under the one that it follows from: to a file of OTLP/JSON, or to a
+    /// collector, such as http://127.0.0.1:4318
+    #[arg(long, value_name = "FILE|URL")]
+    otlp: Option<Target>,
     /// Keep what each test costs in a file, and show what has changed since it was written.
     #[arg(long, value_name = "FILE")]
     gas_snapshot: Option<PathBuf>,
@@ -142,6 +147,7 @@ impl Test {
             seed: self.seed,
             coverage: self.coverage.is_some(),
             flame: self.flamegraph.is_some(),
+            spans: self.otlp.is_some(),
         };
         if !self.watch {
             return self.once(&plan, page.as_ref(), ui);
@@ -200,6 +206,11 @@ impl Test {
                 let is_text = path.extension().is_some_and(|extension| extension == "folded");
                 write(path, &if is_text { flame::text(&folded) } else { flame::svg(&folded)? })?;
             }
+        }
+        if let Some(target) = &self.otlp {
+            let spans: Vec<Span> =
+                reports.iter_mut().flat_map(|report| std::mem::take(&mut report.spans)).collect();
+            tokio::runtime::Handle::current().block_on(otlp::export(target, "pirn test", &spans))?;
         }
         let changed = self.gas_snapshot.as_deref().map(|path| self.gas(path, &reports)).transpose()?;
         if ui.json {

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use clap::Args;
-use protocol::Id;
+use protocol::{Id, tag};
 use serde::Serialize;
-use unit::{Code, Messenger as _, Trace as Step, TraceKind, TraceQuery};
+use unit::{Code, Compute as _, Messenger as _, Scheduler as _, Trace as Step, TraceKind, TraceQuery};
 
 use crate::error::{Failure, Result};
-use crate::network::Where;
+use crate::network::{Clients, Where};
+use crate::otlp::{self, Span, Target};
+use crate::render;
 use crate::ui::Ui;
 
 /// Show what followed from a message, as a tree
@@ -20,6 +22,10 @@ pub struct Trace {
     /// Show at most that many steps.
     #[arg(long, value_name = "N", default_value_t = 1000)]
     limit: usize,
+    /// Also write the steps as OpenTelemetry spans: to a file of OTLP/JSON, or to a collector, such as
+    /// http://127.0.0.1:4318
+    #[arg(long, value_name = "FILE|URL")]
+    otlp: Option<Target>,
     #[command(flatten)]
     at: Where,
 }
@@ -49,7 +55,8 @@ impl Trace {
     /// Asks the messenger for the steps of the cascade and draws them.
     pub async fn run(self, ui: Ui) -> Result {
         let query = TraceQuery { root: Some(self.message), limit: self.limit, ..TraceQuery::default() };
-        let page = self.at.clients()?.mu.traces(query).await?;
+        let clients = self.at.clients()?;
+        let page = clients.mu.traces(query).await?;
         if page.items.is_empty() {
             return Err(Failure::new(
                 Code::NO_TRACE,
@@ -75,8 +82,56 @@ impl Trace {
         if page.has_next {
             ui.note("there is more: --limit N");
         }
+        if let Some(target) = &self.otlp {
+            let mut spans = Vec::with_capacity(page.items.len());
+            let mut missing = 0;
+            for step in page.items.iter().rev() {
+                let (span, is_whole) = span(&clients, step).await;
+                missing += usize::from(!is_whole);
+                spans.push(span);
+            }
+            otlp::export(target, "pirn trace", &spans).await?;
+            if missing > 0 {
+                ui.note(format_args!("of {missing} steps the units did not say the slot or the gas"));
+            }
+        }
         Ok(())
     }
+}
+
+/// A step as a span, with what the scheduler and the compute unit know of it; and whether they knew all of it.
+async fn span(clients: &Clients, step: &Step) -> (Span, bool) {
+    let mut span = Span {
+        trace: otlp::trace_of(step.root),
+        id: otlp::span_of(step.message),
+        parent: step.parent.filter(|_| step.message != step.root).map(otlp::span_of),
+        name: word(step.kind).to_owned(),
+        service: step.process.map_or_else(|| "nobody".to_owned(), |process| process.to_string()),
+        message: Some(step.message),
+        process: step.process,
+        more: step.wallet.iter().map(|wallet| ("ao.wallet", wallet.to_string())).collect(),
+        error: step.error.clone(),
+        start: step.timestamp,
+        end: step.timestamp,
+        ..Span::default()
+    };
+    // What is for a wallet has no slot.
+    let Some(process) = step.process else { return (span, true) };
+    let scheduled = clients.su.find(Some(process), step.message).await;
+    if let Ok(entry) = &scheduled {
+        span.slot = Some(entry.assignment.slot);
+        span.end = entry.assignment.timestamp;
+        let action = entry.message.as_ref().and_then(|message| message.tags.first(tag::ACTION));
+        span.action = action.map(str::to_owned);
+        span.name = action.unwrap_or(&span.name).to_owned();
+    }
+    let outcome = clients.cu.result(process, step.message).await;
+    if let Ok(outcome) = &outcome {
+        // Other people's units do not say ours.
+        span.gas = [outcome.gas, outcome.gas_used].into_iter().find(|gas| *gas > 0);
+        span.error = span.error.or_else(|| render::error(outcome));
+    }
+    (span, scheduled.is_ok() && outcome.is_ok())
 }
 
 /// The steps as a tree. A step whose parent is not among them stands at the left.

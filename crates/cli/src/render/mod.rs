@@ -116,6 +116,13 @@ pub fn output(outcome: &Outcome, paint: Paint) -> String {
     safe(&raw(outcome), paint)
 }
 
+/// The process's own error, if the outcome has one, as a terminal may show it.
+pub fn error(outcome: &Outcome) -> Option<String> {
+    let error = outcome.error.as_ref()?;
+    let text = error.to::<String>().unwrap_or_else(|_| error.get().to_owned());
+    Some(safe(text.trim(), Paint { colours: false }))
+}
+
 /// What the process printed or returned, as it is.
 pub fn raw(outcome: &Outcome) -> String {
     let text = |value: Value| match value {

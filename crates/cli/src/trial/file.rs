@@ -10,11 +10,13 @@ use protocol::ModuleId;
 use sandbox::{Modules, Signer};
 use unit::Code;
 
-use super::flame;
+use super::flame::{self, Scene};
 use super::host::Shared;
 use super::source::{self, Source};
+use super::spans;
 use super::{FileReport, Plan, Problem, Status, TestReport};
 use crate::error::{Context as _, Failure, Result};
+use crate::otlp::Span;
 use crate::render::Place;
 
 const SHOW: &str = include_str!("show.lua");
@@ -43,13 +45,20 @@ struct Telling {
     tests: Vec<TestReport>,
     printed: Vec<String>,
     folded: Vec<(String, u64)>,
+    spans: Vec<Span>,
     begun: Instant,
 }
 
 /// Runs the tests of a file.
 pub fn run(plan: &Plan, path: &Path) -> FileReport {
     let name = path.strip_prefix(&plan.base).unwrap_or(path).display().to_string();
-    let telling = Telling { tests: Vec::new(), printed: Vec::new(), folded: Vec::new(), begun: clock() };
+    let telling = Telling {
+        tests: Vec::new(),
+        printed: Vec::new(),
+        folded: Vec::new(),
+        spans: Vec::new(),
+        begun: clock(),
+    };
     let telling = Arc::new(Mutex::new(telling));
     let shared = Shared::new(plan, path.to_owned());
     let read = std::fs::read(path);
@@ -60,6 +69,7 @@ pub fn run(plan: &Plan, path: &Path) -> FileReport {
     let mut telling = telling.lock().unwrap_or_else(PoisonError::into_inner);
     let mut tests = std::mem::take(&mut telling.tests);
     let folded = std::mem::take(&mut telling.folded);
+    let spans = std::mem::take(&mut telling.spans);
     if let Err(message) = ran {
         let message = message.strip_prefix("syntax error: ").unwrap_or(&message).to_owned();
         let place = named(&Source { name: name.clone(), text }, &message);
@@ -82,7 +92,7 @@ pub fn run(plan: &Plan, path: &Path) -> FileReport {
     let sources = std::mem::take(&mut host.sources);
     let mut coverage = std::mem::take(&mut host.coverage);
     coverage.sources = sources;
-    FileReport { file: name, tests, coverage, folded }
+    FileReport { file: name, tests, coverage, folded, spans }
 }
 
 /// Publishes a module file.
@@ -207,7 +217,7 @@ fn add_reporting(
     };
     host.set("locate", lua.create_function(locate)?)?;
     let (told, seen) = (telling.clone(), shared.clone());
-    let keeps_folded = plan.flame;
+    let (keeps_folded, keeps_spans) = (plan.flame, plan.spans);
     let report = move |_: &Lua, what: Table| {
         let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
         let mut host = seen.lock();
@@ -224,12 +234,17 @@ fn add_reporting(
         let problem =
             problem.map(|problem| Problem { trace: host.trace(what.get("mark").unwrap_or(0)), ..problem });
         let is_pending = status == Status::Pending;
-        if keeps_folded && !is_pending {
+        if (keeps_folded || keeps_spans) && !is_pending {
             let title = what.get::<Vec<String>>("title")?.join(" ");
             let mark = what.get("mark").unwrap_or(0);
             let (letters, names, sources) = (host.net.letters(), &host.names, &host.sources);
-            let more = flame::fold(&flame::Scene { title: &title, letters, mark, names, sources });
-            told.folded.extend(more);
+            let scene = Scene { title: &title, letters, mark, names, sources };
+            if keeps_folded {
+                told.folded.extend(flame::fold(&scene));
+            }
+            if keeps_spans {
+                told.spans.extend(spans::of(&test.name, &scene));
+            }
         }
         let count = |after: u64, before: u64| if is_pending { 0 } else { after.saturating_sub(before) };
         let printed = std::mem::take(&mut told.printed);

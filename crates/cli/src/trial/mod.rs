@@ -1,7 +1,7 @@
 //! `pirn test`: tests in Lua, each on a network of its own.
 //!
 //! [`find`] says which files there are, [`file`] runs one in a Lua of this program (not of a process), whose side of the
-//! network is [`host`] and the scripts beside it; [`report`], [`junit`], [`coverage`], [`html`], [`flame`] (with [`functions`]) and [`gas`] tell
+//! network is [`host`] and the scripts beside it; [`report`], [`junit`], [`coverage`], [`html`], [`flame`] (with [`functions`]), [`spans`] and [`gas`] tell
 //! what came of it, and [`watch`] begins again when something changes. The network itself is [`sandbox::Sandbox`].
 
 pub mod coverage;
@@ -16,6 +16,7 @@ pub mod junit;
 mod lines;
 pub mod report;
 mod source;
+mod spans;
 mod trace;
 pub mod watch;
 
@@ -27,6 +28,7 @@ use sandbox::Modules;
 use serde::Serialize;
 
 use self::coverage::Coverage;
+use crate::otlp::Span;
 use crate::project::Project;
 
 /// What every file of a run has in common.
@@ -47,6 +49,8 @@ pub struct Plan {
     pub coverage: bool,
     /// Whether it is kept which message cost what.
     pub flame: bool,
+    /// Whether messages are kept as spans.
+    pub spans: bool,
 }
 
 /// What came of a file.
@@ -62,6 +66,9 @@ pub struct FileReport {
     /// What its messages cost, folded; none if nobody asked.
     #[serde(skip)]
     pub folded: Vec<(String, u64)>,
+    /// Its messages as spans; none if nobody asked.
+    #[serde(skip)]
+    pub spans: Vec<Span>,
 }
 
 /// What came of a test.

@@ -86,6 +86,15 @@ impl Transport {
         self.send(Method::GET, url, HeaderMap::new(), Bytes::new()).await
     }
 
+    /// Sends something, and passes over what is answered.
+    pub async fn post(&self, url: &str, content_type: &str, body: Bytes) -> Result<()> {
+        let value = header::HeaderValue::from_str(content_type);
+        let value =
+            value.map_err(|error| Error::invalid(format!("the content type {content_type:?}: {error}")))?;
+        let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, value)]);
+        self.send(Method::POST, url, headers, body).await.map(drop)
+    }
+
     /// Asks for something that comes bit by bit.
     pub(crate) async fn stream(&self, url: &str, headers: HeaderMap) -> Result<reqwest::Response> {
         let request = self.client(url)?.get(url).headers(headers);
