@@ -161,6 +161,10 @@ function t.cron(process, times) end
 ---@param faults? { drop?: number, duplicate?: number, delay?: string|integer }
 function t.reorder(seed, faults) end
 
+--- Runs each test of this file on its own, so that they can run at the same time: the file is run anew for each, with the
+--- `setup`s around it, and no variable that a test sets is seen by another. To be said outside of describe and it.
+function t.parallel() end
+
 ---@param faults { drop?: number, duplicate?: number, delay?: string|integer, reorder?: boolean }
 ---@param seed? integer
 function t.faults(faults, seed) end

@@ -35,7 +35,8 @@ pub struct Test {
     /// Run again whenever a file changes.
     #[arg(long)]
     watch: bool,
-    /// How many files run at the same time; as many as there are processors by default.
+    /// How many files, and tests of files that say `t.parallel()`, run at the same time; as many as there are processors
+    /// by default.
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
     /// What chance begins with, where a test asks for some: a number, or `random`.

@@ -46,27 +46,51 @@ struct Telling {
     printed: Vec<String>,
     folded: Vec<(String, u64)>,
     spans: Vec<Span>,
+    split: Option<usize>,
     begun: Instant,
 }
 
-/// Runs the tests of a file.
-pub fn run(plan: &Plan, path: &Path) -> FileReport {
+/// What is run of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// All of it.
+    Whole,
+    /// One of what it was split into, from 0.
+    One(usize),
+}
+
+/// What came of running it.
+pub enum Ran {
+    /// Its tests have run.
+    Done(FileReport),
+    /// It wants to be run in so many parts, in a Lua of its own each.
+    Split(usize),
+}
+
+/// Runs the tests of a file, or one of them.
+pub fn run(plan: &Plan, path: &Path, part: Part) -> Ran {
     let name = path.strip_prefix(&plan.base).unwrap_or(path).display().to_string();
     let telling = Telling {
         tests: Vec::new(),
         printed: Vec::new(),
         folded: Vec::new(),
         spans: Vec::new(),
+        split: None,
         begun: clock(),
     };
     let telling = Arc::new(Mutex::new(telling));
     let shared = Shared::new(plan, path.to_owned());
+    // What the file does before its tests.
+    shared.lock().set_counts(matches!(part, Part::Whole | Part::One(0)));
     let read = std::fs::read(path);
     let text = read.as_ref().map(|text| String::from_utf8_lossy(text).into_owned()).unwrap_or_default();
-    let ran = read
-        .map_err(|error| error.to_string())
-        .and_then(|text| walk(plan, &shared, &telling, &name, &text).map_err(|error| error.to_string()));
+    let ran = read.map_err(|error| error.to_string()).and_then(|text| {
+        walk(plan, &shared, &telling, &name, &text, part).map_err(|error| error.to_string())
+    });
     let mut telling = telling.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(parts) = telling.split {
+        return Ran::Split(parts);
+    }
     let mut tests = std::mem::take(&mut telling.tests);
     let folded = std::mem::take(&mut telling.folded);
     let spans = std::mem::take(&mut telling.spans);
@@ -92,7 +116,7 @@ pub fn run(plan: &Plan, path: &Path) -> FileReport {
     let sources = std::mem::take(&mut host.sources);
     let mut coverage = std::mem::take(&mut host.coverage);
     coverage.sources = sources;
-    FileReport { file: name, tests, coverage, folded, spans }
+    Ran::Done(FileReport { file: name, tests, coverage, folded, spans })
 }
 
 /// Publishes a module file.
@@ -133,12 +157,24 @@ fn walk(
     telling: &Arc<Mutex<Telling>>,
     name: &str,
     text: &[u8],
+    part: Part,
 ) -> mlua::Result<()> {
     let lua = Lua::new();
     let host = shared.table(&lua)?;
     let chunk = format!("@{name}");
     let own = Source { name: name.to_owned(), text: String::from_utf8_lossy(text).into_owned() };
     add_reporting(&lua, &host, plan, shared, telling, own)?;
+    let told = telling.clone();
+    let split = move |_: &Lua, parts: usize| {
+        told.lock().unwrap_or_else(PoisonError::into_inner).split = Some(parts);
+        Ok(())
+    };
+    host.set("split", lua.create_function(split)?)?;
+    let which = match part {
+        Part::Whole => None,
+        Part::One(at) => Some(at + 1),
+    };
+    host.set("which", lua.create_function(move |_, ()| Ok(which))?)?;
     let part = |name: &str, text: &'static str| lua.load(text).set_name(format!("={name}")).into_function();
     part("world", WORLD)?.call::<()>(&host)?;
     let show: Function = part("show", SHOW)?.call(&host)?;
@@ -276,7 +312,21 @@ fn add_reporting(
     };
     host.set("begin", lua.create_function(begin)?)?;
     let told = telling.clone();
+    // What a block prints after its tests belongs to the last of them.
+    let over = move |_: &Lua, ()| {
+        let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+        let printed = std::mem::take(&mut told.printed);
+        if let Some(last) = told.tests.last_mut() {
+            last.printed.extend(printed);
+        }
+        Ok(())
+    };
+    host.set("over", lua.create_function(over)?)?;
+    let (told, seen) = (telling.clone(), shared.clone());
     let print = move |_: &Lua, values: Variadic<Value>| {
+        if !seen.lock().counts {
+            return Ok(());
+        }
         let words = values.iter().map(Value::to_string).collect::<mlua::Result<Vec<_>>>()?;
         let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
         if told.printed.len() < PRINTED_MAX {

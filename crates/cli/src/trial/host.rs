@@ -25,7 +25,8 @@ const MARK: &str = "\u{1}json:";
 pub struct Host {
     /// As it is now.
     pub net: Sandbox,
-    snapshots: BTreeMap<usize, Sandbox>,
+    /// Networks, and the names that were known with each.
+    snapshots: BTreeMap<usize, (Sandbox, BTreeMap<Id, String>)>,
     next_snapshot: usize,
     /// What people call whoever has an id.
     pub names: BTreeMap<Id, String>,
@@ -41,6 +42,8 @@ pub struct Host {
     pub sources: Vec<Source>,
     /// What was counted.
     pub coverage: coverage::Coverage,
+    /// Whether what runs now is counted and what it prints is kept: of what several runs of a file do alike, one is.
+    pub counts: bool,
     /// Counters when the test began.
     pub begun: sandbox::Counters,
 }
@@ -71,6 +74,7 @@ impl Shared {
             chance: plan.seed,
             sources: Vec::new(),
             coverage: coverage::Coverage::default(),
+            counts: true,
             begun: sandbox::Counters::default(),
         };
         host.account("ada");
@@ -142,6 +146,14 @@ impl Shared {
             host.net.set_probe(probe);
             Ok(())
         });
+        function!("counts", |_: &Lua, host: &mut Host, counts: bool| {
+            host.set_counts(counts);
+            Ok(())
+        });
+        function!("reseed", |_: &Lua, host: &mut Host, (): ()| {
+            host.chance = host.seed;
+            Ok(())
+        });
         function!("random", |_: &Lua, host: &mut Host, (): ()| Ok(host.random()));
         function!("randomseed", |_: &Lua, host: &mut Host, seed: i64| {
             host.chance = seed as u64;
@@ -177,8 +189,16 @@ impl Host {
     /// Takes what the probe has seen.
     pub fn gather(&mut self) {
         for probed in self.net.take_probed() {
-            self.coverage.add(&probed);
+            if self.counts {
+                self.coverage.add(&probed);
+            }
         }
+    }
+
+    /// Whether what runs from now on is counted.
+    pub fn set_counts(&mut self, counts: bool) {
+        self.gather();
+        self.counts = counts;
     }
 
     /// A test begins: what it costs is counted from here, and chance is as for every other.
@@ -419,14 +439,15 @@ impl Host {
         self.gather();
         let number = self.next_snapshot;
         self.next_snapshot += 1;
-        self.snapshots.insert(number, self.net.fork());
+        self.snapshots.insert(number, (self.net.fork(), self.names.clone()));
         Ok(number)
     }
 
     fn restore(&mut self, number: usize) -> mlua::Result<()> {
         self.gather();
         let base = self.snapshots.get(&number);
-        self.net = base.ok_or_else(|| mlua::Error::runtime("there is no such snapshot"))?.fork();
+        let (net, names) = base.ok_or_else(|| mlua::Error::runtime("there is no such snapshot"))?;
+        (self.net, self.names) = (net.fork(), names.clone());
         Ok(())
     }
 

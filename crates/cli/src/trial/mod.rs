@@ -20,14 +20,15 @@ mod spans;
 mod trace;
 pub mod watch;
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex};
 
 use sandbox::Modules;
 use serde::Serialize;
 
 use self::coverage::Coverage;
+use self::file::{Part, Ran};
 use crate::otlp::Span;
 use crate::project::Project;
 
@@ -138,36 +139,92 @@ pub struct Problem {
     pub trace: Vec<String>,
 }
 
-/// Runs files, several at a time, and shows each as soon as all before it are shown.
+/// Runs files, several at a time, and shows each as soon as all before it are shown. A file that wants to be run test by
+/// test is, each of them as if it were a file, and is one again when it is shown.
 pub fn run(
     plan: &Plan,
     files: &[PathBuf],
     jobs: usize,
     mut shown: impl FnMut(&FileReport) + Send,
 ) -> Vec<FileReport> {
-    let next = AtomicUsize::new(0);
-    let done: Mutex<(Vec<Option<FileReport>>, usize)> = Mutex::new((vec![None; files.len()], 0));
-    let show: Mutex<&mut (dyn FnMut(&FileReport) + Send)> = Mutex::new(&mut shown);
+    let work = Mutex::new(Work {
+        next: (0..files.len()).map(|file| (file, Part::Whole)).collect(),
+        running: 0,
+        files: files.iter().map(|_| vec![None]).collect(),
+        done: Vec::new(),
+        shown: &mut shown,
+    });
+    let changed = Condvar::new();
     std::thread::scope(|scope| {
-        for _ in 0..jobs.clamp(1, files.len().max(1)) {
+        for _ in 0..jobs.max(1) {
             // The Lua of a test calls into the sandbox, which compiles nothing deep; the guest has a stack of its own.
             let worker = std::thread::Builder::new().stack_size(16 << 20);
             let work = || {
-                while let Some(path) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let report = file::run(plan, path);
-                    let mut done = done.lock().expect("no worker panics while it has this");
-                    let at = files.iter().position(|other| other == path).expect("it is one of them");
-                    done.0[at] = Some(report);
-                    let mut show = show.lock().expect("no worker panics while it has this");
-                    while let Some(Some(report)) = done.0.get(done.1) {
-                        show(report);
-                        done.1 += 1;
-                    }
+                let lock = || work.lock().expect("no worker panics while it has this");
+                loop {
+                    // Who has nothing to do waits for those who run: what they run may turn out to be several.
+                    let mut work = changed
+                        .wait_while(lock(), |work| work.next.is_empty() && work.running > 0)
+                        .expect("no worker panics while it has this");
+                    let Some((file, part)) = work.next.pop_front() else { return };
+                    work.running += 1;
+                    drop(work);
+                    let ran = file::run(plan, &files[file], part);
+                    lock().take(file, part, ran);
+                    changed.notify_all();
                 }
             };
             worker.spawn_scoped(scope, work).expect("a computer that runs this has room for a thread");
         }
     });
-    let (reports, _) = done.into_inner().expect("the workers have ended");
-    reports.into_iter().flatten().collect()
+    work.into_inner().expect("the workers have ended").done
+}
+
+/// What is to be done, and what is done.
+struct Work<'a> {
+    next: VecDeque<(usize, Part)>,
+    /// How many workers run something.
+    running: usize,
+    /// The parts of each file.
+    files: Vec<Vec<Option<FileReport>>>,
+    /// The files that are shown.
+    done: Vec<FileReport>,
+    shown: &'a mut (dyn FnMut(&FileReport) + Send),
+}
+
+impl Work<'_> {
+    /// Takes in what came of a part.
+    fn take(&mut self, file: usize, part: Part, ran: Ran) {
+        self.running -= 1;
+        match ran {
+            Ran::Done(report) => {
+                let at = if let Part::One(at) = part { at } else { 0 };
+                self.files[file][at] = Some(report);
+            }
+            Ran::Split(parts) => {
+                self.files[file] = vec![None; parts];
+                // Before later files, so that what comes first is shown first.
+                (0..parts).rev().for_each(|at| self.next.push_front((file, Part::One(at))));
+            }
+        }
+        while let Some(parts) =
+            self.files.get_mut(self.done.len()).filter(|parts| parts.iter().all(Option::is_some))
+        {
+            let parts = std::mem::take(parts).into_iter().flatten();
+            let report = parts.reduce(FileReport::join).expect("a file has at least one part");
+            (self.shown)(&report);
+            self.done.push(report);
+        }
+    }
+}
+
+impl FileReport {
+    /// The same file's, with what came of its next part.
+    fn join(mut self, next: FileReport) -> FileReport {
+        self.tests.extend(next.tests);
+        self.coverage.merge(next.coverage);
+        self.folded.extend(next.folded);
+        self.spans.extend(next.spans);
+        self
+    }
 }

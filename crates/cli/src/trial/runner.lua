@@ -1,6 +1,9 @@
 --- `describe`, `it` and their kin, as busted has them; and the walk over them.
 ---
 --- Each test begins with the network as the `setup`s of the blocks around it left it: a fork of that, thrown away after.
+---
+--- A file that says `t.parallel()` is run as often as it has tests, in a Lua of its own each time: one of them, and of
+--- everything around it only what belongs to that one.
 local host, t, now, spies = ...
 
 local root = { name = nil, children = {}, setup = {}, teardown = {}, before = {}, after = {} }
@@ -43,6 +46,15 @@ end
 setup, before_all, lazy_setup, strict_setup = hook("setup"), hook("setup"), hook("setup"), hook("setup")
 teardown, after_all, lazy_teardown, strict_teardown = hook("teardown"), hook("teardown"), hook("teardown"), hook("teardown")
 before_each, after_each = hook("before"), hook("after")
+
+--- Each test of this file runs on its own: the file is run anew for it, so no variable that a test sets is seen by another
+--- one. Then they can run at the same time.
+function t.parallel()
+  if now.running or current ~= root then
+    error("t.parallel() is about the whole file: call it outside of describe and it", 2)
+  end
+  root.parallel = true
+end
 
 local finals = {}
 
@@ -94,11 +106,15 @@ local function verdict(problem)
   return "error"
 end
 
+--- The unit that is run of the file; all of them, if there is none.
+local only
+
 local function run_test(block, test, base)
   local names = title(block, test.name)
-  if not host.wanted(names) then
+  if not host.wanted(names) or only and only ~= test then
     return
   end
+  host.counts(true)
   if not test.test then
     host.begin()
     now.mark = host.letters()
@@ -137,25 +153,67 @@ local function each_test(block, run)
   end
 end
 
+local function any_wanted(block)
+  local any = false
+  each_test(block, function(inner, test)
+    any = any or host.wanted(title(inner, test.name))
+  end)
+  return any
+end
+
+--- What is run of a block one by one, in its order: the tests that are wanted; a block without any is one itself.
+local function units(block, list)
+  list = list or {}
+  for _, child in ipairs(block.children) do
+    if not child.children then
+      list[#list + 1] = host.wanted(title(block, child.name)) and child or nil
+    elseif not any_wanted(child) then
+      list[#list + 1] = child
+    else
+      units(child, list)
+    end
+  end
+  return list
+end
+
+--- Whether the unit that is run is in a block, and whether it is the first and the last one there: what a block does around
+--- its tests counts once, however often it is done.
+local function share(block)
+  if not only or only == block then
+    return true, true, true
+  end
+  local list = units(block)
+  for at, unit in ipairs(list) do
+    if unit == only then
+      return true, at == 1, at == #list
+    end
+  end
+  return false
+end
+
 local function broken(block, problem)
   local any = false
   each_test(block, function(inner, test)
-    if host.wanted(title(inner, test.name)) then
+    if host.wanted(title(inner, test.name)) and (not only or only == test) then
       any = true
       host.begin()
       now.mark = host.letters()
       report(inner, test, "error", problem)
     end
   end)
-  if not any then
+  if not any and not only then
     host.begin()
     now.mark = host.letters()
     report(block.parent or block, { name = block.name or "(file)", line = block.line }, "error", problem)
   end
 end
 
-local function run_block(block, before)
+local run_block
+
+local function walk(block, before, is_first, is_last)
   host.restore(before.network)
+  host.counts(is_first)
+  host.reseed()
   now.last, now.sender, now.mark, t.auto = before.last, before.sender, host.letters(), true
   if block.problem then
     return broken(block, block.problem)
@@ -173,12 +231,25 @@ local function run_block(block, before)
       run_test(block, child, base)
     end
   end
+  host.counts(is_last)
   local ended, later = xpcall(call, host.locate, block.teardown)
   spies.revert(spied)
   host.forget(base.network)
-  if not ended then
+  if not ended and is_last then
     host.begin()
     report(block.parent or block, { name = (block.name or "(file)") .. " teardown", line = block.line }, "error", later)
+  end
+  host.over()
+end
+
+function run_block(block, before)
+  local has_it, is_first, is_last = share(block)
+  if has_it then
+    local one = only
+    -- A block that is run itself is run with all that is in it.
+    only = only ~= block and only or nil
+    walk(block, before, is_first, is_last)
+    only = one
   end
 end
 
@@ -189,6 +260,14 @@ return function(file)
     root.problem = problem
     root.children = {}
     return broken(root, problem)
+  end
+  if root.parallel then
+    local list, which = units(root), host.which()
+    if not which and #list > 1 then
+      return host.split(#list)
+    elseif which then
+      only = list[which] or error("the file has other tests each time that it is run", 0)
+    end
   end
   -- What the file did before its tests is where they begin.
   local base = { network = host.snapshot(), last = now.last, sender = now.sender }

@@ -1,6 +1,7 @@
 //! `pirn test`: what it finds, what it says, and what it writes.
 
 mod language;
+mod parallel;
 mod watch;
 
 use std::path::Path;
