@@ -104,6 +104,14 @@ impl Crons {
         Some(Timestamp(second.checked_mul(1000)?.checked_add(999)?))
     }
 
+    /// The tags of the messages of a cron, by what outcomes call it: `0-10-minutes`.
+    pub fn tags<'a>(&'a self, cron: &str) -> Option<&'a Tags> {
+        let (number, interval) = cron.split_once('-')?;
+        let number: usize = number.parse().ok()?;
+        let of = |list: &'a [Cron]| list.get(number).filter(|cron| cron.interval == interval);
+        of(&self.times).or_else(|| of(&self.blocks)).map(|cron| &cron.tags)
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.blocks.is_empty() && self.times.is_empty()
@@ -429,6 +437,12 @@ mod tests {
         let crons = Crons::parse(&tags).unwrap();
         assert_eq!(crons.times[0].tags, [("Action", "Tock")].into_iter().collect());
         assert_eq!(crons.times[1].tags, [("Action", "Tick"), ("Kind", "a")].into_iter().collect());
+        // As outcomes name them.
+        for (number, cron) in crons.times.iter().enumerate() {
+            assert_eq!(crons.tags(&format!("{number}-{}", cron.interval)), Some(&cron.tags));
+        }
+        assert_eq!(crons.tags("0-7-years"), None);
+        assert_eq!(crons.tags("first"), None);
         let tags: Tags = [("Cron-Tag-Action", "Tick"), ("Cron-Interval", "1-minute")].into_iter().collect();
         assert_eq!(Crons::parse(&tags), Err(BadCron::TagBeforeInterval("Cron-Tag-Action".into())));
     }

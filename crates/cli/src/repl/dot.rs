@@ -41,7 +41,7 @@ const COMMANDS: [(&str, &str, &str); 28] = [
     ("dry", "on|off", "evaluate without sending; nothing is saved"),
     ("dryrun", "", "the same, on or off in turn"),
     ("inbox", "", "the newest messages in the process's Inbox"),
-    ("handlers", "", "what the process does with which messages"),
+    ("handlers", "", "what the process does with which messages, how often, at what cost, and how it failed"),
     ("whoami", "", "who you are to the process, and whom it trusts"),
     ("live", "", "show what the process prints for others, as it happens"),
     ("pause", "", "do not"),
@@ -137,8 +137,9 @@ pub async fn run(session: &mut Session, editor: Option<&mut Editor>, line: &str)
             listed(session, rows, &["", "from", "action", "data"], "the inbox is empty");
         }
         "handlers" => {
-            let rows = shared.handlers().await?;
-            listed(session, rows, &["handler", "matches", "runs left"], "there are no handlers");
+            let (rows, looked_at) = shared.handlers().await?;
+            listed(session, rows, &super::handlers::HEAD, "there are no handlers");
+            session.ui.note(session.shared.paint.dim(&looked_at));
         }
         "cron" => {
             let rows = shared.crons().await?;

@@ -7,6 +7,7 @@ mod complete;
 mod cron;
 mod dot;
 mod edit;
+mod handlers;
 mod highlight;
 mod inbox;
 mod load;

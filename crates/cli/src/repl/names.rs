@@ -40,34 +40,6 @@ names(_G, "", 1)
 return "names:\n" .. table.concat(out, "\n")
 "#;
 
-/// A line for each handler: name, pattern, runs that are left.
-const HANDLERS: &str = r#"
-local function pattern(value)
-  if type(value) == "string" then return "Action = " .. value end
-  if type(value) == "function" then
-    local info = debug and debug.getinfo and debug.getinfo(value, "S")
-    if info then return "function " .. info.short_src .. ":" .. tostring(info.linedefined) end
-    return "function"
-  end
-  if type(value) ~= "table" then return tostring(value) end
-  local parts = {}
-  for key, inner in next, value do
-    if type(inner) == "table" then inner = "one of several"
-    elseif type(inner) ~= "string" then inner = type(inner) end
-    parts[#parts + 1] = tostring(key) .. " = " .. inner
-  end
-  table.sort(parts)
-  return table.concat(parts, ", ")
-end
-local out = {}
-for at, handler in ipairs(Handlers.list) do
-  if at > 1000 then break end
-  local line = tostring(handler.name) .. "\t" .. pattern(handler.pattern) .. "\t" .. tostring(handler.maxRuns or "")
-  out[#out + 1] = line:gsub("\n", " ")
-end
-return "names:\n" .. table.concat(out, "\n")
-"#;
-
 /// A line for each message of the inbox, the newest last: number, sender, action, beginning of the data.
 const INBOX: &str = r#"
 local out, count = {}, #Inbox
@@ -97,7 +69,8 @@ impl Shared {
         Ok(lines.map(|lines| lines.take(NAMES_MAX).map(str::to_owned).collect()))
     }
 
-    async fn ask(&self, script: &str) -> Result<Vec<Vec<String>>> {
+    /// The lines that a script gives, each in its parts.
+    pub async fn ask(&self, script: &str) -> Result<Vec<Vec<String>>> {
         let Some(lines) = self.lines(&self.reader(), script).await? else {
             let what = format!("{} does not evaluate Lua for its owner, as aos does", self.process);
             return Err(Failure::new(Code::REFUSED, what).hint("`.whoami` shows whom it belongs to"));
@@ -109,11 +82,6 @@ impl Shared {
     pub async fn names(&self) -> Result<Names> {
         let rows = self.ask(NAMES).await?;
         Ok(rows.into_iter().filter_map(|mut row| Some((row.first()?.clone(), row.pop()?))).collect())
-    }
-
-    /// Name, pattern and runs left of each handler, in order.
-    pub async fn handlers(&self) -> Result<Vec<Vec<String>>> {
-        self.ask(HANDLERS).await
     }
 
     /// Number, sender, action and data of the newest messages in the inbox.

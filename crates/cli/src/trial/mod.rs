@@ -15,7 +15,7 @@ pub mod html;
 pub mod junit;
 mod lines;
 pub mod report;
-mod source;
+pub mod source;
 mod spans;
 mod trace;
 pub mod watch;

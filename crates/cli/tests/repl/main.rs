@@ -249,6 +249,53 @@ fn whom_the_process_does_not_know_is_warned_before_they_send() {
 }
 
 #[test]
+fn handlers_are_told_with_what_they_did() {
+    let world = World::new();
+    let handlers = "Handlers.add('greet', 'Greet', function(msg) if msg.Loud then error('not so loud') end end)
+Handlers.prepend('sees', function(msg) return msg.Action == 'Greet' and 'continue' end, function() for i = 1, 1000 do end end)
+Handlers.add('never', { Action = 'Never', ['X-Kind'] = { 'a', 'b' } }, function() end)";
+    std::fs::write(world.path().join("greets.lua"), handlers).unwrap();
+    let evaluated = world.pirn(&["eval", &world.process, "@greets.lua"]).output().unwrap();
+    assert!(evaluated.status.success(), "{evaluated:?}");
+    let mut gas = Vec::new();
+    for more in [&[][..], &["--tag", "Loud=1"], &[]] {
+        let sent = [&["--json", "send", &world.process, "--action", "Greet"], more].concat();
+        let sent = world.pirn(&sent).output().unwrap();
+        let answer: Value = serde_json::from_slice(&sent.stdout).unwrap_or_else(|_| panic!("{sent:?}"));
+        let message = answer["message"].as_str().unwrap();
+        // What it cost is among what a span says.
+        let traced = world.pirn(&["trace", message, "--otlp", "span.json"]).output().unwrap();
+        assert!(traced.status.success(), "{traced:?}");
+        let span = std::fs::read_to_string(world.path().join("span.json")).unwrap();
+        let (_, cost) =
+            span.split_once(r#""ao.gas","value":{"intValue":""#).unwrap_or_else(|| panic!("{span}"));
+        gas.push(cost.split('"').next().unwrap().parse::<u64>().unwrap());
+    }
+    let before = world.pirn(&["log", &world.process]).output().unwrap();
+    let output = world.piped(&["--json"], ".handlers\n");
+    assert!(output.status.success(), "{output:?}");
+    let rows: Vec<Vec<String>> = serde_json::from_slice(&output.stdout).unwrap();
+    let row =
+        |name: &str| rows.iter().find(|row| row[0] == name).unwrap_or_else(|| panic!("{rows:#?}")).clone();
+    let mean = gas.iter().sum::<u64>() / 3;
+    for (name, matches) in [("greet", "Action = Greet"), ("sees", "function greets.lua:2")] {
+        let [_, pattern, left, calls, cost, error] = &row(name)[..] else { panic!("{rows:?}") };
+        assert_eq!((&**pattern, &**left, &**calls), (matches, "", "3"));
+        assert_eq!(cost.replace(' ', ""), mean.to_string());
+        assert!(error.ends_with("not so loud"), "{error}");
+    }
+    assert_eq!(row("never")[1..], ["Action = Never, X-Kind = one of several", "", "0", "", ""]);
+    // The script itself.
+    assert_eq!(row("_eval")[3], "1");
+    let output = world.piped(&[], ".handlers\n");
+    let table = String::from_utf8_lossy(&output.stdout);
+    assert!(table.starts_with("handler   matches "), "{table}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("of the newest 5 messages"), "{output:?}");
+    let after = world.pirn(&["log", &world.process]).output().unwrap();
+    assert_eq!(before.stdout, after.stdout, "looking leaves nothing behind");
+}
+
+#[test]
 fn answers_that_are_long_or_deep_are_shown_a_part_at_a_time() {
     let world = World::new();
     let mut repl = world.repl(&[]);
