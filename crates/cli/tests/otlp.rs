@@ -98,6 +98,12 @@ fn the_messages_of_tests_are_spans() {
     }
     person.text(&["test", "--otlp", "again.json"]);
     assert_eq!(std::fs::read_to_string(person.folder().join("again.json")).unwrap(), json);
+    // What came of the tests is said although nobody takes the spans.
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let output = person.run(&["test", "--otlp", &format!("http://{nobody}")]);
+    assert_eq!(output.status.code(), Some(1));
+    let (told, said) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert!(told.contains("2 passed") && said.contains("could not reach"), "{told}{said}");
 }
 
 #[test]

@@ -208,11 +208,12 @@ impl Test {
                 write(path, &if is_text { flame::text(&folded) } else { flame::svg(&folded)? })?;
             }
         }
-        if let Some(target) = &self.otlp {
+        // A collector may be away; what came of the tests is said all the same.
+        let exported = self.otlp.as_ref().map_or(Ok(()), |target| {
             let spans: Vec<Span> =
                 reports.iter_mut().flat_map(|report| std::mem::take(&mut report.spans)).collect();
-            tokio::runtime::Handle::current().block_on(otlp::export(target, "pirn test", &spans))?;
-        }
+            tokio::runtime::Handle::current().block_on(otlp::export(target, "pirn test", &spans))
+        });
         let changed = self.gas_snapshot.as_deref().map(|path| self.gas(path, &reports)).transpose()?;
         if ui.json {
             let answer = Answer {
@@ -243,10 +244,12 @@ impl Test {
             .hint("--filter looks at the names of a test and of the blocks around it"));
         }
         if totals.bad() > 0 {
+            exported.unwrap_or_else(|failure| ui.failed(&failure));
             let what = format!("{} of {} tests failed", totals.bad(), totals.all());
             return Err(Failure::new(Code::TESTS_FAILED, what)
                 .hint(format!("what chance began with was {}: --seed {0} runs the same again", self.seed)));
         }
+        exported?;
         let far = changed.map_or(0, |changes| changes.len());
         if self.gas_check.is_some() && far > 0 {
             let what =
