@@ -1,5 +1,6 @@
 // A `pirn dev` of one's own: free ports, state in a temporary folder, stopped at the end.
 import { spawn } from 'node:child_process'
+import { appendFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 
 /** The binary under test; `cargo xtask test` names the one it built. */
@@ -17,10 +18,21 @@ export const startNode = (roles, state, remote) => start(
   Object.fromEntries(Object.entries(remote).map(([role, url]) => [`PIRN__REMOTE__${role.toUpperCase()}`, url]))
 )
 
-async function start (args, env = {}) {
+/** Starts a node of some roles with options by name (`{ 'ports.su': 4003 }`); what it complains of goes to the file `log`, too. */
+export const startUnit = (roles, state, options, log) => start(
+  ['node', '--json', '--state', state, ...roles.flatMap((role) => ['--roles', role])],
+  Object.fromEntries(Object.entries(options).map(([name, value]) => [`PIRN__${name.replaceAll('.', '__').toUpperCase()}`, String(value)])),
+  log
+)
+
+async function start (args, env = {}, log = undefined) {
   const child = spawn(PIRN, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } })
   const complaints = []
-  createInterface({ input: child.stderr }).on('line', (line) => { complaints.push(line); if (complaints.length > 200) complaints.shift() })
+  createInterface({ input: child.stderr }).on('line', (line) => {
+    complaints.push(line)
+    if (complaints.length > 200) complaints.shift()
+    if (log) appendFileSync(log, `${line}\n`)
+  })
   const exited = new Promise((resolve) => child.once('exit', (code, signal) => resolve({ code, signal })))
   const ready = new Promise((resolve, reject) => {
     createInterface({ input: child.stdout }).once('line', (line) => {
