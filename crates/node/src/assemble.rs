@@ -354,6 +354,6 @@ fn context(inner: &Arc<Inner>, common: &Common, units: &Units) -> Context {
 async fn announce(unit: &su::SchedulerUnit, config: &Config, network: &Network) -> Result<(), Error> {
     let own = network.urls.get("su").map(String::as_str);
     let Some(url) = config.scheduler_url.as_deref().or(own) else { return Ok(()) };
-    let said = unit.announce(url, Duration::from_millis(config.scheduler_ttl_ms)).await;
-    said.map(|_| ()).map_err(|error| Error::Part { part: "scheduler unit", source: error.into() })
+    let said = unit.announce_in_time(url, Duration::from_millis(config.scheduler_ttl_ms)).await;
+    said.map_err(|error| Error::Part { part: "scheduler unit", source: error.into() })
 }

@@ -50,6 +50,7 @@ use crate::confirm::Confirmer;
 use crate::entry::Entry;
 use crate::height::{Heights, ask};
 use crate::ledger::{Ledger, Tools, Wish, lock};
+use crate::location::Announcer;
 pub use crate::receive::{Admitted, admit};
 use crate::settle::Settler;
 
@@ -101,15 +102,26 @@ impl SchedulerUnit {
     /// Says on the weave that this scheduler is at `url`, unless the newest word there says so already. True if it
     /// was said anew.
     pub async fn announce(&self, url: &str, ttl: Duration) -> Result<bool, Error> {
-        let Ledger { wallet, address, clock, options, .. } = &*self.ledger;
-        let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
-        let newest = ask(options.weave_timeout_ms, self.weave.query(location::query(*address))).await?;
-        if newest.items.first().is_some_and(|found| location::says(&found.item.tags, url, ttl_ms)) {
-            return Ok(false);
+        self.announcer(url, ttl).once().await
+    }
+
+    /// The same, but a weave that cannot be reached is no failure: it is told as soon as it can be, while this unit
+    /// runs. Whoever has the address of this unit gets slots meanwhile.
+    pub async fn announce_in_time(&self, url: &str, ttl: Duration) -> Result<(), Error> {
+        let announcer = self.announcer(url, ttl);
+        let Err(why) = announcer.once().await else { return Ok(()) };
+        let error = unit::Error::from(why.clone());
+        if !error.kind.is_transient() {
+            return Err(why);
         }
-        let location = location::location(wallet, url, ttl_ms, clock.now())?;
-        ask(options.weave_timeout_ms, self.weave.upload(location)).await?;
-        Ok(true)
+        tracing::warn!(%error, url, "cannot say on the weave where this scheduler is, will try again");
+        lock(&self.tasks).spawn(announcer.run());
+        Ok(())
+    }
+
+    fn announcer(&self, url: &str, ttl: Duration) -> Announcer {
+        let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
+        Announcer { ledger: self.ledger.clone(), weave: self.weave.clone(), url: url.to_owned(), ttl_ms }
     }
 
     /// Asks the weave for its height now: assignments from here on say it.

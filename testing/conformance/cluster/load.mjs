@@ -9,7 +9,7 @@ import { wallet } from '../lib/wallets.mjs'
 /** Messages of a chain after its first. */
 export const HOPS = 4
 /** Messages that somebody sends before he spawns his next process. */
-const MESSAGES_EACH = 60
+const MESSAGES_EACH = 120
 const WORKERS = 4
 /** Times that the same signed bytes are sent before they are given up. */
 const TRIES = 60
@@ -103,7 +103,10 @@ export class Load {
 
   async #read (way, { process, id }) {
     try {
-      this.answers.push({ process, id, result: await way.ao.result({ process, message: id }) })
+      const result = await way.ao.result({ process, message: id })
+      // aoconnect hands a unit's refusal on as if it were an outcome.
+      if ('error' in result) throw new Error(result.error)
+      this.answers.push({ process, id, result })
     } catch { this.failed++ }
   }
 
