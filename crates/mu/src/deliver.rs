@@ -209,7 +209,8 @@ impl Unit {
     /// Writes down that a task failed once more. Says what to do about it.
     pub(crate) fn failed(&self, task: &mut Task, error: &Error) -> Verdict {
         task.failures = task.failures.saturating_add(1);
-        let verdict = verdict(error, task.failures, &self.options);
+        task.not_found = task.not_found.saturating_add(u32::from(error.kind == Kind::NotFound));
+        let verdict = verdict(error, task, &self.options);
         if let Verdict::Again(wait) = verdict {
             let message = task.work.message();
             tracing::debug!(%message, failures = task.failures, ?wait, %error, "will try again");

@@ -15,7 +15,7 @@ use unit::Trace;
 
 use crate::dead::{self, Burial};
 use crate::step::{Fresh, Mark, Step};
-use crate::task::{self, ITEM, RETRY, TASK, Task};
+use crate::task::{ITEM, RETRY, Retry, TASK, Task};
 use crate::trace::{self, TRACE};
 
 /// How many tasks one read of the store takes.
@@ -328,7 +328,7 @@ impl Queue {
         let mut tasks = Vec::with_capacity(fresh.len());
         for Fresh { work, chain, item, after } in fresh {
             let after = after.map(|index| first + index as u64);
-            let task = Task { number: *next, work, chain, after, failures: 0, item };
+            let task = Task { number: *next, work, chain, after, failures: 0, not_found: 0, item };
             *next += 1;
             let key = Task::key(task.number);
             batch.put(TASK, key.clone(), task.encode());
@@ -414,9 +414,9 @@ impl Queue {
             tracing::error!(?key, "a task cannot be read and is left where it is");
             return Ok(None);
         };
-        let retry = self.store.get(RETRY, key)?.and_then(|retry| task::decode_retry(&retry));
-        let error = retry.map(|(failures, error)| {
-            task.failures = failures;
+        let retry = self.store.get(RETRY, key)?.and_then(|retry| Retry::decode(&retry));
+        let error = retry.map(|Retry { failures, not_found, error }| {
+            (task.failures, task.not_found) = (failures, not_found);
             error
         });
         Ok(Some((task, error)))

@@ -6,7 +6,7 @@ use store::{Batch, Space};
 use unit::Trace;
 
 use crate::dead::{self, Burial};
-use crate::task::{self, Chain, ITEM, RETRY, TASK, Task, Work};
+use crate::task::{Chain, ITEM, RETRY, Retry, TASK, Task, Work};
 use crate::trace::{self, TRACE};
 
 /// A key and the value that it gets.
@@ -85,7 +85,8 @@ impl Step {
     /// The task failed once more, and stays.
     pub(crate) fn fail(&mut self, task: &Task, why: &str) {
         let key = Task::key(task.number);
-        self.batch.put(RETRY, key.clone(), task::encode_retry(task.failures, why));
+        let retry = Retry { failures: task.failures, not_found: task.not_found, error: why.to_owned() };
+        self.batch.put(RETRY, key.clone(), retry.encode());
         self.batch.put(TRACE, key, trace::encode(&trace::of(task, Some(why))));
     }
 

@@ -27,6 +27,8 @@ pub(crate) struct Task {
     pub(crate) after: Option<u64>,
     /// How often it failed so far.
     pub(crate) failures: u32,
+    /// How often of these because another unit did not know something.
+    pub(crate) not_found: u32,
     /// The item to send, if it is in memory.
     pub(crate) item: Option<DataItem>,
 }
@@ -158,19 +160,40 @@ impl Task {
             since: Timestamp(input.number()?),
         };
         let after = input.maybe_number()?;
-        input.0.is_empty().then_some(Task { number, work, chain, after, failures: 0, item: None })
+        input.0.is_empty().then_some(Task {
+            number,
+            work,
+            chain,
+            after,
+            failures: 0,
+            not_found: 0,
+            item: None,
+        })
     }
 }
 
-/// How often a task failed, and how the last time.
-pub(crate) fn encode_retry(failures: u32, error: &str) -> Vec<u8> {
-    Writer::default().number(failures.into()).text(error).done()
+/// What is written down of a task's failures.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Retry {
+    pub(crate) failures: u32,
+    pub(crate) not_found: u32,
+    /// How it failed the last time.
+    pub(crate) error: String,
 }
 
-/// What [`encode_retry`] wrote.
-pub(crate) fn decode_retry(bytes: &[u8]) -> Option<(u32, String)> {
-    let mut input = Reader(bytes);
-    Some((input.number()?.try_into().ok()?, input.text()?))
+impl Retry {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let Retry { failures, not_found, error } = self;
+        Writer::default().number((*failures).into()).text(error).number((*not_found).into()).done()
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Retry> {
+        let mut input = Reader(bytes);
+        let (failures, error) = (input.number()?.try_into().ok()?, input.text()?);
+        // Earlier versions did not count them.
+        let not_found = input.number().and_then(|n| n.try_into().ok()).unwrap_or(0);
+        Some(Retry { failures, not_found, error })
+    }
 }
 
 #[cfg(test)]
@@ -188,12 +211,20 @@ mod tests {
             depth: 7,
             since: Timestamp(1_700_000_000_123),
         };
-        let task = Task { number: 9, work, chain, after, failures: 0, item: None };
+        let task = Task { number: 9, work, chain, after, failures: 0, not_found: 0, item: None };
         let bytes = task.encode();
         assert_eq!(Task::decode(9, &bytes).as_ref(), Some(&task));
         for cut in 0..bytes.len() {
             assert_eq!(Task::decode(9, &bytes[..cut]), None, "cut at {cut}");
         }
+    }
+
+    #[test]
+    fn failures_are_read_as_they_were_written_also_by_earlier_versions() {
+        let retry = Retry { failures: 7, not_found: 2, error: "away".to_owned() };
+        assert_eq!(Retry::decode(&retry.encode()), Some(retry.clone()));
+        let earlier = Writer::default().number(7).text("away").done();
+        assert_eq!(Retry::decode(&earlier), Some(Retry { not_found: 0, ..retry }));
     }
 
     #[test]

@@ -127,6 +127,24 @@ async fn a_compute_unit_that_is_down_is_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_unit_that_was_away_and_does_not_know_something_yet_is_asked_again() {
+    let world = World::new();
+    let [a, b] = [world.process("a").await, world.process("b").await];
+    let store = memory();
+    let unit = world.open(store.clone()).await;
+    let max = Options::default().not_found_max as usize;
+    (0..max * 2).for_each(|_| world.compute.fail_next(Error::unavailable("it is down")));
+    (1..max).for_each(|_| world.compute.fail_next(Error::not_found("it has only just come back")));
+    unit.send(world.message(a, &sends([to(b, 1, "late")]))).await.unwrap();
+    until(|| unit.gauges().retrying == 1).await;
+    // What was counted is remembered.
+    unit.stop().await;
+    let unit = world.open(store).await;
+    settle(&unit).await;
+    assert_eq!((world.inbox(b), unit.gauges().dead), (vec!["late".to_owned()], 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_cannot_be_carried_out_is_kept_with_its_reason() {
     let world = World::new();
     let [a, b] = [world.process("a").await, world.process("b").await];

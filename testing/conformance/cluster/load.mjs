@@ -10,7 +10,7 @@ import { wallet } from '../lib/wallets.mjs'
 export const HOPS = 4
 /** Messages that somebody sends before he spawns his next process. */
 const MESSAGES_EACH = 120
-const WORKERS = 4
+const WORKERS = 8
 /** Times that the same signed bytes are sent before they are given up. */
 const TRIES = 60
 

@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { startNetwork, startNode } from '../lib/network.mjs'
 import { dataItem, tagsOf } from '../lib/items.mjs'
 import { MODULES, moduleBytes, moduleTags } from '../lib/modules.mjs'
+import { random } from '../lib/random.mjs'
 import { wallet } from '../lib/wallets.mjs'
 import { until } from '../lib/until.mjs'
 
@@ -17,17 +18,6 @@ const HOPS = 6
 const octets = { 'content-type': 'application/octet-stream', accept: 'application/json' }
 const ao = { 'Data-Protocol': 'ao', Variant: 'ao.TN.1' }
 const user = wallet(0)
-
-/** Small and seeded (mulberry32): the same seed gives the same load and the same moments. */
-function random (seed) {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6D2B79F5) >>> 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296
-  }
-}
 
 const handlers = `
   Seen = Seen or {}
