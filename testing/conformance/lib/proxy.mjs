@@ -60,7 +60,7 @@ function carry (proxy, client, port, draw, open) {
     if (over) return
     over = true
     timers.forEach(clearTimeout)
-    sockets.forEach((socket) => { open.delete(socket); how(socket) })
+    sockets.forEach(how)
   }
   const reset = () => end((socket) => socket.resetAndDestroy())
   const later = (ms, what) => {
@@ -117,7 +117,7 @@ function carry (proxy, client, port, draw, open) {
     socket.on('end', () => { if (!over) other.end() })
     // Whoever is killed takes the connection with it, on both sides.
     socket.on('error', reset)
-    socket.on('close', () => end((socket) => socket.destroySoon()))
+    socket.on('close', () => { open.delete(socket); end((socket) => socket.destroySoon()) })
   }
 }
 
