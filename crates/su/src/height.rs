@@ -1,4 +1,5 @@
-//! The weave's height, as the scheduler knows it. Nobody waits for a weave to get a slot, except the first.
+//! The weave's height, as the scheduler knows it. Nobody waits for a weave to get a slot, except a new process while no
+//! height is known.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,9 +28,17 @@ impl Heights {
 
     /// The height that was last heard of. Waits for the weave if it was never heard of.
     pub(crate) async fn get(&self) -> Result<Height, Error> {
+        match self.known() {
+            None => self.refresh().await,
+            Some(height) => Ok(height),
+        }
+    }
+
+    /// The height that was last heard of, if any was since the start.
+    pub(crate) fn known(&self) -> Option<Height> {
         match self.known.load(Ordering::Acquire) {
-            UNKNOWN => self.refresh().await,
-            height => Ok(Height(height)),
+            UNKNOWN => None,
+            height => Some(Height(height)),
         }
     }
 

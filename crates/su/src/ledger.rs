@@ -138,7 +138,11 @@ impl Ledger {
     /// Gives `wish` its slot, or finds the one that it has. Answers when that is durable.
     pub(crate) async fn place(self: &Arc<Self>, wish: Wish) -> Result<(Arc<Entry>, Novelty), Error> {
         let process = wish.process;
-        let height = self.heights.get().await?;
+        // Nobody knows a height for a process that begins. A schedule that goes on has one, also after a restart.
+        let known = match wish.message == process.into() {
+            true => Some(self.heights.get().await?),
+            false => self.heights.known(),
+        };
         let line = self.line(process);
         let turn = Turn::take(&line, process, self.options.waiting_max)?;
         let mut end = line.end.lock().await;
@@ -161,6 +165,7 @@ impl Ledger {
 
         // From here on it gets a new slot. Whoever gives up while it is signed leaves the line as it was.
         let permit = self.in_flight.clone().acquire_owned().await.map_err(|_| Error::Stopping)?;
+        let height = known.or(end.head.map(|head| head.block_height)).unwrap_or_default();
         let plan = assign(process, end.head.as_ref(), wish.message, wish.exclude, self.clock.now(), height);
         let signed = self.sign(plan.draft()).await?;
         let head = plan.head(&signed);

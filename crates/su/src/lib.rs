@@ -106,7 +106,7 @@ impl SchedulerUnit {
     }
 
     /// The same, but a weave that cannot be reached is no failure: it is told as soon as it can be, while this unit
-    /// runs. Whoever has the address of this unit gets slots meanwhile.
+    /// runs. Whoever writes to a process that it has gets slots meanwhile.
     pub async fn announce_in_time(&self, url: &str, ttl: Duration) -> Result<(), Error> {
         let announcer = self.announcer(url, ttl);
         let Err(why) = announcer.once().await else { return Ok(()) };

@@ -2,10 +2,17 @@
 
 mod common;
 
+use std::sync::Arc;
+
+use async_trait::async_trait;
 use common::{World, message, options};
-use protocol::{Address, Slot, tag};
+use pirn_su::{Ports, SchedulerUnit};
+use protocol::{Address, DataItem, Height, Id, Slot, tag};
+use store::MemoryStore;
 use unit::suite::{check_schedule, message_item, process_item, wallet};
-use unit::{AssignRequest, Kind, Novelty, Scheduler as _, SlotRange, Weave as _};
+use unit::{
+    AssignRequest, BlockRef, Error, Found, Kind, Novelty, Page, Query, Scheduler as _, SlotRange, Tip, Weave,
+};
 
 #[tokio::test]
 async fn defect_1_a_process_posted_twice_keeps_its_slot_and_its_chain() {
@@ -184,4 +191,55 @@ async fn a_weave_that_is_away_hears_later_where_the_scheduler_is() {
     }
     assert!(!world.su.announce(url, ttl).await.unwrap(), "it is there");
     assert_eq!(world.weave.ids().len(), 1);
+}
+
+/// A weave that nobody reaches.
+struct Away;
+
+#[async_trait]
+impl Weave for Away {
+    async fn upload(&self, _: DataItem) -> unit::Result<()> {
+        Err(away())
+    }
+    async fn get(&self, _: Id) -> unit::Result<Found> {
+        Err(away())
+    }
+    async fn confirmations(&self, _: Id) -> unit::Result<Option<u64>> {
+        Err(away())
+    }
+    async fn query(&self, _: Query) -> unit::Result<Page<Found>> {
+        Err(away())
+    }
+    async fn tip(&self) -> unit::Result<Tip> {
+        Err(away())
+    }
+    async fn blocks(&self, _: Height, _: usize) -> unit::Result<Vec<BlockRef>> {
+        Err(away())
+    }
+    async fn knows_wallet(&self, _: Address) -> unit::Result<bool> {
+        Err(away())
+    }
+}
+
+fn away() -> Error {
+    Error::unavailable("the weave is away")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_scheduler_that_starts_while_the_weave_is_away_goes_on_with_its_schedules() {
+    let store = Arc::new(MemoryStore::new());
+    let world = World::on(store.clone(), options()).await;
+    world.weave.set_height(7);
+    world.su.refresh_height().await.unwrap();
+    let process = world.spawn("one").await;
+    let other = world.process("two");
+    world.su.stop().await;
+
+    let (clock, events, wallet) = (world.clock.clone(), unit::Events::silent(), wallet(0));
+    let ports = Ports { store, weave: Arc::new(Away), clock, events, wallet };
+    let su = SchedulerUnit::open(ports, options()).await.unwrap();
+    su.announce_in_time("http://127.0.0.1:4003", std::time::Duration::from_secs(3600)).await.unwrap();
+    let placed = su.schedule(message(process, "hello")).await.unwrap();
+    assert_eq!((placed.assignment.slot, placed.assignment.block_height), (Slot(1), Height(7)));
+    assert_eq!(su.schedule(other).await.unwrap_err().kind, Kind::Unavailable, "it would say a wrong height");
 }
