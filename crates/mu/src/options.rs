@@ -38,7 +38,7 @@ pub struct Options {
     /// Milliseconds for which the outcomes of a process wait, at most, for a message that may have an earlier slot:
     /// the scheduler's answer for it was lost.
     pub order_wait_ms: u64,
-    /// Failures after which something that another unit does not know is given up. It may only not know it yet.
+    /// How often another unit may not know something before that is given up. It may only not know it yet.
     pub not_found_max: u32,
     /// Tasks in memory; the rest waits on the disk.
     pub loaded_max: usize,
