@@ -155,6 +155,10 @@ fn a_process_sees_under_test_what_it_sees_on_a_network() {
         let sent = inside(&[&arguments[..], &["--json"]].concat());
         let shown: Value = serde_json::from_str(printed[at]).unwrap();
         assert_eq!(sent.status.success(), shown["error"].is_null(), "{sent:?} {shown}");
+        // Under test a message comes when all that followed from the one before is done.
+        while answer(&["outbox"])["entries"] != serde_json::json!([]) {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
     }
     let read = |name: &str| {
         let seen = answer(&["eval", name, &format!("return {READ}")]);
