@@ -1,15 +1,15 @@
 //! Large values by name: checkpoints and compiled modules.
 
-use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, ErrorKind, Write};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use bytes::Bytes;
 
 use crate::Error;
+use crate::files::{Files, System, make_folders, read_all, write_all};
 
 /// The longest name, in bytes.
 pub const BLOB_NAME_MAX: usize = 512;
@@ -39,9 +39,13 @@ pub trait Blobs: Send + Sync {
 /// machine code, a checkpoint is the state of a process.
 #[derive(Debug)]
 pub struct DiskBlobs {
+    files: Arc<dyn Files>,
     folder: PathBuf,
     /// Makes the temporary names of concurrent puts differ.
     serial: AtomicU64,
+    /// Folders whose own names are on the disk. Those that an earlier run made may not be: it may have been killed
+    /// between making one and syncing the one above it.
+    durable: Mutex<BTreeSet<PathBuf>>,
     /// What changes something holds it for reading.
     closed: RwLock<bool>,
 }
@@ -54,16 +58,20 @@ impl DiskBlobs {
     /// Opens the folder, makes it if there is none, and clears away what a crash left half-written. One process at
     /// a time: a node opens its [`DiskStore`](crate::DiskStore) first, which holds the lock.
     pub fn open(folder: impl Into<PathBuf>) -> Result<DiskBlobs, Error> {
-        let folder = folder.into();
+        DiskBlobs::open_on(Arc::new(System), folder.into())
+    }
+
+    pub(crate) fn open_on(files: Arc<dyn Files>, folder: PathBuf) -> Result<DiskBlobs, Error> {
         let temporary = folder.join(TEMPORARY);
-        match fs::remove_dir_all(&temporary) {
+        match files.remove_folder(&temporary) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
                 return Err(Error::io("clear", &temporary, &error));
             }
             _ => {}
         }
-        fs::create_dir_all(&temporary).map_err(|error| Error::io("make", &temporary, &error))?;
-        Ok(DiskBlobs { folder, serial: AtomicU64::new(0), closed: RwLock::new(false) })
+        make_folders(&*files, &temporary).map_err(|error| Error::io("make", &temporary, &error))?;
+        let (serial, closed) = (AtomicU64::new(0), RwLock::new(false));
+        Ok(DiskBlobs { files, folder, serial, durable: Mutex::default(), closed })
     }
 
     /// Takes nothing more: what comes after is refused as `Poisoned`. Waits for what is being written. Reads go on.
@@ -77,6 +85,21 @@ impl DiskBlobs {
         if *closed { Err(Error::Poisoned) } else { Ok(closed) }
     }
 
+    /// Makes the folder of a blob, and sees to it once in each run that its name and those above it are on the disk.
+    fn make_parent(&self, parent: &Path) -> io::Result<()> {
+        let known = || self.durable.lock().unwrap_or_else(PoisonError::into_inner);
+        if known().contains(parent) {
+            return Ok(());
+        }
+        make_folders(&*self.files, parent)?;
+        let ours = parent.ancestors().take_while(|folder| folder.starts_with(&self.folder));
+        for folder in ours.filter_map(Path::parent) {
+            self.files.sync_folder(folder)?;
+        }
+        known().insert(parent.to_owned());
+        Ok(())
+    }
+
     fn path(&self, name: &str) -> Result<PathBuf, Error> {
         check_name(name)?;
         Ok(self.folder.join(name))
@@ -88,21 +111,22 @@ impl Blobs for DiskBlobs {
         let path = self.path(name)?;
         let _open = self.open_still()?;
         let parent = path.parent().expect("a blob lies in the folder or below it");
-        make_folders(&self.folder, parent).map_err(|error| Error::io("make", parent, &error))?;
+        self.make_parent(parent).map_err(|error| Error::io("make", parent, &error))?;
         let serial = self.serial.fetch_add(1, Ordering::Relaxed);
         let temporary = self.folder.join(TEMPORARY).join(serial.to_string());
-        let written = write(&temporary, bytes).and_then(|()| fs::rename(&temporary, &path));
+        let written = write_all(&*self.files, &temporary, &[bytes, blake3::hash(bytes).as_bytes()])
+            .and_then(|()| self.files.rename(&temporary, &path));
         if let Err(error) = written {
             // Only tidiness: the next opening clears the folder.
-            let _ = fs::remove_file(&temporary);
+            let _ = self.files.remove(&temporary);
             return Err(Error::io("write", &path, &error));
         }
-        sync_folder(parent).map_err(|error| Error::io("sync", parent, &error))
+        self.files.sync_folder(parent).map_err(|error| Error::io("sync", parent, &error))
     }
 
     fn get(&self, name: &str) -> Result<Option<Bytes>, Error> {
         let path = self.path(name)?;
-        let mut bytes = match fs::read(&path) {
+        let mut bytes = match read_all(&*self.files, &path) {
             Ok(bytes) => bytes,
             // A name can be a folder of other names, or go below a blob: neither is a blob.
             Err(error) if is_absent(&error) => return Ok(None),
@@ -126,10 +150,10 @@ impl Blobs for DiskBlobs {
     fn delete(&self, name: &str) -> Result<(), Error> {
         let path = self.path(name)?;
         let _open = self.open_still()?;
-        match fs::remove_file(&path) {
+        match self.files.remove(&path) {
             Ok(()) => {
                 let parent = path.parent().expect("a blob lies in the folder or below it");
-                sync_folder(parent).map_err(|error| Error::io("sync", parent, &error))
+                self.files.sync_folder(parent).map_err(|error| Error::io("sync", parent, &error))
             }
             Err(error) if is_absent(&error) => Ok(()),
             Err(error) => Err(Error::io("delete", &path, &error)),
@@ -141,13 +165,10 @@ impl Blobs for DiskBlobs {
         let mut folders = vec![String::new()];
         while let Some(folder) = folders.pop() {
             let path = self.folder.join(&folder);
-            let refused = |error: &io::Error| Error::io("list", &path, error);
-            for entry in fs::read_dir(&path).map_err(|error| refused(&error))? {
-                let entry = entry.map_err(|error| refused(&error))?;
-                let Some(name) = entry.file_name().to_str().map(|name| format!("{folder}{name}")) else {
-                    continue;
-                };
-                if entry.file_type().map_err(|error| refused(&error))?.is_dir() {
+            let listed = self.files.list(&path).map_err(|error| Error::io("list", &path, &error))?;
+            for (name, is_folder) in listed {
+                let name = format!("{folder}{name}");
+                if is_folder {
                     let below = format!("{name}/");
                     // Only folders that can hold a match are walked.
                     if below.starts_with(prefix) || prefix.starts_with(&below) {
@@ -214,30 +235,6 @@ fn check_name(name: &str) -> Result<(), Error> {
         return Ok(());
     }
     Err(Error::BlobName { name: name.chars().take(80).collect() })
-}
-
-fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = File::create(path)?;
-    file.write_all(bytes)?;
-    file.write_all(blake3::hash(bytes).as_bytes())?;
-    file.sync_all()
-}
-
-/// Makes the folders from `root` down to `folder`, durably: a new folder is only there once its parent is synced.
-fn make_folders(root: &Path, folder: &Path) -> io::Result<()> {
-    if folder.is_dir() || folder == root {
-        return Ok(());
-    }
-    let parent = folder.parent().expect("the walk ends at the root");
-    make_folders(root, parent)?;
-    match fs::create_dir(folder) {
-        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
-        _ => sync_folder(parent),
-    }
-}
-
-pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
 }
 
 fn is_absent(error: &io::Error) -> bool {

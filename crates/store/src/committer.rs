@@ -1,14 +1,14 @@
 //! The one thread that writes the log, and the queue it takes from.
 
 use std::collections::VecDeque;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use bytes::Bytes;
 use futures_channel::oneshot;
-use tracing::error;
+use tracing::{error, warn};
 
 use crate::disk::{Options, Segment, Shared};
 use crate::files::Files;
@@ -148,6 +148,8 @@ pub(crate) struct Last {
     pub length: u32,
     /// The footer's contents so far.
     pub footer: Vec<u8>,
+    /// Whether nothing was written since the last mark.
+    pub marked: bool,
 }
 
 pub(crate) struct Committer {
@@ -163,7 +165,10 @@ impl Committer {
     pub fn run(mut self) {
         // Also when this thread panics: nobody may wait for what will not happen.
         let shared = Arc::clone(&self.shared);
-        let _end = OnDrop(|| shared.queue.end());
+        let _end = OnDrop(|| {
+            shared.queue.end();
+            shared.fate.end(Err(Error::Poisoned));
+        });
 
         while let Some(entries) = self.shared.queue.take(self.options.write_bytes_max) {
             let committed = self.commit(&entries);
@@ -173,9 +178,27 @@ impl Committer {
             }
             if let Err(error) = committed {
                 error!(%error, "the log could not be written; nothing more is accepted");
+                shared.fate.end(Err(error));
                 return;
             }
         }
+        // Nobody waits for it, and what was acknowledged is durable without it.
+        if let Err(error) = self.mark() {
+            warn!(%error, "the end of the log could not be marked");
+        }
+        shared.fate.end(Ok(()));
+    }
+
+    /// Says in the log that all of it is durable: what does not fit from here on is damage, and no torn write.
+    fn mark(&mut self) -> Result<(), Error> {
+        if self.last.marked || self.last.length as usize == HEADER_LEN {
+            return Ok(());
+        }
+        let mark = segment::mark(self.last.number, self.last.length);
+        self.append(&mark)?;
+        self.last.marked = true;
+        self.shared.view_mut().length = self.last.length;
+        Ok(())
     }
 
     /// One write, one sync, then everyone may see it.
@@ -224,6 +247,7 @@ impl Committer {
         written.map_err(|error| Error::io("write", path, &error))?;
         self.files.sync(file).map_err(|error| Error::io("sync", path, &error))?;
         *length += bytes.len() as u32;
+        self.last.marked = false;
         Ok(())
     }
 }
@@ -238,15 +262,22 @@ pub(crate) fn begin(files: &dyn Files, folder: &Path, number: u32) -> Result<Las
     let path = folder.join(name(number));
     let make = || -> io::Result<File> {
         let unnamed = folder.join("next");
-        let file = File::options().create(true).truncate(true).read(true).write(true).open(&unnamed)?;
+        let file = files.create(&unnamed)?;
         files.write(&file, &segment::header(number), 0)?;
         files.sync(&file)?;
-        fs::rename(&unnamed, &path)?;
+        files.rename(&unnamed, &path)?;
         files.sync_folder(folder)?;
         Ok(file)
     };
     let file = make().map_err(|error| Error::io("begin", &path, &error))?;
-    Ok(Last { number, file: Arc::new(file), path, length: HEADER_LEN as u32, footer: Vec::new() })
+    Ok(Last {
+        number,
+        file: Arc::new(file),
+        path,
+        length: HEADER_LEN as u32,
+        footer: Vec::new(),
+        marked: true,
+    })
 }
 
 struct OnDrop<F: FnMut()>(F);

@@ -1,8 +1,7 @@
 //! The store on one disk: a segment log, its committer, and an index in memory.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{File, TryLockError};
 use std::ops::Bound;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::JoinHandle;
@@ -11,7 +10,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::committer::{Committer, Queue};
-use crate::files::{Files, System};
+use crate::fate::{Failed, Fate};
+use crate::files::{Files, System, make_folders};
 use crate::index::{Index, Recent};
 use crate::segment::Place;
 use crate::{Appended, Batch, Error, Order, Space, Store, check, open};
@@ -86,11 +86,16 @@ impl DiskStore {
         options.batch_bytes_max = options.batch_bytes_max.min(1 << 30);
         options.write_bytes_max = options.write_bytes_max.min(options.batch_bytes_max);
 
-        fs::create_dir_all(folder).map_err(|error| Error::io("make", folder, &error))?;
+        let made = make_folders(&*files, folder)
+            // Also if it was there: an earlier run may have been killed before it did that.
+            .and_then(|()| folder.parent().map_or(Ok(()), |parent| files.sync_folder(parent)));
+        made.map_err(|error| Error::io("make", folder, &error))?;
         let lock = lock(folder)?;
         let opened = open::open(&*files, folder)?;
         let shared = Arc::new(Shared {
+            files: Arc::clone(&files),
             queue: Queue::new(options.queue_bytes_max, options.queue_batches_max),
+            fate: Fate::default(),
             view: RwLock::new(View {
                 index: opened.index,
                 recent: Recent::new(options.recent_bytes_max),
@@ -124,7 +129,7 @@ impl DiskStore {
             let view = self.shared.view();
             (Arc::clone(&view.segments), view.length)
         };
-        open::verify(&segments, length)
+        open::verify(&*self.shared.files, &segments, length)
     }
 
     /// Takes nothing more, and waits until everything that was appended is on the disk; what comes after is refused as
@@ -146,7 +151,13 @@ impl DiskStore {
             let view = self.shared.view();
             (Arc::clone(&view.segments), view.length)
         };
-        crate::copy::log(&segments, length, folder.as_ref())
+        crate::copy::log(&*self.shared.files, &segments, length, folder.as_ref())
+    }
+
+    /// Resolves when a write or sync fails, and nothing is accepted any more: with why. With nothing when the store is
+    /// closed before that.
+    pub fn failed(&self) -> Failed {
+        self.shared.fate.wait()
     }
 
     /// How many keys there are.
@@ -179,7 +190,7 @@ impl Store for DiskStore {
             }
             (place, Arc::clone(&view.segments))
         };
-        read(&segments, place).map(Some)
+        self.shared.read(&segments, place).map(Some)
     }
 
     fn scan(
@@ -196,7 +207,8 @@ impl Store for DiskStore {
                 found.into_iter().map(|(key, place)| (key, place, view.recent.get(place))).collect();
             (found, Arc::clone(&view.segments))
         };
-        let value = |place, recent: Option<Bytes>| recent.map_or_else(|| read(&segments, place), Ok);
+        let value =
+            |place, recent: Option<Bytes>| recent.map_or_else(|| self.shared.read(&segments, place), Ok);
         found.into_iter().map(|(key, place, recent)| Ok((key, value(place, recent)?))).collect()
     }
 }
@@ -211,7 +223,9 @@ impl Drop for DiskStore {
 /// What readers, writers and the committer share.
 #[derive(Debug)]
 pub(crate) struct Shared {
+    files: Arc<dyn Files>,
     pub queue: Queue,
+    pub fate: Fate,
     view: RwLock<View>,
 }
 
@@ -241,24 +255,25 @@ impl Shared {
     pub fn view_mut(&self) -> RwLockWriteGuard<'_, View> {
         self.view.write().expect("nothing panics while it holds this lock")
     }
-}
 
-fn read(segments: &[Segment], place: Place) -> Result<Bytes, Error> {
-    let segment = &segments[place.segment as usize - 1];
-    let mut value = vec![0; place.length as usize];
-    let read = segment.file.read_exact_at(&mut value, place.offset.into());
-    read.map_err(|error| Error::io("read", &segment.path, &error))?;
-    if crc32c::crc32c(&value) != place.crc {
-        return Err(Error::Damaged {
-            path: segment.path.display().to_string(),
-            at: place.offset.into(),
-            why: "the value is not what was written".to_owned(),
-        });
+    fn read(&self, segments: &[Segment], place: Place) -> Result<Bytes, Error> {
+        let segment = &segments[place.segment as usize - 1];
+        let mut value = vec![0; place.length as usize];
+        let read = self.files.read(&segment.file, &mut value, place.offset.into());
+        read.map_err(|error| Error::io("read", &segment.path, &error))?;
+        if crc32c::crc32c(&value) != place.crc {
+            return Err(Error::Damaged {
+                path: segment.path.display().to_string(),
+                at: place.offset.into(),
+                why: "the value is not what was written".to_owned(),
+            });
+        }
+        Ok(Bytes::from(value))
     }
-    Ok(Bytes::from(value))
 }
 
-fn lock(folder: &Path) -> Result<File, Error> {
+/// Takes the folder of a log, or of a backup, for this process, for as long as the file is open.
+pub fn lock(folder: &Path) -> Result<File, Error> {
     let path = folder.join("lock");
     let file = File::options().create(true).truncate(false).write(true).open(&path);
     let file = file.map_err(|error| Error::io("open", &path, &error))?;
@@ -271,16 +286,16 @@ fn lock(folder: &Path) -> Result<File, Error> {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::{Condvar, Mutex};
+    use std::{fs, io};
 
     use super::*;
 
     const SPACE: Space = Space("test");
 
     /// A file system that can be held and broken.
-    #[derive(Default)]
+    #[derive(Debug, Default)]
     struct Faulty {
         writes: AtomicUsize,
         syncs: AtomicUsize,
@@ -341,10 +356,6 @@ mod tests {
                 return Err(io::Error::other("the disk is gone"));
             }
             System.sync(file)
-        }
-
-        fn sync_folder(&self, folder: &Path) -> io::Result<()> {
-            System.sync_folder(folder)
         }
     }
 

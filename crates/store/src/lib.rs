@@ -3,10 +3,16 @@
 //! The log is the truth: an append-only segment log with group commit. The index only says where in the log a
 //! key's value stands; it can be thrown away and is then rebuilt. Nothing here knows what the values mean.
 
+mod backup;
 mod blobs;
 mod committer;
 mod copy;
 mod disk;
+mod fate;
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod faulty;
 mod files;
 mod index;
 mod memory;
@@ -22,9 +28,11 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
+pub use backup::{BackedUp, Backup};
 pub use blobs::{BLOB_NAME_MAX, Blobs, DiskBlobs, MemoryBlobs};
 pub use copy::{copy_blobs, copy_log};
-pub use disk::{DiskStore, Options};
+pub use disk::{DiskStore, Options, lock};
+pub use fate::Failed;
 pub use memory::MemoryStore;
 
 /// The longest key, in bytes.
@@ -151,6 +159,16 @@ pub enum Error {
         /// What is wrong there.
         why: String,
     },
+    /// A backup is not what was written.
+    #[error("the backup is damaged: {path} at byte {at}: {why}")]
+    Backup {
+        /// The object.
+        path: String,
+        /// Where in it.
+        at: u64,
+        /// What it was a copy of, and what is wrong there.
+        why: String,
+    },
     /// The log was written by another version of this program.
     #[error("{path} is a log of version {found}; this program knows version {known}")]
     Version {
@@ -189,6 +207,34 @@ pub enum Error {
 }
 
 impl Error {
+    /// What can be done about it, if anything can.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Error::Io { .. } => Some(
+                "see that the disk is not full (`df`) nor failing (`dmesg`), and that this user may write there; then \
+                 start the node again",
+            ),
+            Error::Damaged { .. } => Some(
+                "keep the damaged folder, nothing in it was changed, and look for a failing disk (`dmesg`); then bring \
+                 back a backup: `pirn restore --from BACKUP --state DIR`",
+            ),
+            Error::Backup { .. } => Some(
+                "take another backup; if the state folder is there still, back it up again, to an empty folder: \
+                 `pirn backup --state DIR --to FOLDER`",
+            ),
+            Error::Version { .. } => {
+                Some("start it with the version of Pirn that wrote it, or with a newer one")
+            }
+            Error::InUse { .. } => {
+                Some("another node uses that folder; stop it, or choose another with `--state`")
+            }
+            Error::Poisoned => Some(
+                "look at the disk and its space, and at the log for what failed; then start the node again",
+            ),
+            Error::BlobName { .. } | Error::TooLarge { .. } => None,
+        }
+    }
+
     pub(crate) fn io(what: &'static str, path: &Path, error: &std::io::Error) -> Error {
         Error::Io { what, path: path.display().to_string(), why: error.to_string() }
     }

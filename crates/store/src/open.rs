@@ -1,8 +1,6 @@
 //! Finds out, from the files of a log, what is in it.
 
-use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -24,18 +22,20 @@ pub(crate) struct Opened {
 
 /// Reads the log in `folder`; cuts off a torn write at its end; makes a first segment if there is none.
 pub(crate) fn open(files: &dyn Files, folder: &Path) -> Result<Opened, Error> {
-    let count = count(folder)?;
+    let count = count(files, folder)?;
+    // A crash may have come between a segment's name and the sync of it: what is added to it must not go with the name.
+    files.sync_folder(folder).map_err(|error| Error::io("sync", folder, &error))?;
     let mut index = Index::default();
     let mut segments = Vec::new();
     for number in 1..count {
-        let segment = open_segment(folder, number)?;
-        read_sealed(number, &segment, |change| index.apply(change))?;
+        let segment = open_segment(files, folder, number)?;
+        read_sealed(files, number, &segment, |change| index.apply(change))?;
         segments.push(segment);
     }
     let mut last = if count == 0 {
         begin(files, folder, 1)?
     } else {
-        let segment = open_segment(folder, count)?;
+        let segment = open_segment(files, folder, count)?;
         let (last, end) = read_last(files, count, &segment, &mut index)?;
         if end == End::Sealed {
             // A crash came between its footer and the next one's name.
@@ -51,33 +51,34 @@ pub(crate) fn open(files: &dyn Files, folder: &Path) -> Result<Opened, Error> {
 }
 
 /// Reads every byte of the log. `length` bytes of the last segment count.
-pub(crate) fn verify(segments: &[Segment], length_of_last: u32) -> Result<(), Error> {
+pub(crate) fn verify(files: &dyn Files, segments: &[Segment], length_of_last: u32) -> Result<(), Error> {
     for (number, segment) in (1..).zip(segments) {
         let is_last = number as usize == segments.len();
-        let length = if is_last { length_of_last as usize } else { length(segment)? };
-        let bytes = read(segment, 0, length)?;
-        let mut footer = Vec::new();
-        let end = segment::replay(number, &bytes, |change| segment::push_change(&mut footer, &change))
-            .map_err(|bad| refuse(segment, bad))?;
+        let length = if is_last { length_of_last as usize } else { length(files, segment)? };
         let expected = if is_last { End::Open(length) } else { End::Sealed };
-        let sums_up = is_last || bytes[..length - TRAILER_LEN].ends_with(&footer);
-        if end != expected || !sums_up {
-            let at = if let End::Open(at) = end { at } else { length };
-            return Err(refuse(segment, Bad::Damaged { at, why: "it does not end as it was written" }));
-        }
+        let bytes = read(files, segment, 0, length)?;
+        check(number, &bytes, expected).map_err(|bad| refuse(&segment.path, bad))?;
+    }
+    Ok(())
+}
+
+/// Compares every byte of a segment with its checksums, and its footer with what it sums up.
+pub(crate) fn check(number: u32, bytes: &[u8], expected: End) -> Result<(), Bad> {
+    let mut footer = Vec::new();
+    let end = segment::replay(number, bytes, |change| segment::push_change(&mut footer, &change))?.end;
+    let sums_up = end != End::Sealed || bytes[..bytes.len() - TRAILER_LEN].ends_with(&footer);
+    if end != expected || !sums_up {
+        let at = if let End::Open(at) = end { at } else { bytes.len() };
+        return Err(Bad::Damaged { at, why: "it does not end as it was written" });
     }
     Ok(())
 }
 
 /// How many segments there are. They are numbered from 1 without gaps.
-fn count(folder: &Path) -> Result<u32, Error> {
-    let refused = |error: io::Error| Error::io("list", folder, &error);
-    let mut numbers = Vec::new();
-    for entry in fs::read_dir(folder).map_err(refused)? {
-        let file = entry.map_err(refused)?.file_name();
-        let number = file.to_str().and_then(|file| file.strip_suffix(".log")?.parse().ok());
-        numbers.extend(number.filter(|number| file.to_str() == Some(&name(*number))));
-    }
+pub(crate) fn count(files: &dyn Files, folder: &Path) -> Result<u32, Error> {
+    let listed = files.list(folder).map_err(|error| Error::io("list", folder, &error))?;
+    let number = |file: &str| file.strip_suffix(".log")?.parse().ok().filter(|number| *file == name(*number));
+    let mut numbers: Vec<u32> = listed.iter().filter_map(|(file, _)| number(file)).collect();
     numbers.sort_unstable();
     let missing = (1..).zip(&numbers).find(|(expected, number)| expected != *number);
     match missing {
@@ -90,30 +91,33 @@ fn count(folder: &Path) -> Result<u32, Error> {
     }
 }
 
-fn open_segment(folder: &Path, number: u32) -> Result<Segment, Error> {
+fn open_segment(files: &dyn Files, folder: &Path, number: u32) -> Result<Segment, Error> {
     let path = folder.join(name(number));
-    let file = File::options().read(true).write(true).open(&path);
-    let file = file.map_err(|error| Error::io("open", &path, &error))?;
+    let file = files.open(&path).map_err(|error| Error::io("open", &path, &error))?;
     Ok(Segment { path, file: Arc::new(file) })
 }
 
 /// Learns what is in a sealed segment from its footer.
-fn read_sealed(number: u32, segment: &Segment, change: impl FnMut(Change<'_>)) -> Result<(), Error> {
-    let length = length(segment)?;
-    segment::check_header(number, &read(segment, 0, length.min(HEADER_LEN))?)
-        .map_err(|bad| refuse(segment, bad))?;
-    let unsealed = |at| {
-        let why = "the footer is missing, although this is not the last segment";
-        refuse(segment, Bad::Damaged { at, why })
-    };
+fn read_sealed(
+    files: &dyn Files,
+    number: u32,
+    segment: &Segment,
+    change: impl FnMut(Change<'_>),
+) -> Result<(), Error> {
+    let length = length(files, segment)?;
+    let bad = |bad| refuse(&segment.path, bad);
+    segment::check_header(number, &read(files, segment, 0, length.min(HEADER_LEN))?).map_err(bad)?;
+    let unsealed = |at| bad(Bad::Damaged { at, why: UNSEALED });
     let end = length.checked_sub(TRAILER_LEN).ok_or_else(|| unsealed(length))?;
-    let trailer = read(segment, end, TRAILER_LEN)?;
+    let trailer = read(files, segment, end, TRAILER_LEN)?;
     let trailer = trailer.as_slice().try_into().expect("it was read at that length");
     let start = segment::footer_start(trailer).ok_or_else(|| unsealed(end))? as usize;
     let footer = end.checked_sub(start).ok_or_else(|| unsealed(end))?;
-    segment::read_footer(number, start, &read(segment, start, footer)?, change)
-        .map_err(|bad| refuse(segment, bad))
+    segment::read_footer(number, start, &read(files, segment, start, footer)?, change).map_err(bad)
 }
+
+/// Why a segment that is not the last cannot be one.
+pub(crate) const UNSEALED: &str = "the footer is missing, although this is not the last segment";
 
 /// Reads the last segment, whole, and makes it ready to be appended to.
 fn read_last(
@@ -122,14 +126,15 @@ fn read_last(
     segment: &Segment,
     index: &mut Index,
 ) -> Result<(Last, End), Error> {
-    let length = length(segment)?;
+    let length = length(files, segment)?;
+    let bytes = read(files, segment, 0, length)?;
     let mut footer = Vec::new();
-    let end = segment::replay(number, &read(segment, 0, length)?, |change| {
+    let found = segment::replay(number, &bytes, |change| {
         segment::push_change(&mut footer, &change);
         index.apply(change);
     })
-    .map_err(|bad| refuse(segment, bad))?;
-    let whole = match end {
+    .map_err(|bad| refuse(&segment.path, bad))?;
+    let mut whole = match found.end {
         End::Open(whole) => whole,
         End::Sealed => length,
     };
@@ -137,32 +142,43 @@ fn read_last(
     if whole < length {
         let cut = length - whole;
         warn!(path = %segment.path.display(), at = whole, cut, "cut off a write that a crash interrupted");
-        segment.file.set_len(whole as u64).map_err(refused)?;
+        files.cut(&segment.file, whole as u64).map_err(refused)?;
     }
-    // After a kill, what was read may so far be in the page cache only. It is shown from now on: it must be durable.
+    // The last write may so far be in the page cache only. It is shown from now on: it must be durable. To sync is not
+    // enough: if an earlier sync of it failed, the system may take those pages for written although they are not.
+    if found.since < whole {
+        files.write(&segment.file, &bytes[found.since..whole], found.since as u64).map_err(refused)?;
+    }
     files.sync(&segment.file).map_err(refused)?;
+    if found.end != End::Sealed && !found.marked && whole > HEADER_LEN {
+        let mark = segment::mark(number, whole as u32);
+        files.write(&segment.file, &mark, whole as u64).map_err(refused)?;
+        files.sync(&segment.file).map_err(refused)?;
+        whole += mark.len();
+    }
     let file = Arc::clone(&segment.file);
-    Ok((Last { number, file, path: segment.path.clone(), length: whole as u32, footer }, end))
+    let last = Last { number, file, path: segment.path.clone(), length: whole as u32, footer, marked: true };
+    Ok((last, found.end))
 }
 
-fn length(segment: &Segment) -> Result<usize, Error> {
-    let metadata = segment.file.metadata().map_err(|error| Error::io("measure", &segment.path, &error))?;
+fn length(files: &dyn Files, segment: &Segment) -> Result<usize, Error> {
+    let length = files.length(&segment.file).map_err(|error| Error::io("measure", &segment.path, &error))?;
     let at = u32::MAX as usize;
-    match usize::try_from(metadata.len()) {
+    match usize::try_from(length) {
         Ok(length) if length <= at => Ok(length),
-        _ => Err(refuse(segment, Bad::Damaged { at, why: "no segment is that long" })),
+        _ => Err(refuse(&segment.path, Bad::Damaged { at, why: "no segment is that long" })),
     }
 }
 
-fn read(segment: &Segment, at: usize, length: usize) -> Result<Vec<u8>, Error> {
+fn read(files: &dyn Files, segment: &Segment, at: usize, length: usize) -> Result<Vec<u8>, Error> {
     let mut bytes = vec![0; length];
-    let read = segment.file.read_exact_at(&mut bytes, at as u64);
+    let read = files.read(&segment.file, &mut bytes, at as u64);
     read.map_err(|error| Error::io("read", &segment.path, &error))?;
     Ok(bytes)
 }
 
-fn refuse(segment: &Segment, bad: Bad) -> Error {
-    let path = segment.path.display().to_string();
+pub(crate) fn refuse(path: &Path, bad: Bad) -> Error {
+    let path = path.display().to_string();
     match bad {
         Bad::Version(found) => Error::Version { path, found, known: segment::VERSION },
         Bad::Damaged { at, why } => Error::Damaged { path, at: at as u64, why: why.to_owned() },

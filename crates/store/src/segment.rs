@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! segment  header, records, and once it is sealed: footer, trailer
-//! header   "PIRNLOG\n", version u32, 0 u32, number u64, 0 u32, crc u32 of all before it
+//! header   "PIRNLOG\n", version u32, 0 u32, number u64, 0 u32, crc u32 of all before it; the same in every version
 //! record   crc u32, length u32 of the body, since u32, kind u8, body
 //! batch    a record of changes: op u8, space (u8 length, bytes), key (u16 length, bytes), put: value (u32 length, bytes)
 //! footer   a record of the same changes, but put: offset u32, length u32, crc u32 of the value
@@ -16,6 +16,9 @@
 //! tells a torn write from damage without guessing. If the first bad record lies before the `since` of a good one,
 //! then it had been durable once, and was acknowledged: damage. Otherwise it belongs to the last write, which nobody
 //! was told about: a torn tail, which may be cut off.
+//!
+//! A mark is a batch without changes, written when the store is closed or was recovered. Its `since` says that all
+//! before it is durable, so that from then on nothing before it is taken for torn.
 
 use crate::{Batch, Space};
 
@@ -65,13 +68,23 @@ pub(crate) enum Bad {
     Damaged { at: usize, why: &'static str },
 }
 
-/// How an unsealed segment ends.
-#[derive(Debug, PartialEq, Eq)]
+/// How a segment ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
     /// With a footer: it takes no more records.
     Sealed,
     /// After the last whole record, at that byte; what follows it is a torn write.
     Open(usize),
+}
+
+/// What a whole segment was found to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Replayed {
+    pub end: End,
+    /// Where the last write began: all before it was durable then, all from there on may be in the page cache only.
+    pub since: usize,
+    /// Whether its last record is a mark.
+    pub marked: bool,
 }
 
 // ── Writing ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -85,6 +98,14 @@ pub(crate) fn header(number: u32) -> [u8; HEADER_LEN] {
     let crc = crc32c::crc32c(&header[..28]);
     header[28..].copy_from_slice(&crc.to_le_bytes());
     header
+}
+
+/// A mark, to be written at that offset.
+pub(crate) fn mark(number: u32, at: u32) -> Vec<u8> {
+    let mut no_changes = Vec::new();
+    let mut writer = Writer::new(number, at, &mut no_changes);
+    writer.batch(&Batch::new(), |_| {});
+    writer.finish()
 }
 
 /// How many bytes a batch takes in a segment.
@@ -213,12 +234,16 @@ pub(crate) fn check_header(number: u32, bytes: &[u8]) -> Result<(), Bad> {
     if &found[..8] != MAGIC {
         return Err(Bad::Damaged { at: 0, why: "it does not start like a segment" });
     }
+    // First: a flipped bit in the version is damage, not another version.
+    if u32_at(found, 28) != crc32c::crc32c(&found[..28]) {
+        return Err(Bad::Damaged { at: 8, why: "the header is not what was written" });
+    }
     let version = u32_at(found, 8);
     if version != VERSION {
         return Err(Bad::Version(version));
     }
     if found != header(number) {
-        return Err(Bad::Damaged { at: 8, why: "the header is not that of this segment" });
+        return Err(Bad::Damaged { at: 8, why: "the header is that of another segment" });
     }
     Ok(())
 }
@@ -244,26 +269,29 @@ pub(crate) fn read_footer(
 }
 
 /// Reads a whole segment, header to end, and says where it ends. `since` of the next write is that end.
-pub(crate) fn replay(number: u32, bytes: &[u8], mut change: impl FnMut(Change<'_>)) -> Result<End, Bad> {
+pub(crate) fn replay(number: u32, bytes: &[u8], mut change: impl FnMut(Change<'_>)) -> Result<Replayed, Bad> {
     check_header(number, bytes)?;
-    let mut at = HEADER_LEN;
+    let (mut at, mut since, mut marked) = (HEADER_LEN, HEADER_LEN, false);
     while at < bytes.len() {
         let Some(record) = Record::read(number, at, &bytes[at..]) else {
-            return torn(number, at, bytes).map(|()| End::Open(at));
+            torn(number, at, bytes)?;
+            break;
         };
         let next = at + record.len();
         if record.kind == FOOTER {
             let trailer = bytes[next..].try_into().ok().and_then(footer_start);
-            return match trailer {
-                Some(start) if start as usize == at => Ok(End::Sealed),
-                // The footer repeats what the records say: without its trailer it is a torn write like any other.
-                _ => torn(number, at, bytes).map(|()| End::Open(at)),
-            };
+            if trailer.is_some_and(|start| start as usize == at) {
+                return Ok(Replayed { end: End::Sealed, since: at, marked: false });
+            }
+            // The footer repeats what the records say: without its trailer it is a torn write like any other.
+            torn(number, at, bytes)?;
+            break;
         }
         record.changes(&mut change)?;
-        at = next;
+        marked = record.body.is_empty() && record.since == at;
+        (at, since) = (next, record.since.min(at));
     }
-    Ok(End::Open(at))
+    Ok(Replayed { end: End::Open(at), since, marked })
 }
 
 /// Whether all from `at` on belongs to a write that was never acknowledged.
@@ -291,6 +319,7 @@ fn torn(number: u32, at: usize, bytes: &[u8]) -> Result<(), Bad> {
 struct Record<'a> {
     segment: u32,
     at: usize,
+    since: usize,
     kind: u8,
     body: &'a [u8],
 }
@@ -307,7 +336,8 @@ impl<'a> Record<'a> {
     fn read(segment: u32, at: usize, bytes: &'a [u8]) -> Option<Record<'a>> {
         let record = &bytes[..Record::claim(bytes)?];
         let whole = u32_at(record, 0) == checksum(segment, at, &record[4..]);
-        whole.then(|| Record { segment, at, kind: record[12], body: &record[RECORD_HEADER_LEN..] })
+        let since = u32_at(record, 8) as usize;
+        whole.then(|| Record { segment, at, since, kind: record[12], body: &record[RECORD_HEADER_LEN..] })
     }
 
     fn len(&self) -> usize {
@@ -407,7 +437,7 @@ mod tests {
     /// The end that a replay finds, and how many changes before it.
     fn read(bytes: &[u8]) -> Result<(End, usize), Bad> {
         let mut count = 0;
-        replay(3, bytes, |_| count += 1).map(|end| (end, count))
+        replay(3, bytes, |_| count += 1).map(|replayed| (replayed.end, count))
     }
 
     #[test]
@@ -456,7 +486,29 @@ mod tests {
     fn a_later_version_is_named() {
         let (mut bytes, _) = segment(&[1]);
         bytes[8] = 2;
+        assert!(matches!(read(&bytes), Err(Bad::Damaged { at: 8, .. })), "a flipped bit is no version");
+        let crc = crc32c::crc32c(&bytes[..28]);
+        bytes[28..HEADER_LEN].copy_from_slice(&crc.to_le_bytes());
         assert_eq!(read(&bytes), Err(Bad::Version(2)));
+    }
+
+    #[test]
+    fn what_a_mark_follows_is_damage_and_never_torn() {
+        let (mut bytes, starts) = segment(&[1, 3]);
+        bytes.extend(mark(3, starts[4] as u32));
+        let whole = replay(3, &bytes, |_| {}).unwrap();
+        assert_eq!(whole, Replayed { end: End::Open(bytes.len()), since: starts[4], marked: true });
+        for at in starts[1]..starts[4] {
+            let mut flipped = bytes.clone();
+            flipped[at] ^= 1;
+            assert!(matches!(read(&flipped), Err(Bad::Damaged { .. })), "flipped at {at}");
+        }
+        // The mark itself says nothing that could be lost.
+        for at in starts[4]..bytes.len() {
+            let mut flipped = bytes.clone();
+            flipped[at] ^= 1;
+            assert_eq!(read(&flipped), Ok((End::Open(starts[4]), 4)), "flipped at {at}");
+        }
     }
 
     fn batches() -> impl Strategy<Value = Vec<Batch>> {
@@ -497,7 +549,7 @@ mod tests {
                 found.push((change.space.to_owned(), change.key.to_vec(), change.place));
             };
             let ended = replay(7, &bytes, |change| keep(&mut found, change)).unwrap();
-            prop_assert_eq!(ended, if sealed { End::Sealed } else { End::Open(end) });
+            prop_assert_eq!(ended.end, if sealed { End::Sealed } else { End::Open(end) });
             prop_assert_eq!(found.len(), expected.len());
             for ((space, key, place), ((wanted, wanted_key, value), wanted_place)) in found.iter().zip(&expected) {
                 prop_assert_eq!((space.as_str(), key.as_slice(), place), (wanted.0, &wanted_key[..], wanted_place));
