@@ -123,7 +123,7 @@ impl Journal {
             return Ok(value.clone());
         }
         drop(waiting);
-        self.store.get(space, key).map_err(|error| Error::internal(&error).with_code(unit::Code::STORE))
+        self.store.get(space, key).map_err(|error| of_store(&error))
     }
 
     pub(crate) fn scan(
@@ -150,7 +150,7 @@ impl Journal {
         };
         let deleted = newer.iter().filter(|(_, value)| value.is_none()).count();
         let older = self.store.scan(space, range, order, limit.saturating_add(deleted));
-        let older = older.map_err(|error| Error::internal(&error).with_code(unit::Code::STORE))?;
+        let older = older.map_err(|error| of_store(&error))?;
         if newer.is_empty() {
             return Ok(older);
         }
@@ -250,7 +250,16 @@ impl Waiting {
 
     /// A store that failed once accepts nothing any more; nor do we.
     fn check(&self) -> Result<()> {
-        self.failed.as_ref().map_or(Ok(()), |error| Err(Error::internal(error).with_code(unit::Code::STORE)))
+        self.failed.as_ref().map_or(Ok(()), |error| Err(of_store(error)))
+    }
+}
+
+/// What the store could not do, to whoever asked for more.
+fn of_store(error: &store::Error) -> Error {
+    let told = Error::internal(error).with_code(unit::Code::STORE);
+    match error.hint() {
+        Some(hint) => told.with_hint(hint),
+        None => told,
     }
 }
 

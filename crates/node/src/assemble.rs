@@ -41,6 +41,8 @@ pub(crate) struct Inner {
     /// The clock, if it can be moved.
     pub(crate) moved: Option<Arc<VirtualClock>>,
     preloaded: OnceLock<Vec<Preloaded>>,
+    /// Why the log can no longer be written, once that is so.
+    failed: watch::Sender<Option<store::Error>>,
     /// How often the network was put back.
     pub(crate) replaced: watch::Sender<u64>,
     /// When the last run began.
@@ -80,6 +82,10 @@ impl State {
             path: path.clone(),
             source,
         })?;
+        // Its name is on the disk before anything that it keeps is acknowledged.
+        let above = path.parent().unwrap_or(&path);
+        let synced = std::fs::File::open(above).and_then(|folder| folder.sync_all());
+        synced.map_err(|source| Error::File { what: "sync", path: above.to_owned(), source })?;
         Ok(State::Kept(path))
     }
 
@@ -123,6 +129,7 @@ impl Node {
             clock,
             moved,
             preloaded: OnceLock::new(),
+            failed: watch::Sender::new(None),
             replaced: watch::Sender::new(0),
             run: AtomicU64::new(0),
             running: tokio::sync::Mutex::new(None),
@@ -159,6 +166,15 @@ impl Node {
     /// How often the network was put back to a snapshot or to its beginning: tells whoever keeps something there.
     pub fn replaced(&self) -> watch::Receiver<u64> {
         self.0.replaced.subscribe()
+    }
+
+    /// Waits until its log can no longer be written, and says why. It answers on, but whatever would have to be kept is
+    /// refused: whoever runs it should stop it.
+    pub async fn failed(&self) -> Error {
+        let mut failed = self.0.failed.subscribe();
+        let why = failed.wait_for(Option::is_some).await.ok().and_then(|why| why.clone());
+        let source = why.unwrap_or(store::Error::Poisoned);
+        Error::StoreFailed { path: self.0.folder().to_owned(), source }
     }
 
     /// Lets what is under way finish, within bounds, and ends: the messenger first, the weave last.
@@ -200,6 +216,7 @@ impl Running {
     pub(crate) async fn start(inner: &Arc<Inner>) -> Result<Running, Error> {
         let Inner { config, network, keys, listeners, .. } = &**inner;
         let common = open_common(inner).await?;
+        watch_log(inner, &common.store);
         let (units, contracts, schedules) = roles::open(config, &common, keys).await?;
         if let (true, Some(weave)) = (config.development, &units.weave) {
             fund(weave, config.account_ar).await?;
@@ -282,6 +299,16 @@ impl Running {
         let _ = tokio::task::spawn_blocking(close).await;
         drop(units);
     }
+}
+
+/// Tells whoever waits for it when the log fails. Ends with the log.
+fn watch_log(inner: &Arc<Inner>, log: &DiskStore) {
+    let (failed, inner) = (log.failed(), Arc::downgrade(inner));
+    tokio::spawn(async move {
+        if let (Some(why), Some(inner)) = (failed.await, inner.upgrade()) {
+            inner.failed.send_replace(Some(why));
+        }
+    });
 }
 
 async fn open_common(inner: &Inner) -> Result<Common, Error> {

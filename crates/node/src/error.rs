@@ -63,6 +63,28 @@ pub enum Error {
         /// Why.
         source: store::Error,
     },
+    /// The log could not be written while the node ran.
+    #[error("the log in {} can no longer be written, so this node accepts nothing more", path.display())]
+    StoreFailed {
+        /// The state folder.
+        path: PathBuf,
+        /// Why.
+        source: store::Error,
+    },
+    /// A state folder that a backup would replace.
+    #[error("{} is not empty", path.display())]
+    NotEmpty {
+        /// Which.
+        path: PathBuf,
+    },
+    /// A backup cannot be made, or is not what was written.
+    #[error("{what}")]
+    Backup {
+        /// What could not be done.
+        what: &'static str,
+        /// Why.
+        source: store::Error,
+    },
     /// A part does not start.
     #[error("the {part} does not start")]
     Part {
@@ -82,9 +104,21 @@ impl Error {
                 "start on other ports with `--port {}`, or on any free ones with `--port 0`",
                 if *port < 60_000 { 5000 + port % 1000 / 100 * 100 } else { 5000 }
             )),
-            Error::Store { source: store::Error::InUse { .. }, .. } => {
-                Some("another node uses that folder; stop it, or choose another with `--state`".to_owned())
-            }
+            Error::Backup { source: store::Error::Io { .. }, .. } => Some(
+                "see that both folders are the right ones, that this user may use them, and that the disk is not full \
+                 (`df`)"
+                    .to_owned(),
+            ),
+            Error::Store { source, .. }
+            | Error::StoreFailed { source, .. }
+            | Error::Backup { source, .. } => source.hint().map(str::to_owned),
+            Error::NotEmpty { .. } => Some(
+                "choose an empty folder, or replace what is there, its keys included: `--force`".to_owned(),
+            ),
+            Error::File { .. } => Some(
+                "see that the path is right, and that this user may read and write there (`ls -ld`)"
+                    .to_owned(),
+            ),
             _ => None,
         }
     }
@@ -97,15 +131,20 @@ impl Error {
             Error::Listen { .. } => Code::CANNOT_LISTEN,
             Error::File { .. } => Code::FILE,
             Error::Wallet { .. } => Code::WALLET,
-            Error::Store { source: store::Error::InUse { .. }, .. } => Code::STATE_IN_USE,
-            Error::Store { .. } => Code::STORE,
+            Error::Store { source: store::Error::InUse { .. }, .. }
+            | Error::Backup { source: store::Error::InUse { .. }, .. } => Code::STATE_IN_USE,
+            Error::Store { .. } | Error::StoreFailed { .. } | Error::Backup { .. } => Code::STORE,
+            Error::NotEmpty { .. } => Code::CONFLICT,
             Error::Part { .. } => Code::DOES_NOT_START,
         }
     }
 
     /// Whether it is about how the node was asked to start, rather than about what then went wrong.
     pub fn is_usage(&self) -> bool {
-        matches!(self, Error::Config { .. } | Error::PortTaken { .. } | Error::Wallet { .. })
+        matches!(
+            self,
+            Error::Config { .. } | Error::PortTaken { .. } | Error::Wallet { .. } | Error::NotEmpty { .. }
+        )
     }
 
     pub(crate) fn part(part: &'static str) -> impl FnOnce(unit::Error) -> Error {

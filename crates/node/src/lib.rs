@@ -18,6 +18,7 @@ mod metrics;
 mod vitals;
 mod access;
 mod assemble;
+mod backup;
 mod roles;
 mod modules;
 mod prepare;
@@ -26,11 +27,13 @@ mod temporary;
 pub use access::Options as AccessOptions;
 pub use accounts::{Account, AccountKind, accounts};
 pub use assemble::Node;
+pub use backup::{Existing, back_up, restore, verify_backup};
 pub use config::{Config, Development, DevelopmentClock, Ports, Remote, Role, Wallets};
 pub use error::Error;
 pub use modules::{lua_module, module_draft, module_format};
 pub use prepare::Preloaded;
 pub use sources::{Loaded, Overrides, Setting, load, nearest};
+pub use store::BackedUp;
 pub use vitals::Options as ReadyOptions;
 
 /// The clock of this computer, for who runs a unit without a node.

@@ -21,8 +21,11 @@ const SNAPSHOTS_MAX: usize = 256;
 const VERSION: u32 = 1;
 /// What of the state folder a snapshot has.
 const PARTS: [&str; 2] = ["log", "blobs"];
+/// What a backup has besides.
+pub(crate) const KEYS: &str = "keys";
+pub(crate) const CLOCK: &str = "clock.json";
 /// A state that is being made, and does not count yet.
-const MAKING: &str = ".restoring";
+pub(crate) const MAKING: &str = ".restoring";
 /// A state that counts, and is not in place yet.
 const READY: &str = ".restored";
 
@@ -166,8 +169,13 @@ impl Snapshots {
                 fs::create_dir(&path).map_err(|error| of_file("make", &path, &error))?;
             }
         }
+        self.made()
+    }
+
+    /// Says that the state that is being made counts from now on, and moves it into place.
+    pub fn made(&self) -> Result<(), Error> {
+        let (making, ready) = (self.state.join(MAKING), self.state.join(READY));
         sync(&making)?;
-        let ready = self.state.join(READY);
         fs::rename(&making, &ready).map_err(|error| of_file("make", &ready, &error))?;
         sync(&self.state)?;
         self.finish()
@@ -177,11 +185,13 @@ impl Snapshots {
     pub fn finish(&self) -> Result<(), Error> {
         remove(&self.state.join(MAKING))?;
         let ready = self.state.join(READY);
-        for part in PARTS {
+        for part in PARTS.into_iter().chain([KEYS, CLOCK]) {
             let from = ready.join(part);
             if from.exists() {
                 let to = self.state.join(part);
-                remove(&to)?;
+                if from.is_dir() {
+                    remove(&to)?;
+                }
                 fs::rename(&from, &to).map_err(|error| of_file("make", &to, &error))?;
             }
         }
@@ -202,7 +212,11 @@ fn check_name(name: &str) -> Result<(), Error> {
 }
 
 fn of_store(error: store::Error) -> Error {
-    Error::internal(&error).with_code(Code::STORE)
+    let told = Error::internal(&error).with_code(Code::STORE);
+    match error.hint() {
+        Some(hint) => told.with_hint(hint),
+        None => told,
+    }
 }
 
 fn of_file(what: &str, path: &Path, error: &std::io::Error) -> Error {
@@ -214,7 +228,7 @@ fn sync(path: &Path) -> Result<(), Error> {
     synced.map_err(|error| of_file("sync", path, &error))
 }
 
-fn remove(path: &Path) -> Result<(), Error> {
+pub(crate) fn remove(path: &Path) -> Result<(), Error> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(of_file("remove", path, &error)),
         _ => Ok(()),

@@ -253,9 +253,10 @@ impl Error {
             Error::EmptyPage => "ask for a limit of at least 1".into(),
             Error::Busy { .. } => "send slower, or spread the messages over several processes".into(),
             Error::Stopping | Error::WeaveTimeout { .. } => "try again shortly".into(),
-            Error::Poisoned => "look at the disk, then restart the node".into(),
+            Error::Poisoned => return store::Error::Poisoned.hint().map(str::to_owned),
             Error::Weave(error) => return error.hint.clone(),
-            Error::Store(_) | Error::Entry { .. } | Error::Sign { .. } => return None,
+            Error::Store(error) => return error.hint().map(str::to_owned),
+            Error::Entry { .. } | Error::Sign { .. } => return None,
         })
     }
 }

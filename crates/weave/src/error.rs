@@ -37,10 +37,18 @@ impl From<Error> for unit::Error {
     fn from(error: Error) -> unit::Error {
         match &error {
             Error::Stopping => unit::Error::unavailable(error.to_string()).with_code(unit::Code::STOPPING),
-            Error::Store(store::Error::Poisoned) => {
-                unit::Error::unavailable(error.to_string()).with_code(unit::Code::STORE)
+            Error::Store(source) => {
+                let told = match source {
+                    store::Error::Poisoned => unit::Error::unavailable(error.to_string()),
+                    _ => unit::Error::internal(&error),
+                };
+                let told = told.with_code(unit::Code::STORE);
+                match source.hint() {
+                    Some(hint) => told.with_hint(hint),
+                    None => told,
+                }
             }
-            Error::Store(_) | Error::Damaged(_) => unit::Error::internal(&error).with_code(unit::Code::STORE),
+            Error::Damaged(_) => unit::Error::internal(&error).with_code(unit::Code::STORE),
             Error::TooBroad(_) => unit::Error::invalid(error.to_string())
                 .with_hint("ask for an owner, a recipient or a rarer tag"),
             Error::TooLarge { .. } => unit::Error::new(unit::Kind::TooLarge, error.to_string())

@@ -1,6 +1,7 @@
 //! One file per command; its doc comments are its help.
 
 pub mod accounts;
+pub mod backup;
 pub mod attest;
 pub mod build;
 pub mod bundle;

@@ -58,10 +58,11 @@ impl Node {
         let state = node.state().map(|state| state.display().to_string());
         let ready = Ready { network: node.network(), state, version: env!("CARGO_PKG_VERSION") };
         ui.answer(units_table(node.network()), &ready);
-        signals.ended().await;
+        let broken = signals.unless_ended(node.failed()).await;
         ui.note("stopping");
         signals.unless_ended(node.stop()).await;
-        Ok(())
+        // A node that cannot write must not look as if it could: whoever watches over it shall know.
+        broken.map_or(Ok(()), |error| Err(failed(error)))
     }
 
     fn config(&self) -> Result<Config> {
@@ -113,19 +114,25 @@ pub fn units_table(network: &Network) -> String {
     table(&parts.into_iter().filter_map(row).collect::<Vec<_>>())
 }
 
-/// Ctrl-C and SIGTERM.
-pub struct Signals(Mutex<(Signal, Signal)>);
+/// Ctrl-C and SIGTERM. A file that is larger than this program's limit is an error of the write, as a full disk is, and
+/// no signal that ends the program.
+pub struct Signals {
+    ends: Mutex<(Signal, Signal)>,
+    _file_too_large: Signal,
+}
 
 impl Signals {
     /// From now on they do not end the program by themselves.
     pub fn listen() -> Result<Signals> {
         let of = |kind| signal(kind).context(Code::INTERNAL, "could not listen for signals");
-        Ok(Signals(Mutex::new((of(SignalKind::interrupt())?, of(SignalKind::terminate())?))))
+        let ends = (of(SignalKind::interrupt())?, of(SignalKind::terminate())?);
+        let file_too_large = of(SignalKind::from_raw(libc::SIGXFSZ))?;
+        Ok(Signals { ends: Mutex::new(ends), _file_too_large: file_too_large })
     }
 
     /// Waits for one of them.
     pub async fn ended(&self) {
-        let mut signals = self.0.lock().await;
+        let mut signals = self.ends.lock().await;
         let (interrupt, terminate) = &mut *signals;
         tokio::select! {
             biased;

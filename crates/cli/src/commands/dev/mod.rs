@@ -135,14 +135,22 @@ impl Dev {
                 () = follow(keys, controls, ui) => {}
                 () = project::keep(&network, replaced, self.no_up, ui) => {}
             }
+            None
         };
-        signals.unless_ended(work).await;
+        let work = async {
+            tokio::select! {
+                biased;
+                error = node.failed() => Some(error),
+                ended = work => ended,
+            }
+        };
+        let broken = signals.unless_ended(work).await.flatten();
         ui.note("stopping");
         drop(ready_file);
         signals.unless_ended(node.stop()).await;
         // The last thing: who waits for this entry to go may take the ports then.
         drop(registered);
-        Ok(())
+        broken.map_or(Ok(()), |error| Err(failed(error)))
     }
 
     /// Tells this user's other commands of it. A network that they do not know is still one.
