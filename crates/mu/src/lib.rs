@@ -51,7 +51,7 @@ mod options;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -129,6 +129,7 @@ impl MessengerUnit {
             monitors: Monitors::open(&*ports.store, now).map_err(internal)?,
             queue,
             life: Life::new(),
+            broken: OnceLock::new(),
             deliveries: Deliveries::default(),
             pushes: Pushes::default(),
             parked: Parked::default(),
@@ -150,6 +151,7 @@ impl MessengerUnit {
                 end = runs.queue.run(events, route) => {
                     if let Err(error) = end {
                         tracing::error!(%error, "the messenger ends: its store failed");
+                        let _ = runs.broken.set(internal(error));
                     }
                     runs.life.end();
                 }
@@ -285,6 +287,8 @@ struct Unit {
     options: Options,
     queue: Arc<Queue>,
     life: Life,
+    /// Why it ended by itself, if it did.
+    broken: OnceLock<Error>,
     deliveries: Deliveries,
     pushes: Pushes,
     parked: Parked,
@@ -331,6 +335,9 @@ impl Unit {
     /// The unit is at work for as long as the answer lives; none of it if the unit stops.
     fn begin(&self) -> Result<life::Busy<'_>> {
         let busy = self.life.busy();
+        if let Some(error) = self.broken.get() {
+            return Err(error.clone());
+        }
         if self.life.is_stopping() {
             return Err(Error::unavailable("the messenger unit is stopping")
                 .with_code(unit::Code::STOPPING)
