@@ -287,7 +287,7 @@ fn what_cannot_be_is_said_with_a_hint() {
         1,
         expect![[r#"
             error[P0036]: cannot read the module nowhere.wasm: No such file or directory (os error 2)
-            hint: `pirn explain P0036` says what to do
+            hint: see that the path is right, and that this user may read and write there (`ls -ld`)
         "#]],
     );
     std::fs::write(folder.join("text.wasm"), "no module").unwrap();

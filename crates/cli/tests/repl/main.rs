@@ -118,6 +118,7 @@ fn lines_go_on_until_lua_says_that_they_end_and_are_there_in_the_next_session() 
     repl.wait_for_line(|line| line.ends_with("]>"));
     repl.keys("40 + 2\r");
     repl.wait("\n42");
+    repl.wait_for_line(|line| line.ends_with("]>"));
     repl.keys(CTRL_D);
     assert!(repl.ended());
     let file = world.path().join(format!("data/pirn/history/{}.txt", world.process));
