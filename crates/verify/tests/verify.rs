@@ -18,7 +18,10 @@ use unit::{
     Result, Scheduler as _, StateAt, Tip, Weave,
 };
 
-const MESSAGES: u64 = 150;
+/// Messages of the process, beside its boot. `PIRN_VERIFY_MESSAGES=10000` makes it a long one.
+fn messages() -> u64 {
+    std::env::var("PIRN_VERIFY_MESSAGES").ok().and_then(|n| n.parse().ok()).unwrap_or(150)
+}
 
 /// A weave on which some items are not what they were, or not there.
 #[derive(Default)]
@@ -156,15 +159,19 @@ async fn world() -> World {
     tags.push(tag::SCHEDULER, wallet(1).address());
     let process = DataItem::sign(&wallet(2), Draft { tags, data: "{}".into(), ..Draft::default() }).unwrap();
     unit.schedule(process.clone()).await.unwrap();
-    for n in 0..MESSAGES {
+    for n in 0..messages() {
         let ask = serde_json::to_vec(&Ask::Work(n)).unwrap();
         let anchor = format!("{n:032}").into_bytes().try_into().ok();
         let draft = Draft { target: Some(process.id), anchor, tags: ao("Message"), data: Bytes::from(ask) };
         unit.schedule(DataItem::sign(&wallet(2), draft).unwrap()).await.unwrap();
     }
     unit.settled().await;
-    let range = unit::SlotRange::Slots { after: None, to: None };
-    let entries = unit.schedule_page(process.id.into(), range, 1000).await.unwrap().items;
+    let mut entries: Vec<unit::Scheduled> = Vec::new();
+    while entries.len() as u64 <= messages() {
+        let after = entries.last().map(|entry| entry.assignment.slot);
+        let range = unit::SlotRange::Slots { after, to: None };
+        entries.extend(unit.schedule_page(process.id.into(), range, 1000).await.unwrap().items);
+    }
     let ports = cu::Ports {
         store: Arc::new(MemoryStore::new()),
         blobs: Arc::new(MemoryBlobs::new()),
@@ -231,7 +238,7 @@ async fn an_honest_log_holds() {
     let world = world().await;
     let report = world.verify(None).await;
     assert_eq!(report.finding, None);
-    assert_eq!((report.slots, report.compared), (MESSAGES + 1, MESSAGES + 1));
+    assert_eq!((report.slots, report.compared), (messages() + 1, messages() + 1));
     let state = world.compute.state(world.process, None).await.unwrap();
     use sha2::Digest as _;
     let memory: String =
@@ -242,7 +249,7 @@ async fn an_honest_log_holds() {
 #[tokio::test]
 async fn one_changed_bit_is_found_with_its_slot() {
     let world = world().await;
-    for slot in [1, 63, 64, 100, MESSAGES] {
+    for slot in [1, 63, 64, 100, messages()] {
         let entry = &world.entries[slot as usize];
         let (message, assignment) = (entry.message_id(), entry.assignment.id());
         assert_eq!(world.with(message, |item| flip(&mut item.data)).await, (slot, Rule::Message), "its data");
@@ -251,7 +258,7 @@ async fn one_changed_bit_is_found_with_its_slot() {
         let tag = |item: &mut Item| item.tags.0.last_mut().unwrap().value.push('x');
         assert_eq!(world.with(assignment, tag).await, (slot, Rule::Assignment), "its assignment");
         assert_eq!(world.without(message).await, (slot, Rule::Message), "the message is gone");
-        if slot < MESSAGES {
+        if slot < messages() {
             assert_eq!(world.without(assignment).await, (slot, Rule::Assignment), "the assignment is gone");
         }
     }
@@ -281,6 +288,6 @@ async fn it_goes_on_where_it_ended() {
     assert_eq!(first.finding.unwrap().slot.0, 130);
     let second = verify(world.ports(None, &blobs, &store), world.process, &|_| {}).await.unwrap();
     assert_eq!(second.finding, None);
-    assert_eq!((second.resumed, second.slots, second.compared), (128, MESSAGES + 1, MESSAGES + 1 - 128));
+    assert_eq!((second.resumed, second.slots, second.compared), (128, messages() + 1, messages() + 1 - 128));
     assert_eq!(second.memory, world.verify(None).await.memory);
 }
