@@ -19,6 +19,7 @@ use unit::{
 };
 
 /// Messages of the process, beside its boot. `PIRN_VERIFY_MESSAGES=10000` makes it a long one.
+#[expect(clippy::disallowed_methods, reason = "how long the log of a test is, is no configuration")]
 fn messages() -> u64 {
     std::env::var("PIRN_VERIFY_MESSAGES").ok().and_then(|n| n.parse().ok()).unwrap_or(150)
 }
