@@ -1,8 +1,8 @@
 //! The history of each process: a leaf for every evaluation, in an append-only Merkle tree
 //! ([`protocol::attestation`], [`protocol::history`]).
 //!
-//! Crons after the newest slot are not in it yet: the schedule may still say that they never were. They are, in the
-//! order in which they were evaluated, as soon as the next slot is.
+//! Crons after the newest slot are not in it yet: the schedule may still say that they never were. They are as soon as
+//! the next slot is, second by second, those of one second in the order of their names.
 
 use std::ops::Bound;
 

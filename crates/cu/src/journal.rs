@@ -256,11 +256,7 @@ impl Waiting {
 
 /// What the store could not do, to whoever asked for more.
 fn of_store(error: &store::Error) -> Error {
-    let told = Error::internal(error).with_code(unit::Code::STORE);
-    match error.hint() {
-        Some(hint) => told.with_hint(hint),
-        None => told,
-    }
+    Error::internal(error).with_code(unit::Code::STORE).with_hint_if(error.hint())
 }
 
 fn with_space(space: Space, bound: Bound<&[u8]>, unbounded: Bound<(Space, Bytes)>) -> Bound<(Space, Bytes)> {

@@ -229,7 +229,7 @@ impl Results {
         self.journal.append(batch)
     }
 
-    /// The ticks after a slot, in the order of their evaluation.
+    /// The ticks after a slot, second by second; those of one second in the order of their names.
     fn ticks(&self, process: ProcessId, slot: Slot) -> Result<Vec<(Due, Outcome)>> {
         let (lower, upper) = (key(process, slot.0, 0, None), after_all_of(process, slot.0));
         let range = (Bound::Included(lower.as_slice()), Bound::Included(upper.as_slice()));

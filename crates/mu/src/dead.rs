@@ -9,13 +9,15 @@ use unit::{Code, DeadLetter, Error, OutboxEntry, Result, Trace};
 
 use crate::codec::{Reader, Writer};
 use crate::step::Step;
-use crate::task::{Task, Work};
+use crate::task::{Chain, Task, Work};
 use crate::{Unit, internal, trace};
 
 /// Number of a task → what it was, and why it is dead.
 pub(crate) const DEAD: Space = Space("mu.dead");
 /// Number of a task → the item's bytes, or the beginning of an element that is no item.
 const BODY: Space = Space("mu.dead.body");
+/// Bytes of a body that a list shows.
+const BODY_SHOWN: usize = 1024;
 /// Number of a task → the task, without its item. Elements that could not become a task have none.
 const WORK: Space = Space("mu.dead.task");
 
@@ -60,6 +62,8 @@ pub(crate) fn list(
         let Some(trace) = input.bytes().and_then(trace::decode) else { continue };
         let failures = input.number().and_then(|n| u32::try_from(n).ok()).unwrap_or(0);
         let (body, can_retry) = (store.get(BODY, key)?, store.get(WORK, key)?.is_some());
+        // A page of whole items could be anything long.
+        let body = body.map(|body| Bytes::copy_from_slice(&body[..body.len().min(BODY_SHOWN)]));
         let letter = DeadLetter { at: Timestamp(at), can_retry, body };
         dead.push(OutboxEntry { number, trace, failures, dead: Some(letter) });
     }
@@ -115,6 +119,8 @@ impl Unit {
             Work::Assign(_) | Work::Push { .. } => None,
         };
         let mut step = Step::at(self.now());
+        // It waits from now on.
+        let chain = Chain { since: step.now, ..chain };
         step.promise(work, chain, item, None);
         step.raised += 1;
         forget(&mut step.batch, key);

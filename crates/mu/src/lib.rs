@@ -389,11 +389,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// What the store could not do, to whoever asked for more.
 fn internal(error: store::Error) -> Error {
-    let told = Error::internal(&error).with_code(unit::Code::STORE);
-    match error.hint() {
-        Some(hint) => told.with_hint(hint),
-        None => told,
-    }
+    Error::internal(&error).with_code(unit::Code::STORE).with_hint_if(error.hint())
 }
 
 /// The beginning of bytes that may be long.

@@ -3,6 +3,7 @@
 mod world;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use pirn_mu::Options;
 use serde_json::json;
@@ -37,8 +38,17 @@ async fn a_dead_letter_is_delivered_once_however_often_it_is_retried() {
     assert!(letter.can_retry && !page.has_next);
     let number = page.items[0].number;
 
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    world.clock.advance(3_600_000);
+    world.compute.fail_next(Error::unavailable("it is down"));
     let both = futures::join!(unit.retry(number), unit.retry(number));
     assert!(both.0.is_ok());
+    let [again] = &unit.pending(0, 10).unwrap()[..] else { panic!("it is promised") };
+    let since = again.trace.timestamp.0;
+    assert!(
+        since > page.items[0].trace.timestamp.0 + 3_500_000,
+        "it waits since it was retried, not {since}"
+    );
     assert_eq!(both.1.unwrap_err().kind, Kind::NotFound);
     settle(&unit).await;
     assert_eq!(world.inbox(b), ["late"]);
@@ -52,18 +62,20 @@ async fn what_is_retried_has_the_bytes_that_were_signed() {
     let [a, b] = [world.process("a").await, world.process("b").await];
     let options = Options { failures_max: Some(2), ..Options::default() };
     let unit = world.open_with(Arc::new(MemoryStore::new()), options).await;
-    let boot = world.item(a, 0).id;
-    world.compute.put(a, boot, Ok(world::outcome(&sends([to(b, 1, "once")]))));
+    let (boot, once) = (world.item(a, 0).id, "once ".repeat(1000));
+    world.compute.put(a, boot, Ok(world::outcome(&sends([to(b, 1, &once)]))));
     // The message to b gets its slot, but no answer says so.
     world.faulty.lose_answers(2);
     unit.push(a, boot, None).await.unwrap();
     settle(&unit).await;
     assert_eq!((world.inbox(b).len(), unit.gauges().dead), (1, 1));
     for entry in unit.dead(0, 10).unwrap() {
+        let shown = entry.dead.as_ref().and_then(|letter| letter.body.as_ref()).map(|body| body.len());
+        assert_eq!(shown, Some(1024), "a list does not show a whole item");
         unit.retry(entry.number).await.unwrap();
     }
     settle(&unit).await;
-    assert_eq!(world.inbox(b), ["once"]);
+    assert_eq!(world.inbox(b), [once]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -212,11 +212,7 @@ fn check_name(name: &str) -> Result<(), Error> {
 }
 
 fn of_store(error: store::Error) -> Error {
-    let told = Error::internal(&error).with_code(Code::STORE);
-    match error.hint() {
-        Some(hint) => told.with_hint(hint),
-        None => told,
-    }
+    Error::internal(&error).with_code(Code::STORE).with_hint_if(error.hint())
 }
 
 fn of_file(what: &str, path: &Path, error: &std::io::Error) -> Error {

@@ -27,8 +27,6 @@ pub const OUTCOME_ATTESTATION: &str = "Outcome-Attestation";
 
 /// The first byte of a leaf.
 const VERSION: u8 = 1;
-/// Bytes of the name of a cron, at most.
-const CRON_MAX: usize = 256;
 
 /// One evaluation, in the history of its process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,7 +126,8 @@ impl Leaf {
         bytes.extend(self.state_root.iter().flat_map(|root| root.0));
         bytes.push(u8::from(self.cron.is_some()));
         if let Some(Due { timestamp, name }) = &self.cron {
-            let name = &name.as_bytes()[..name.len().min(CRON_MAX)];
+            // It is part of a tag's value, which is shorter.
+            let name = &name.as_bytes()[..name.len().min(usize::from(u16::MAX))];
             bytes.extend(timestamp.0.to_be_bytes());
             bytes.extend((name.len() as u16).to_be_bytes());
             bytes.extend(name);
@@ -157,7 +156,7 @@ impl Leaf {
             [1] => {
                 let timestamp = Timestamp(number(&mut rest)?);
                 let length = usize::from(u16::from_be_bytes(take(&mut rest)?));
-                let name = rest.split_off(..length).filter(|name| name.len() <= CRON_MAX)?;
+                let name = rest.split_off(..length)?;
                 Some(Due { timestamp, name: std::str::from_utf8(name).ok()?.to_owned() })
             }
             _ => return None,

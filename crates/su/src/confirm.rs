@@ -96,6 +96,17 @@ impl Confirmer {
         Ok(())
     }
 
+    /// The blocks that have these items.
+    async fn heights(&self, ids: Vec<Id>) -> Result<BTreeMap<Id, Height>, Error> {
+        // A query that asks for no ids is one for everything.
+        if ids.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let query = Query { limit: ids.len(), ids, ..Query::default() };
+        let found = ask(self.ledger.options.weave_timeout_ms, self.weave.query(query)).await?;
+        Ok(found.items.iter().filter_map(|it| Some((it.item.id, it.block?.height))).collect())
+    }
+
     /// Looks at some entries. Answers with what is to be written.
     async fn look(&self, window: &[(Bytes, Bytes)]) -> Result<Option<Batch>, Error> {
         let Ledger { options, store, .. } = &*self.ledger;
@@ -112,11 +123,8 @@ impl Confirmer {
         };
         let ids: Vec<Id> =
             entries.iter().filter_map(|(_, _, entry)| entry.as_deref()).flat_map(ids_of).collect();
-        let query = Query { limit: ids.len(), ids, ..Query::default() };
-        let found = ask(options.weave_timeout_ms, self.weave.query(query)).await?;
+        let heights = self.heights(ids).await?;
         let tip = self.ledger.heights.get().await?;
-        let heights: BTreeMap<Id, Height> =
-            found.items.iter().filter_map(|it| Some((it.item.id, it.block?.height))).collect();
         let depth = |id: &Id| heights.get(id).map(|height| tip.0.saturating_sub(height.0));
         let now = self.ledger.clock.now().0;
 

@@ -87,6 +87,14 @@ impl Error {
         Error::new(Kind::Refused, what)
     }
 
+    /// The same with what to do next, if that is known.
+    pub fn with_hint_if(self, hint: Option<impl Into<String>>) -> Error {
+        match hint {
+            Some(hint) => self.with_hint(hint),
+            None => self,
+        }
+    }
+
     /// `Unavailable`.
     pub fn unavailable(what: impl Into<String>) -> Error {
         Error::new(Kind::Unavailable, what)

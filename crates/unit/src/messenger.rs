@@ -79,7 +79,7 @@ pub struct DeadLetter {
     pub at: Timestamp,
     /// Whether it can be tried again. An element of an outbox that could never be signed cannot.
     pub can_retry: bool,
-    /// The item's bytes, or the beginning of an element that could not become an item.
+    /// The beginning of the item's bytes, or of an element that could not become an item; at most 1 KiB.
     pub body: Option<Bytes>,
 }
 

@@ -42,11 +42,7 @@ impl From<Error> for unit::Error {
                     store::Error::Poisoned => unit::Error::unavailable(error.to_string()),
                     _ => unit::Error::internal(&error),
                 };
-                let told = told.with_code(unit::Code::STORE);
-                match source.hint() {
-                    Some(hint) => told.with_hint(hint),
-                    None => told,
-                }
+                told.with_code(unit::Code::STORE).with_hint_if(source.hint())
             }
             Error::Damaged(_) => unit::Error::internal(&error).with_code(unit::Code::STORE),
             Error::TooBroad(_) => unit::Error::invalid(error.to_string())

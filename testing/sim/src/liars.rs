@@ -5,14 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use protocol::{Address, Assignment, DataItem, Draft, HashChain, Id, Json, Outcome, ProcessId, Slot, tag};
+use protocol::{Assignment, DataItem, Draft, HashChain, Id, Json, Outcome, ProcessId, Slot, tag};
 use runtime::{Input, Machine, Memory, Program, Refusal, Runtime, Start};
 use store::{MemoryBlobs, MemoryStore};
-use unit::{
-    AssignRequest, Compute, Error, Evaluation, Novelty, Page, Placed, ProcessRecord, Result, Scheduled,
-    Scheduler, SlotRange, Tip,
-};
+use unit::{Compute, Error, Evaluation, Novelty, Page, Placed, Result, Scheduled, Scheduler, SlotRange};
 
+use crate::layer::{Layered, SchedulerLayer};
 use crate::machine::SimRuntime;
 use crate::network::{MESSENGERS, Network, scheduler_address, wallet};
 use crate::workload::Workload;
@@ -49,9 +47,9 @@ impl Liar {
     /// The scheduler that a host speaks to, with this lie.
     pub fn scheduler(self, world: &Arc<World>, host: Host, inner: Arc<dyn Scheduler>) -> Arc<dyn Scheduler> {
         match (self, host) {
-            (Liar::Equivocates, Host::Cu1) => Arc::new(TwoFaced { world: Arc::clone(world), inner }),
+            (Liar::Equivocates, Host::Cu1) => Arc::new(Layered(TwoFaced { world: Arc::clone(world), inner })),
             (Liar::Duplicates | Liar::Drops, Host::Mu0) => {
-                Arc::new(Messenger { liar: self, inner, sent: AtomicU64::new(0) })
+                Arc::new(Layered(Messenger { liar: self, inner, sent: AtomicU64::new(0) }))
             }
             _ => inner,
         }
@@ -182,13 +180,9 @@ fn sign_otherwise(entry: Scheduled, chain: HashChain) -> Result<Scheduled> {
 }
 
 #[async_trait]
-impl Scheduler for TwoFaced {
-    async fn schedule(&self, item: DataItem) -> Result<Placed> {
-        self.inner.schedule(item).await
-    }
-
-    async fn assign(&self, request: AssignRequest) -> Result<Placed> {
-        self.inner.assign(request).await
+impl SchedulerLayer for TwoFaced {
+    fn inner(&self) -> &Arc<dyn Scheduler> {
+        &self.inner
     }
 
     async fn find(&self, process: Option<ProcessId>, id: Id) -> Result<Scheduled> {
@@ -217,18 +211,6 @@ impl Scheduler for TwoFaced {
     async fn latest(&self, process: ProcessId) -> Result<Scheduled> {
         self.twist(self.inner.latest(process).await?).await
     }
-
-    async fn process(&self, process: ProcessId) -> Result<ProcessRecord> {
-        self.inner.process(process).await
-    }
-
-    async fn now(&self) -> Result<Tip> {
-        self.inner.now().await
-    }
-
-    async fn address(&self) -> Result<Address> {
-        self.inner.address().await
-    }
 }
 
 /// How a messenger speaks to the scheduler that does not do as it should.
@@ -239,7 +221,11 @@ struct Messenger {
 }
 
 #[async_trait]
-impl Scheduler for Messenger {
+impl SchedulerLayer for Messenger {
+    fn inner(&self) -> &Arc<dyn Scheduler> {
+        &self.inner
+    }
+
     async fn schedule(&self, item: DataItem) -> Result<Placed> {
         let is_own = item.address() == wallet(MESSENGERS[0]).address() && item.kind() == Some("Message");
         let Some(target) = item.target.filter(|_| is_own) else { return self.inner.schedule(item).await };
@@ -256,39 +242,6 @@ impl Scheduler for Messenger {
             return Ok(Placed { entry, novelty: Novelty::Repeat });
         }
         self.inner.schedule(item).await
-    }
-
-    async fn assign(&self, request: AssignRequest) -> Result<Placed> {
-        self.inner.assign(request).await
-    }
-
-    async fn find(&self, process: Option<ProcessId>, id: Id) -> Result<Scheduled> {
-        self.inner.find(process, id).await
-    }
-
-    async fn schedule_page(
-        &self,
-        process: ProcessId,
-        range: SlotRange,
-        limit: usize,
-    ) -> Result<Page<Scheduled>> {
-        self.inner.schedule_page(process, range, limit).await
-    }
-
-    async fn latest(&self, process: ProcessId) -> Result<Scheduled> {
-        self.inner.latest(process).await
-    }
-
-    async fn process(&self, process: ProcessId) -> Result<ProcessRecord> {
-        self.inner.process(process).await
-    }
-
-    async fn now(&self) -> Result<Tip> {
-        self.inner.now().await
-    }
-
-    async fn address(&self) -> Result<Address> {
-        self.inner.address().await
     }
 }
 

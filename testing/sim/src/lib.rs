@@ -12,6 +12,7 @@ pub mod disk;
 pub mod faults;
 pub mod faulty;
 pub mod fickle;
+mod layer;
 pub mod liars;
 pub mod machine;
 pub mod mutants;

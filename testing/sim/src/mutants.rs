@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use protocol::{Address, DataItem, Draft, Id, Outcome, ProcessId, tag};
+use protocol::{DataItem, Draft, Outcome, tag};
 use runtime::{Input, Machine, Memory, Program, Refusal, Runtime, Start};
 use store::{Appended, Batch, Error, MemoryStore, Order, Space, Store};
-use unit::{AssignRequest, Page, Placed, ProcessRecord, Result, Scheduled, Scheduler, SlotRange, Tip};
+use unit::{Placed, Result, Scheduler};
 
+use crate::layer::{Layered, SchedulerLayer};
 use crate::machine::SimRuntime;
 use crate::network::{MESSENGERS, wallet};
 use crate::world::Host;
@@ -73,7 +74,7 @@ impl Mutant {
     pub fn scheduler(self, host: Host, scheduler: Arc<dyn Scheduler>) -> Arc<dyn Scheduler> {
         match (self, host) {
             (Mutant::SignAgain | Mutant::ForgeSender, Host::Mu0) => {
-                Arc::new(Rewriting { scheduler, mutant: self, sent: AtomicU64::new(0) })
+                Arc::new(Layered(Rewriting { scheduler, mutant: self, sent: AtomicU64::new(0) }))
             }
             _ => scheduler,
         }
@@ -165,42 +166,13 @@ impl Rewriting {
 }
 
 #[async_trait]
-impl Scheduler for Rewriting {
+impl SchedulerLayer for Rewriting {
+    fn inner(&self) -> &Arc<dyn Scheduler> {
+        &self.scheduler
+    }
+
     async fn schedule(&self, item: DataItem) -> Result<Placed> {
         self.scheduler.schedule(self.rewrite(item)).await
-    }
-
-    async fn assign(&self, request: AssignRequest) -> Result<Placed> {
-        self.scheduler.assign(request).await
-    }
-
-    async fn find(&self, process: Option<ProcessId>, id: Id) -> Result<Scheduled> {
-        self.scheduler.find(process, id).await
-    }
-
-    async fn schedule_page(
-        &self,
-        process: ProcessId,
-        range: SlotRange,
-        limit: usize,
-    ) -> Result<Page<Scheduled>> {
-        self.scheduler.schedule_page(process, range, limit).await
-    }
-
-    async fn latest(&self, process: ProcessId) -> Result<Scheduled> {
-        self.scheduler.latest(process).await
-    }
-
-    async fn process(&self, process: ProcessId) -> Result<ProcessRecord> {
-        self.scheduler.process(process).await
-    }
-
-    async fn now(&self) -> Result<Tip> {
-        self.scheduler.now().await
-    }
-
-    async fn address(&self) -> Result<Address> {
-        self.scheduler.address().await
     }
 }
 

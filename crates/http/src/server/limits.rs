@@ -167,6 +167,10 @@ impl What {
         if WATCHING.contains(&path) {
             return None;
         }
+        // Reads of a process are dry runs, on every part; attestations evaluate what they attest.
+        if path.starts_with("/api/v1/processes/") {
+            return Some(What::Evaluate);
+        }
         if part == "cu" {
             let evaluates = EVALUATING.iter().any(|start| path.starts_with(start));
             return Some(if evaluates { What::Evaluate } else { What::Read });
@@ -408,6 +412,9 @@ mod tests {
         check("mu", "POST /?process-id=P&assign=x", Some(What::Write), Some(P));
         check("cu", "GET /result/x?process-id=P", Some(What::Evaluate), Some(P));
         check("cu", "POST /dry-run?process-id=P", Some(What::Evaluate), Some(P));
+        check("cu", "GET /api/v1/processes/P/attestations/x?state", Some(What::Evaluate), Some(P));
+        check("cu", "GET /api/v1/processes/P/history", Some(What::Evaluate), Some(P));
+        check("gateway", "GET /api/v1/processes/P/state/Balances", Some(What::Evaluate), None);
         check("cu", "GET /", Some(What::Read), None);
         check("cu", "GET /readyz", None, None);
         check("gateway", "POST /graphql", Some(What::Read), None);
