@@ -12,6 +12,8 @@ mod limits;
 mod memory;
 mod profile;
 mod root;
+#[cfg(feature = "suite")]
+pub mod suite;
 
 use std::sync::Arc;
 
