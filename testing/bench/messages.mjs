@@ -1,11 +1,14 @@
 // How the cost of a message grows with the messages that a process has had before: 10 to 100,000, with --full a million.
-import { ED25519, expect, median, newest, now, row, script, scripts, sized, spawn, together, toScheduler } from './lib.mjs'
+import { ED25519, expect, median, newest, now, outcome, row, script, scripts, sized, spawn, together, toScheduler } from './lib.mjs'
 
 const LEVELS = sized([10, 100, 1000, 10_000], [10, 100, 1000, 10_000, 100_000], [10, 100, 1000, 10_000, 100_000, 1_000_000])
 const SINGLE = 60
 const PORTION = 2000
 
 const id = await spawn(ED25519, 'lua')
+// The first messages of a network wait for what later ones find ready; another process has them.
+const other = await spawn(ED25519, 'lua')
+for (const item of await scripts(ED25519, other, 20)) { await toScheduler(item); await outcome(other, item.id) }
 let sent = 0
 let first
 for (const level of LEVELS) {

@@ -1,6 +1,8 @@
 ;; A process that is all state: PAGES pages of 64 KiB. Its first message writes to each 4 KiB of them, every later one
 ;; to eight places; each answers with the number of messages before it and itself, the Process message not counted.
 (module
+  ;; Never called: by it the format of the module is told, wasm32-unknown-emscripten4.
+  (import "env" "__asyncjs__weavedrive_open" (func (param i32 i32) (result i32)))
   (memory (export "memory") PAGES PAGES)
   (global $sp (mut i32) (i32.const 65536))
   (data (i32.const 1024) "{\"ok\":true,\"response\":{\"Output\":")
