@@ -12,7 +12,7 @@ mod report;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 
@@ -31,6 +31,9 @@ cargo xtask bench [--runs N] [--only a,b] [--quick|--full] [--json FILE] [--agai
   --json FILE      write everything, with the conditions, to a file
   --against FILE   compare with such a file of another time
   --binary FILE    measure this pirn; without it, one is built as `cargo run --release` does";
+
+/// An end of a network that takes longer is told.
+const STOP_SHORT: Duration = Duration::from_secs(3);
 
 /// How much is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -170,7 +173,11 @@ fn once(measurement: &Measurement, pirn: &Path, programs: &Programs) -> anyhow::
             let modules = programs.modules(modules, scratch.path())?;
             let network = Network::dev(pirn, &scratch.path().join("state"), &modules)?;
             let rows = programs.run(program, arguments, Some(network.facts()))?.rows;
+            let began = Instant::now();
             network.stop()?;
+            if began.elapsed() > STOP_SHORT {
+                eprint!(" (its end took {:.1} s)", began.elapsed().as_secs_f64());
+            }
             Ok(rows)
         }
         How::Start => start(pirn),

@@ -12,13 +12,12 @@ use serde_json::Value;
 /// Runs a program until the other end of stdin is gone, and ends it then: so it ends with whoever started it, also if
 /// that was killed. 60 seconds of patience.
 const UNTIL_ALONE: &str = r#"
-    trap '' INT TERM HUP
     "$@" </dev/null &
     pirn=$!
     exec >/dev/null
     read -r _
     kill -INT $pirn 2>/dev/null
-    (sleep 60; kill -KILL $pirn) >/dev/null 2>&1 &
+    (sleep 60; kill -KILL $pirn) 2>/dev/null &
     patience=$!
     wait $pirn
     status=$?
@@ -27,7 +26,6 @@ const UNTIL_ALONE: &str = r#"
 
 /// The same for a folder, which is removed when those who use it have had time to end.
 const REMOVE_WHEN_ALONE: &str = r#"
-    trap '' INT TERM HUP
     read -r done
     tries=0
     while [ $tries -lt 60 ]; do
@@ -156,4 +154,38 @@ fn shell(script: &str) -> Command {
     let mut command = Command::new("sh");
     command.args(["-c", script, "sh"]).stdin(Stdio::piped()).process_group(0);
     command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_goes_with_whoever_made_it() {
+        let scratch = Scratch::new().unwrap();
+        let path = scratch.path().to_owned();
+        std::fs::create_dir(path.join("state")).unwrap();
+        std::fs::write(path.join("state/file"), "kept").unwrap();
+        drop(scratch);
+        assert!(!path.exists());
+    }
+
+    fn start(script: &str) -> anyhow::Result<Network> {
+        let mut command = shell(UNTIL_ALONE);
+        command.args(["sh", "-c", script]);
+        Network::start(command)
+    }
+
+    #[test]
+    fn a_program_that_ends_before_it_is_ready_is_an_error() {
+        let error = start("exit 1").err().unwrap();
+        assert_eq!(error.to_string(), "pirn did not say that it is ready");
+    }
+
+    #[test]
+    fn a_network_that_ended_by_itself_is_an_error() {
+        let network = start("echo '{}'; exit 3").unwrap();
+        let error = network.stop().unwrap_err();
+        assert_eq!(error.to_string(), "the network did not end well: exit status: 3");
+    }
 }
