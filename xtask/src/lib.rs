@@ -1,5 +1,6 @@
 //! The repository's chores, and the checks that need to see all of it at once.
 
+pub mod bench;
 pub mod floors;
 pub mod lua;
 pub mod node;

@@ -8,6 +8,7 @@ use xtask::lua::Built;
 const HELP: &str = "\
 cargo xtask test    everything that must pass before a change lands
 cargo xtask tidy    only what a reader would trip over: floors, file sizes, dead links
+cargo xtask bench   how fast it is, beside the peers and beside an earlier run; --help has its options
 cargo xtask sim     seeds of the simulated world: --seed N [--trace], or --seeds FROM TO
 cargo xtask lua     whether the Lua module is what its sources make; with --update, make it so";
 
@@ -16,6 +17,7 @@ fn main() -> anyhow::Result<ExitCode> {
     let passed = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["test"] => xtask::test::run()?,
         ["tidy"] => tidy()?,
+        ["bench", ..] => xtask::bench::run(&arguments[1..])?,
         ["sim", ..] => sim(&arguments[1..])?,
         ["lua"] => lua(false)?,
         ["lua", "--update"] => lua(true)?,

@@ -225,7 +225,8 @@ fn cargo(arguments: &[&str]) -> Command {
     command
 }
 
-fn target_folder() -> anyhow::Result<PathBuf> {
+/// Where cargo puts what it builds.
+pub(crate) fn target_folder() -> anyhow::Result<PathBuf> {
     let mut command = MetadataCommand::new();
     command.manifest_path(crate::root().join("Cargo.toml")).no_deps();
     Ok(command.exec().context("could not ask cargo where it builds")?.target_directory.into())
