@@ -97,7 +97,7 @@ async fn aside<T: Send + 'static>(
     run: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
     let permit = Arc::clone(&shared.gate).acquire_owned().await.map_err(|_| crate::evaluate::stopping())?;
-    let done = unit::blocking(move || {
+    let done = shared.hands.run(move || {
         let _permit = permit;
         run()
     });

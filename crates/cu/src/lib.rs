@@ -5,7 +5,7 @@
 //! implements [`Compute`], as the units of `ao.TN.1` answer it.
 //!
 //! To be read in this order: [`input`] (what a guest sees) and [`cron`] (when crons are due), which are pure;
-//! `evaluate` (one machine along its schedule), `line` (who waits for which process), `replay` (how its machine gets
+//! `evaluate` (one machine along its schedule), `hands` (on which thread), `line` (who waits for which process), `replay` (how its machine gets
 //! there), `dry_run`, `checkpoint`,
 //! `results`, `history`, `attest`.
 //!
@@ -24,6 +24,7 @@ mod attest;
 mod checkpoint;
 mod dry_run;
 mod evaluate;
+mod hands;
 mod history;
 mod journal;
 mod line;
@@ -51,6 +52,7 @@ use unit::{
 use crate::checkpoint::Checkpoints;
 use crate::evaluate::Counted;
 pub use crate::evaluate::{OUTCOME_BYTES_MAX, settled};
+use crate::hands::Hands;
 use crate::journal::Journal;
 use crate::line::{Line, Shared, lock};
 pub use crate::options::Options;
@@ -118,6 +120,7 @@ impl ComputeUnit {
             checkpoints: Checkpoints::new(Arc::clone(&ports.blobs), options.checkpoints_kept),
             programs: Programs::new(Arc::clone(&ports.weave), ports.runtimes.clone(), options.modules_max),
             gate: Arc::new(Semaphore::new(options.evaluations_max.max(1))),
+            hands: Hands::new(),
             counted: Counted::default(),
             stopping: AtomicBool::new(false),
             saves: AtomicU64::new(0),

@@ -17,6 +17,7 @@ use unit::{Error, Kind, Result, Scheduled, Tip};
 use crate::checkpoint::{Checkpoints, Position};
 use crate::cron::Moment;
 use crate::evaluate::{Counted, Live, Stop, Work, stopping};
+use crate::hands::Hands;
 use crate::journal::Journal;
 use crate::results::Results;
 use crate::subject::{Programs, Subject, refused};
@@ -32,6 +33,8 @@ pub(crate) struct Shared {
     pub(crate) programs: Programs,
     /// Evaluations at the same time.
     pub(crate) gate: Arc<Semaphore>,
+    /// The threads that they run on.
+    pub(crate) hands: Hands,
     pub(crate) counted: Counted,
     pub(crate) stopping: AtomicBool,
     /// Checkpoints that are being written while evaluation goes on.

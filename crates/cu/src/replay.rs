@@ -22,6 +22,7 @@ use unit::{BlockRef, Error, Kind, Result, Scheduled, SlotRange};
 use crate::checkpoint::{Position, Until};
 use crate::cron::Moment;
 use crate::evaluate::{Bench, Entry, Live, Stop, Work, stopping};
+use crate::hands;
 use crate::input::Delivery;
 use crate::line::{Line, Shared, Tail, grant, lock};
 use crate::subject::{Subject, refused};
@@ -126,20 +127,42 @@ impl Line {
         live: &mut Option<Live>,
         page: Page,
     ) -> Result<(), Stop> {
-        self.blocking(shared, live, move |line, shared, live| {
-            line.between(shared, live, None);
-            for entry in &page.entries {
-                let assignment = &entry.scheduled.assignment;
-                let until = Moment { timestamp: assignment.timestamp.0, height: assignment.block_height.0 };
-                live.tick_until(until, &page.blocks, u64::MAX, &shared.bench(), |live| {
-                    line.between(shared, live, None);
-                })?;
-                let outcome = live.step(entry, &shared.bench())?;
-                line.between(shared, live, Some((assignment.slot, &outcome)));
+        let (mut page, mut done) = (page, 0);
+        loop {
+            let section = self.blocking(shared, live, move |line, shared, live| {
+                let done = line.entries(shared, live, &page, done)?;
+                Ok((page, done))
+            });
+            (page, done) = section.await?;
+            if done == page.entries.len() {
+                return Ok(());
             }
-            Ok(())
-        })
-        .await
+        }
+    }
+
+    /// Evaluates entries of a page from that one on. Answers with how many are done: others are for another thread.
+    fn entries(
+        self: &Arc<Self>,
+        shared: &Arc<Shared>,
+        live: &mut Live,
+        page: &Page,
+        mut done: usize,
+    ) -> Result<usize, Stop> {
+        self.between(shared, live, None);
+        for entry in &page.entries[done..] {
+            let assignment = &entry.scheduled.assignment;
+            let until = Moment { timestamp: assignment.timestamp.0, height: assignment.block_height.0 };
+            live.tick_until(until, &page.blocks, u64::MAX, &shared.bench(), |live| {
+                self.between(shared, live, None);
+            })?;
+            let outcome = live.step(entry, &shared.bench())?;
+            self.between(shared, live, Some((assignment.slot, &outcome)));
+            done += 1;
+            if hands::next_message() {
+                break;
+            }
+        }
+        Ok(done)
     }
 
     /// Runs something with the machine on a thread that may block, when it is its turn.
@@ -153,7 +176,8 @@ impl Line {
         let permit = Arc::clone(&shared.gate).acquire_owned().await.map_err(|_| stopping())?;
         let (line, shared) = (Arc::clone(self), Arc::clone(shared));
         let mut taken = live.take().expect("a machine is there before it is used");
-        let done = unit::blocking(move || {
+        let hands = Arc::clone(&shared);
+        let done = hands.hands.run(move || {
             let _permit = permit;
             let result = run(&line, &shared, &mut taken);
             (taken, result)

@@ -22,6 +22,11 @@ pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stat
     tokio::task::spawn_blocking(work).await.map_err(|panic| Error::internal(&panic))
 }
 
+/// Whether [`blocking`] does its work on this thread.
+pub fn blocks_here() -> bool {
+    HERE.get()
+}
+
 /// From here until the answer is dropped, [`blocking`] does its work on this thread, at its own place in the order of
 /// things: a simulated world has one thread, and its order must be the same each time.
 #[must_use]

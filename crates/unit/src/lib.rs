@@ -32,7 +32,7 @@ mod weave_suite;
 pub use arweave::{
     Arweave, Block, BlockAt, BlockHash, BlockHead, Chunk, Entry, NewChunk, NodeInfo, Posted, UploadReceipt,
 };
-pub use blocking::{BlockHere, block_here, blocking};
+pub use blocking::{BlockHere, block_here, blocking, blocks_here};
 pub use clock::Clock;
 pub use code::{Code, Explanation, NotACode};
 pub use compute::{
