@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use bytes::Bytes;
 
 use crate::Error;
-use crate::files::{Files, System, make_folders, read_all, write_all};
+use crate::files::{
+    Files, System, make_folders, make_folders_lightly, read_all, write_all, write_all_lightly,
+};
 
 /// The longest name, in bytes.
 pub const BLOB_NAME_MAX: usize = 512;
@@ -22,6 +24,12 @@ pub trait Blobs: Send + Sync {
     /// Keeps `bytes` under `name`, replacing what was there. When this returns, it survives a crash; in a crash
     /// before that, either the old value is there or the new one, whole.
     fn put(&self, name: &str, bytes: &[u8]) -> Result<(), Error>;
+
+    /// The same, but without waiting for the disk: after a crash of the computer `name` may be gone, be what it was
+    /// before, or be refused as [`Error::Damaged`]. For what can be made again.
+    fn put_lightly(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
+        self.put(name, bytes)
+    }
 
     /// What is kept under `name`. Bytes that are not what was put are refused as [`Error::Damaged`].
     fn get(&self, name: &str) -> Result<Option<Bytes>, Error>;
@@ -100,6 +108,24 @@ impl DiskBlobs {
         Ok(())
     }
 
+    /// Writes a blob beside its name, by `write`, and gives it its name.
+    fn write(
+        &self,
+        path: &Path,
+        bytes: &[u8],
+        write: fn(&dyn Files, &Path, &[&[u8]]) -> io::Result<()>,
+    ) -> Result<(), Error> {
+        let serial = self.serial.fetch_add(1, Ordering::Relaxed);
+        let temporary = self.folder.join(TEMPORARY).join(serial.to_string());
+        let written = write(&*self.files, &temporary, &[bytes, blake3::hash(bytes).as_bytes()])
+            .and_then(|()| self.files.rename(&temporary, path));
+        written.map_err(|error| {
+            // Only tidiness: the next opening clears the folder.
+            let _ = self.files.remove(&temporary);
+            Error::io("write", path, &error)
+        })
+    }
+
     fn path(&self, name: &str) -> Result<PathBuf, Error> {
         check_name(name)?;
         Ok(self.folder.join(name))
@@ -112,16 +138,16 @@ impl Blobs for DiskBlobs {
         let _open = self.open_still()?;
         let parent = path.parent().expect("a blob lies in the folder or below it");
         self.make_parent(parent).map_err(|error| Error::io("make", parent, &error))?;
-        let serial = self.serial.fetch_add(1, Ordering::Relaxed);
-        let temporary = self.folder.join(TEMPORARY).join(serial.to_string());
-        let written = write_all(&*self.files, &temporary, &[bytes, blake3::hash(bytes).as_bytes()])
-            .and_then(|()| self.files.rename(&temporary, &path));
-        if let Err(error) = written {
-            // Only tidiness: the next opening clears the folder.
-            let _ = self.files.remove(&temporary);
-            return Err(Error::io("write", &path, &error));
-        }
+        self.write(&path, bytes, write_all)?;
         self.files.sync_folder(parent).map_err(|error| Error::io("sync", parent, &error))
+    }
+
+    fn put_lightly(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
+        let path = self.path(name)?;
+        let _open = self.open_still()?;
+        let parent = path.parent().expect("a blob lies in the folder or below it");
+        make_folders_lightly(&*self.files, parent).map_err(|error| Error::io("make", parent, &error))?;
+        self.write(&path, bytes, write_all_lightly)
     }
 
     fn get(&self, name: &str) -> Result<Option<Bytes>, Error> {
