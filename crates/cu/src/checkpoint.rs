@@ -124,7 +124,7 @@ impl Checkpoints {
         self.blobs.put_lightly(&name, &bytes)?;
         let names = self.names(process);
         let excess = names.len().saturating_sub(self.kept);
-        names[..excess].iter().try_for_each(|name| self.blobs.delete(name))
+        names[..excess].iter().try_for_each(|name| self.blobs.delete_lightly(name))
     }
 
     /// Forgets checkpoints taken after ticks that followed `slot`: the schedule says now that they never were.

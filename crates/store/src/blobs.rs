@@ -37,6 +37,11 @@ pub trait Blobs: Send + Sync {
     /// Forgets `name`. It is no error if it does not exist.
     fn delete(&self, name: &str) -> Result<(), Error>;
 
+    /// The same, but without waiting for the disk: after a crash of the computer the blob may be there again.
+    fn delete_lightly(&self, name: &str) -> Result<(), Error> {
+        self.delete(name)
+    }
+
     /// The names that start with `prefix`, sorted.
     fn list(&self, prefix: &str) -> Result<Vec<String>, Error>;
 }
@@ -186,12 +191,29 @@ impl Blobs for DiskBlobs {
         }
     }
 
+    fn delete_lightly(&self, name: &str) -> Result<(), Error> {
+        let path = self.path(name)?;
+        let _open = self.open_still()?;
+        match self.files.remove(&path) {
+            Err(error) if !is_absent(&error) => Err(Error::io("delete", &path, &error)),
+            _ => Ok(()),
+        }
+    }
+
     fn list(&self, prefix: &str) -> Result<Vec<String>, Error> {
         let mut names = Vec::new();
-        let mut folders = vec![String::new()];
+        // The folder that holds every match, however many there are beside it.
+        let first = prefix.rfind('/').map_or("", |end| &prefix[..=end]);
+        if !first.is_empty() && check_name(&first[..first.len() - 1]).is_err() {
+            return Ok(names);
+        }
+        let mut folders = vec![first.to_owned()];
         while let Some(folder) = folders.pop() {
             let path = self.folder.join(&folder);
-            let listed = self.files.list(&path).map_err(|error| Error::io("list", &path, &error))?;
+            let listed = match self.files.list(&path) {
+                Err(error) if is_absent(&error) && !folder.is_empty() => continue,
+                listed => listed.map_err(|error| Error::io("list", &path, &error))?,
+            };
             for (name, is_folder) in listed {
                 let name = format!("{folder}{name}");
                 if is_folder {
@@ -265,4 +287,36 @@ fn check_name(name: &str) -> Result<(), Error> {
 
 fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::IsADirectory | ErrorKind::NotADirectory)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Default)]
+    struct Listed(Mutex<Vec<PathBuf>>);
+
+    impl Files for Listed {
+        fn list(&self, folder: &Path) -> io::Result<Vec<(String, bool)>> {
+            self.0.lock().unwrap().push(folder.to_owned());
+            System.list(folder)
+        }
+    }
+
+    #[test]
+    fn who_lists_one_folder_looks_at_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = Arc::new(Listed::default());
+        let blobs = DiskBlobs::open_on(Arc::clone(&files) as Arc<dyn Files>, folder.path().into()).unwrap();
+        for name in ["a/1/x", "a/2/x", "a/2/y/z", "a/20/x", "b"] {
+            blobs.put(name, b"").unwrap();
+        }
+        files.0.lock().unwrap().clear();
+        assert_eq!(blobs.list("a/2/").unwrap(), ["a/2/x", "a/2/y/z"]);
+        assert_eq!(*files.0.lock().unwrap(), [folder.path().join("a/2/"), folder.path().join("a/2/y/")]);
+        assert_eq!(blobs.list("a/2").unwrap(), ["a/2/x", "a/2/y/z", "a/20/x"]);
+        for nothing in ["c/", "b/", "a/../", "/", "../", "a//2/"] {
+            assert!(blobs.list(nothing).unwrap().is_empty(), "{nothing}");
+        }
+    }
 }

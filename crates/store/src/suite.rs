@@ -254,6 +254,10 @@ fn a_deleted_blob_is_gone(blobs: &dyn Blobs) {
     blobs.delete("a/b").unwrap();
     blobs.delete("a/b").unwrap();
     blobs.delete("never/was").unwrap();
+    blobs.put("a/b", b"x").unwrap();
+    blobs.delete_lightly("a/b").unwrap();
+    blobs.delete_lightly("a/b").unwrap();
+    assert_eq!(blobs.get("a/b").unwrap(), None);
     assert_eq!(blobs.get("a/b").unwrap(), None);
     assert!(blobs.list("").unwrap().is_empty());
 }
