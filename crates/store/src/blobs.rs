@@ -63,6 +63,9 @@ pub struct DiskBlobs {
     closed: RwLock<bool>,
 }
 
+/// Makes a file of these parts: [`write_all`], or lightly.
+type Write = fn(&dyn Files, &Path, &[&[u8]]) -> io::Result<()>;
+
 /// Files under construction live here; no blob's name can start with a full stop.
 const TEMPORARY: &str = ".temporary";
 const HASH_LEN: usize = blake3::OUT_LEN;
@@ -114,12 +117,7 @@ impl DiskBlobs {
     }
 
     /// Writes a blob beside its name, by `write`, and gives it its name.
-    fn write(
-        &self,
-        path: &Path,
-        bytes: &[u8],
-        write: fn(&dyn Files, &Path, &[&[u8]]) -> io::Result<()>,
-    ) -> Result<(), Error> {
+    fn write(&self, path: &Path, bytes: &[u8], write: Write) -> Result<(), Error> {
         let serial = self.serial.fetch_add(1, Ordering::Relaxed);
         let temporary = self.folder.join(TEMPORARY).join(serial.to_string());
         let written = write(&*self.files, &temporary, &[bytes, blake3::hash(bytes).as_bytes()])
