@@ -1,17 +1,19 @@
 //! Checkpoints: the memory of a process at a place in its schedule, on this computer's disk.
 //!
 //! A checkpoint is a cache of a replay. One that is missing, damaged or of another module costs time and nothing
-//! else, so reading never fails: it finds a good one or none.
+//! else, so reading never fails: it finds a good one or none. It says only what is not in the [`base`](crate::base) of
+//! its module.
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use protocol::{HashChain, Height, Id, ModuleId, ProcessId, Slot, Timestamp};
-use runtime::{Memory, PAGE_BYTES};
+use runtime::Memory;
 use serde::{Deserialize, Serialize};
 use store::Blobs;
 
+use crate::base::Bases;
 use crate::cron::{Moment, Progress};
+use crate::pages;
 
 /// How far a process is evaluated: up to an entry of its schedule, and the ticks after that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,6 +66,7 @@ impl Position {
 #[derive(Clone)]
 pub(crate) struct Checkpoints {
     blobs: Arc<dyn Blobs>,
+    bases: Arc<Bases>,
     kept: usize,
 }
 
@@ -78,7 +81,8 @@ pub(crate) enum Until {
 
 impl Checkpoints {
     pub(crate) fn new(blobs: Arc<dyn Blobs>, kept: usize) -> Checkpoints {
-        Checkpoints { blobs, kept: kept.max(1) }
+        let bases = Arc::new(Bases::new(Arc::clone(&blobs)));
+        Checkpoints { blobs, bases, kept: kept.max(1) }
     }
 
     /// The newest good checkpoint.
@@ -112,10 +116,15 @@ impl Checkpoints {
         memory: &Memory,
     ) -> Result<(), store::Error> {
         let name = name(process, position.slot, position.tick());
-        self.blobs.put(&name, &encode(process, module, position, memory))?;
+        let base = self.bases.of(module, position.slot, memory);
+        let base = base.as_deref();
+        let (size_bytes, of) = (memory.size_bytes, base.map(|base| base.id));
+        let header = Header { process, module, position: *position, size_bytes, base: of };
+        let bytes = encode(&header, memory, base.map(|base| &base.memory));
+        self.blobs.put_lightly(&name, &bytes)?;
         let names = self.names(process);
         let excess = names.len().saturating_sub(self.kept);
-        names[..excess].iter().try_for_each(|name| self.blobs.delete(name))
+        names[..excess].iter().try_for_each(|name| self.blobs.delete_lightly(name))
     }
 
     /// Forgets checkpoints taken after ticks that followed `slot`: the schedule says now that they never were.
@@ -134,10 +143,15 @@ impl Checkpoints {
 
     fn read(&self, name: &str, process: ProcessId, module: ModuleId) -> Result<(Position, Memory), String> {
         let bytes = self.blobs.get(name).map_err(|error| error.to_string())?.ok_or("it is gone")?;
-        let (header, memory) = decode(&bytes)?;
+        let (header, pages) = decode(&bytes)?;
         if (header.process, header.module) != (process, module) {
             return Err("it is of another process or module".to_owned());
         }
+        let base = match header.base {
+            Some(id) => Some(self.bases.named(module, id).ok_or("what it is the difference to is gone")?),
+            None => None,
+        };
+        let memory = pages::decode(pages, header.size_bytes, base.as_deref().map(|base| &base.memory))?;
         Ok((header.position, memory))
     }
 }
@@ -158,80 +172,39 @@ struct Header {
     module: ModuleId,
     position: Position,
     size_bytes: u64,
-    pages: u64,
+    /// What the pages are the difference to.
+    base: Option<Id>,
 }
 
-const MAGIC: &[u8; 8] = b"pirn-cp1";
-/// Pages that are compressed together: 1 MiB, so that one block needs little memory besides.
-const BLOCK_PAGES: usize = 256;
-/// Number and content.
-const PAGE_RECORD: usize = 8 + PAGE_BYTES;
+const MAGIC: &[u8; 8] = b"pirn-cp2";
 
-/// `magic | BLAKE3 of the rest | header length u32 | header JSON | blocks`; a block is `length u32 | LZ4 of pages`,
-/// a page is `number u64 | content`. Numbers are little-endian.
-fn encode(process: ProcessId, module: ModuleId, position: &Position, memory: &Memory) -> Vec<u8> {
-    let header = Header {
-        process,
-        module,
-        position: *position,
-        size_bytes: memory.size_bytes,
-        pages: memory.pages.len() as u64,
-    };
-    let header = serde_json::to_vec(&header).expect("a header is JSON");
+/// `magic | BLAKE3 of the rest | header length u32 | header JSON | pages`. The length has the lowest byte first.
+fn encode(header: &Header, memory: &Memory, base: Option<&Memory>) -> Vec<u8> {
+    let header = serde_json::to_vec(header).expect("a header is JSON");
     let mut bytes = [&MAGIC[..], &[0; blake3::OUT_LEN]].concat();
     bytes.extend((header.len() as u32).to_le_bytes());
     bytes.extend(header);
-    let mut plain = Vec::with_capacity(BLOCK_PAGES * PAGE_RECORD);
-    for pages in memory.pages.chunks(BLOCK_PAGES) {
-        plain.clear();
-        for (number, page) in pages {
-            plain.extend(number.to_le_bytes());
-            plain.extend_from_slice(page);
-        }
-        let block = lz4_flex::compress(&plain);
-        bytes.extend((block.len() as u32).to_le_bytes());
-        bytes.extend(block);
-    }
+    pages::encode(memory, base, &mut bytes);
     let (head, rest) = bytes.split_at_mut(MAGIC.len() + blake3::OUT_LEN);
     head[MAGIC.len()..].copy_from_slice(blake3::hash(rest).as_bytes());
     bytes
 }
 
-fn decode(bytes: &[u8]) -> Result<(Header, Memory), &'static str> {
-    const SHORT: &str = "it is cut short";
+/// The header, and the pages as they are encoded.
+fn decode(bytes: &[u8]) -> Result<(Header, &[u8]), &'static str> {
     let rest = bytes.strip_prefix(MAGIC).ok_or("it is of another version")?;
-    let (hash, rest) = rest.split_at_checked(blake3::OUT_LEN).ok_or(SHORT)?;
+    let (hash, rest) = rest.split_at_checked(blake3::OUT_LEN).ok_or(pages::SHORT)?;
     if blake3::hash(rest) != *hash {
         return Err("its content is not what its hash says");
     }
-    let (header, mut rest) = split_prefixed(rest).ok_or(SHORT)?;
-    let header: Header = serde_json::from_slice(header).map_err(|_| "its header cannot be read")?;
-    let mut memory = Memory { size_bytes: header.size_bytes, pages: Vec::new() };
-    while !rest.is_empty() {
-        let (block, after) = split_prefixed(rest).ok_or(SHORT)?;
-        rest = after;
-        let plain =
-            lz4_flex::decompress(block, BLOCK_PAGES * PAGE_RECORD).map_err(|_| "a block is damaged")?;
-        let plain = Bytes::from(plain);
-        for at in (0..plain.len()).step_by(PAGE_RECORD) {
-            let record = plain.get(at..at + PAGE_RECORD).ok_or(SHORT)?;
-            let number = u64::from_le_bytes(record[..8].try_into().expect("it is eight bytes"));
-            memory.pages.push((number, plain.slice(at + 8..at + PAGE_RECORD)));
-        }
-    }
-    if memory.pages.len() as u64 != header.pages {
-        return Err("pages are missing");
-    }
-    Ok((header, memory))
-}
-
-fn split_prefixed(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (length, rest) = bytes.split_at_checked(4)?;
-    rest.split_at_checked(u32::from_le_bytes(length.try_into().ok()?) as usize)
+    let (header, rest) = pages::split_prefixed(rest).ok_or(pages::SHORT)?;
+    let header = serde_json::from_slice(header).map_err(|_| "its header cannot be read")?;
+    Ok((header, rest))
 }
 
 #[cfg(test)]
 mod tests {
+    use runtime::PAGE_BYTES;
     use store::MemoryBlobs;
 
     use super::*;
@@ -278,7 +251,7 @@ mod tests {
         assert_eq!(newest(&checkpoints, Until::Slot(Slot(100))), Some(100));
         assert_eq!(newest(&checkpoints, Until::Slot(Slot(99))), Some(10));
         assert_eq!(newest(&checkpoints, Until::Slot(Slot(8))), None, "three are kept");
-        assert_eq!(blobs.list("").unwrap().len(), 3);
+        assert_eq!(blobs.list("checkpoint/").unwrap().len(), 3);
         let (found, content) = checkpoints.newest(PROCESS, MODULE, Until::Head).unwrap();
         assert_eq!((found, content), (position(100), memory(100)));
         assert!(checkpoints.newest(PROCESS, ModuleId(Id([1; 32])), Until::Head).is_none());
@@ -302,9 +275,10 @@ mod tests {
     fn a_damaged_checkpoint_is_passed_over() {
         let (blobs, checkpoints) = checkpoints();
         checkpoints.save(PROCESS, MODULE, &position(1), &memory(1)).unwrap();
-        let good = encode(PROCESS, MODULE, &position(2), &memory(2));
+        checkpoints.save(PROCESS, MODULE, &position(2), &memory(2)).unwrap();
+        let good = blobs.get(&name(PROCESS, Slot(2), 0)).unwrap().unwrap();
         for at in [0, 9, 41, 60, good.len() / 2, good.len() - 1] {
-            let mut bad = good.clone();
+            let mut bad = good.to_vec();
             bad[at] ^= 1;
             blobs.put(&name(PROCESS, Slot(2), 0), &bad).unwrap();
             assert_eq!(newest(&checkpoints, Until::Head), Some(1), "byte {at}");
@@ -313,5 +287,58 @@ mod tests {
         assert_eq!(newest(&checkpoints, Until::Head), Some(1));
         blobs.put(&name(PROCESS, Slot(2), 0), &good).unwrap();
         assert_eq!(newest(&checkpoints, Until::Head), Some(2));
+    }
+
+    #[test]
+    fn a_checkpoint_is_small_where_it_is_as_others_of_its_module_are() {
+        let noise = |seed: u64| {
+            let mut state = seed;
+            let mut next = || {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                (state >> 33) as u8
+            };
+            (0..64 * PAGE_BYTES).map(|_| next()).collect::<Vec<u8>>()
+        };
+        let mut dense = noise(1);
+        let (blobs, checkpoints) = checkpoints();
+        let save = |process: u8, dense: &[u8]| {
+            let process = ProcessId(Id([process; 32]));
+            checkpoints.save(process, MODULE, &position(3), &Memory::from_dense(dense)).unwrap();
+            let name = name(process, Slot(3), 0);
+            blobs.get(&name).unwrap().unwrap().len()
+        };
+        assert!(save(1, &dense) < 1000, "all of it is in the base");
+        // Some bytes differ, a page is zero, another one quite different, and one more than in the base.
+        for at in (0..20 * PAGE_BYTES).step_by(1000) {
+            dense[at] ^= 1;
+        }
+        dense[30 * PAGE_BYTES..31 * PAGE_BYTES].fill(0);
+        dense[40 * PAGE_BYTES..41 * PAGE_BYTES].copy_from_slice(&noise(2)[..PAGE_BYTES]);
+        dense.extend(&noise(3)[..PAGE_BYTES]);
+        assert!(save(2, &dense) < 3 * PAGE_BYTES);
+        // Whoever opens it later finds the same.
+        let later = Checkpoints::new(Arc::clone(&blobs) as Arc<dyn Blobs>, 3);
+        for checkpoints in [&checkpoints, &later] {
+            let found = checkpoints.newest(ProcessId(Id([2; 32])), MODULE, Until::Head).unwrap();
+            assert_eq!(found.1, Memory::from_dense(&dense));
+        }
+        assert_eq!(blobs.list("base/").unwrap().len(), 1);
+        // Without its base it is none.
+        blobs.delete(&blobs.list("base/").unwrap()[0]).unwrap();
+        let later = Checkpoints::new(Arc::clone(&blobs) as Arc<dyn Blobs>, 3);
+        assert!(later.newest(ProcessId(Id([2; 32])), MODULE, Until::Head).is_none());
+    }
+
+    #[test]
+    fn the_memory_of_a_process_that_is_old_or_large_is_no_base() {
+        let (blobs, checkpoints) = checkpoints();
+        checkpoints.save(PROCESS, MODULE, &position(1000), &memory(1)).unwrap();
+        let page = bytes::Bytes::from(vec![1; PAGE_BYTES]);
+        let pages = (0..5000).map(|index| (index, page.clone())).collect();
+        let large = Memory { size_bytes: 5000 * PAGE_BYTES as u64, pages };
+        checkpoints.save(PROCESS, MODULE, &position(2), &large).unwrap();
+        assert_eq!(blobs.list("base/").unwrap().len(), 0);
+        assert_eq!(newest(&checkpoints, Until::Head), Some(1000));
+        assert_eq!(checkpoints.newest(PROCESS, MODULE, Until::Slot(Slot(2))).unwrap().1, large);
     }
 }

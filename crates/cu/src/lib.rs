@@ -21,14 +21,17 @@ pub mod cron;
 pub mod input;
 
 mod attest;
+mod base;
 mod checkpoint;
 mod dry_run;
 mod evaluate;
 mod hands;
+mod held;
 mod history;
 mod journal;
 mod line;
 mod options;
+mod pages;
 mod replay;
 mod results;
 mod subject;
@@ -53,6 +56,7 @@ use crate::checkpoint::Checkpoints;
 use crate::evaluate::Counted;
 pub use crate::evaluate::{OUTCOME_BYTES_MAX, settled};
 use crate::hands::Hands;
+use crate::held::Held;
 use crate::journal::Journal;
 use crate::line::{Line, Shared, lock};
 pub use crate::options::Options;
@@ -107,6 +111,10 @@ pub struct Counters {
     pub machines: u64,
     /// Bytes that they hold.
     pub machines_bytes: u64,
+    /// Machines started from a checkpoint.
+    pub woken: u64,
+    /// Machines that left a checkpoint and went.
+    pub hibernated: u64,
     /// Slots that somebody waits for, over all processes.
     pub slots_behind: u64,
 }
@@ -124,6 +132,8 @@ impl ComputeUnit {
             counted: Counted::default(),
             stopping: AtomicBool::new(false),
             saves: AtomicU64::new(0),
+            savers: Semaphore::new(options.saves_max.max(1)),
+            held: Held::default(),
             uses: AtomicU64::new(0),
             lines: Mutex::new(BTreeMap::new()),
             journal,
@@ -137,14 +147,17 @@ impl ComputeUnit {
     /// What it has done and holds.
     pub fn counters(&self) -> Counters {
         let Shared { counted, .. } = &*self.shared;
-        let (machines, machines_bytes) = self.shared.machines();
+        let (machines, machines_bytes) = self.shared.held.machines();
+        let (woken, hibernated) = self.shared.held.turns();
         Counters {
             evaluated: counted.evaluated.load(Ordering::Relaxed),
             replayed: counted.replayed.load(Ordering::Relaxed),
             ticks: counted.ticks.load(Ordering::Relaxed),
             duplicates: counted.duplicates.load(Ordering::Relaxed),
-            machines: machines as u64,
+            machines,
             machines_bytes,
+            woken,
+            hibernated,
             slots_behind: lock(&self.shared.lines).values().map(|line| line.behind()).sum(),
         }
     }

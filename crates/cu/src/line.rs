@@ -18,6 +18,7 @@ use crate::checkpoint::{Checkpoints, Position};
 use crate::cron::Moment;
 use crate::evaluate::{Counted, Live, Stop, Work, stopping};
 use crate::hands::Hands;
+use crate::held::Held;
 use crate::journal::Journal;
 use crate::results::Results;
 use crate::subject::{Programs, Subject, refused};
@@ -39,6 +40,10 @@ pub(crate) struct Shared {
     pub(crate) stopping: AtomicBool,
     /// Checkpoints that are being written while evaluation goes on.
     pub(crate) saves: AtomicU64,
+    /// Machines that leave their checkpoint at the same time: each has its memory in hand meanwhile.
+    pub(crate) savers: Semaphore,
+    /// What machines hold, and whether there is room for more.
+    pub(crate) held: Held,
     /// Counts uses of lines, to know which is the least recent.
     pub(crate) uses: AtomicU64,
     pub(crate) lines: Mutex<BTreeMap<ProcessId, Arc<Line>>>,
@@ -69,8 +74,8 @@ pub(crate) struct State {
     /// An entry that somebody has found already: saves asking for a page of one.
     pub(crate) hint: Option<Scheduled>,
     running: bool,
-    /// Told to save and drop its machine when nobody waits.
-    leaving: bool,
+    /// Told to save and drop its machine when nobody waits; the bytes that it held then.
+    leaving: Option<u64>,
     /// No longer among [`Shared::lines`]; takes no wishes.
     retired: bool,
     pub(crate) subject: Option<Arc<Subject>>,
@@ -167,37 +172,6 @@ impl Shared {
         }
     }
 
-    /// Lets the least recently used idle machines go while there are too many.
-    fn trim(self: &Arc<Self>) {
-        let too_many =
-            |count, bytes| count > self.options.machines_max || bytes > self.options.machines_bytes_max;
-        let (mut count, mut bytes) = self.machines();
-        if !too_many(count, bytes) {
-            return;
-        }
-        let mut lines: Vec<Arc<Line>> = lock(&self.lines).values().cloned().collect();
-        lines.retain(|line| line.resident() > 0);
-        lines.sort_by_key(|line| line.used.load(Ordering::Relaxed));
-        for line in lines {
-            // The last one stays, however large it is: it was asked for a moment ago.
-            if count <= 1 || !too_many(count, bytes) {
-                break;
-            }
-            let resident = line.resident();
-            if line.leave(self, false) {
-                count -= 1;
-                bytes = bytes.saturating_sub(resident);
-            }
-        }
-    }
-
-    /// How many machines there are, and the bytes that they hold.
-    pub(crate) fn machines(&self) -> (usize, u64) {
-        let lines = lock(&self.lines);
-        let resident = lines.values().map(|line| line.resident()).filter(|resident| *resident > 0);
-        resident.fold((0, 0), |(count, bytes), resident| (count + 1, bytes + resident))
-    }
-
     /// Asks again while a failure may pass.
     pub(crate) async fn patiently<T, F: Future<Output = Result<T>>>(&self, ask: impl Fn() -> F) -> Result<T> {
         let mut pause = Duration::from_millis(self.options.retry_after_ms);
@@ -233,8 +207,25 @@ impl Line {
         goal.saturating_sub(self.next.load(Ordering::Relaxed))
     }
 
-    fn resident(&self) -> u64 {
+    pub(crate) fn resident(&self) -> u64 {
         self.resident.load(Ordering::Relaxed)
+    }
+
+    /// When it was last used, as [`Shared::uses`] counts.
+    pub(crate) fn last_use(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// Its machine holds so many bytes; 0 if it has none.
+    fn hold(&self, shared: &Shared, bytes: u64) {
+        shared.held.replace(self.resident.swap(bytes, Ordering::Relaxed), bytes);
+    }
+
+    /// It has gone, or stays after all.
+    fn stay(&self, shared: &Shared, state: &mut State) {
+        if let Some(bytes) = state.leaving.take() {
+            shared.held.went(bytes);
+        }
     }
 
     /// Adds to what is waited for and has the line run. False if it takes nothing any more.
@@ -254,21 +245,24 @@ impl Line {
         }
         add(&mut state);
         state.waiting += 1;
-        state.leaving = false;
+        self.stay(shared, &mut state);
         self.used.store(shared.uses.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
         self.start(shared, state);
         Ok(true)
     }
 
-    /// Tells the line to save and drop its machine. Only if it is idle, unless `even_if_busy`. Whether it will.
-    pub(crate) fn leave(self: &Arc<Self>, shared: &Arc<Shared>, even_if_busy: bool) -> bool {
+    /// Tells the line to save and drop its machine. Only if it is idle, unless `even_if_busy`.
+    pub(crate) fn leave(self: &Arc<Self>, shared: &Arc<Shared>, even_if_busy: bool) {
         let mut state = lock(&self.state);
         if state.retired || (state.running && !even_if_busy) {
-            return false;
+            return;
         }
-        state.leaving = true;
+        if state.leaving.is_none() {
+            let bytes = self.resident();
+            state.leaving = Some(bytes);
+            shared.held.goes(bytes);
+        }
         self.start(shared, state);
-        true
     }
 
     fn start(self: &Arc<Self>, shared: &Arc<Shared>, mut state: MutexGuard<'_, State>) {
@@ -281,7 +275,7 @@ impl Line {
 
     /// Runs until nobody waits, then parks the machine or lets it go.
     async fn run(self: Arc<Self>, shared: Arc<Shared>, mut live: Option<Live>) {
-        let running = Running(&self);
+        let running = Running { line: &self, shared: &shared };
         loop {
             match self.advance(&shared, &mut live).await {
                 Ok(()) => {}
@@ -289,7 +283,7 @@ impl Line {
                 Err(Stop::Failed(error)) => self.fail(&error),
             }
             let resident = live.as_ref().map_or(0, |live| live.machine.resident_bytes().max(1));
-            self.resident.store(resident, Ordering::Relaxed);
+            self.hold(&shared, resident);
             match self.rest(&mut live) {
                 Rest::Wanted => {}
                 Rest::Unsaved => live = self.save(&shared, live.take()).await,
@@ -301,8 +295,11 @@ impl Line {
             }
         }
         running.done();
-        self.resident.store(0, Ordering::Relaxed);
         self.forget(&shared);
+        if live.take().is_some() && self.past.is_none() {
+            shared.held.hibernates();
+        }
+        self.gone(&shared);
     }
 
     /// Decides whether the line may rest, in one piece: who asks a moment later starts it again.
@@ -312,17 +309,23 @@ impl Line {
             return Rest::Wanted;
         }
         let saved = live.as_ref().is_none_or(|live| live.unsaved == Work::default());
-        if live.is_none() || self.past.is_some() || (state.leaving && saved) {
+        if live.is_none() || self.past.is_some() || (state.leaving.is_some() && saved) {
             state.running = false;
             state.retired = true;
             return Rest::Retired;
         }
-        if state.leaving {
+        if state.leaving.is_some() {
             return Rest::Unsaved;
         }
         state.running = false;
         state.parked = live.take();
         Rest::Parked
+    }
+
+    /// It has no machine any more.
+    fn gone(&self, shared: &Shared) {
+        self.hold(shared, 0);
+        self.stay(shared, &mut lock(&self.state));
     }
 
     fn forget(self: &Arc<Self>, shared: &Shared) {
@@ -364,7 +367,10 @@ enum Rest {
 }
 
 /// Should a line break off, which is a fault of ours, nobody shall wait forever.
-struct Running<'a>(&'a Line);
+struct Running<'a> {
+    line: &'a Line,
+    shared: &'a Shared,
+}
 
 impl Running<'_> {
     /// It ended as it should.
@@ -375,8 +381,9 @@ impl Running<'_> {
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        lock(&self.0.state).running = false;
-        self.0.fail(&lost());
+        lock(&self.line.state).running = false;
+        self.line.gone(self.shared);
+        self.line.fail(&lost());
     }
 }
 

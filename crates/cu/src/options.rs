@@ -25,10 +25,14 @@ pub struct Options {
     pub waiting_max: usize,
     /// Entries of a schedule that are fetched at once, and evaluated without a pause.
     pub page: usize,
-    /// Machines that are kept in memory. The least recently used idle one leaves a checkpoint and goes.
+    /// Machines that are kept in memory. The least recently used idle ones leave a checkpoint and go, until they are
+    /// asked again. Each is an open file and some five mappings, of which Linux usually allows 65,530.
     pub machines_max: usize,
     /// Bytes of memory that the machines together hold before idle ones go.
     pub machines_bytes_max: u64,
+    /// Machines that leave their checkpoint at the same time. While these hold a sixteenth more than is allowed, no
+    /// other starts.
+    pub saves_max: usize,
     /// Compiled modules that are kept.
     pub modules_max: usize,
     /// A checkpoint is written after that many evaluations ...
@@ -71,8 +75,9 @@ impl Default for Options {
             replays_max: 4,
             waiting_max: 10_000,
             page: 128,
-            machines_max: 256,
-            machines_bytes_max: 4 << 30,
+            machines_max: 4096,
+            machines_bytes_max: 2 << 30,
+            saves_max: 8,
             modules_max: 64,
             checkpoint_messages: 4096,
             checkpoint_gas: 2_000_000_000_000,

@@ -37,6 +37,7 @@ impl Line {
     ) -> Result<(), Stop> {
         let Some(goal) = lock(&self.state).goal() else { return Ok(()) };
         if live.is_none() {
+            shared.held.room(&shared.options).await;
             *live = Some(self.wake(shared, self.past.map_or(Until::Head, Until::Slot)).await?);
         }
         let here = live.as_ref().expect("it was woken");
@@ -243,6 +244,7 @@ impl Line {
     /// Writes a checkpoint of the machine where it stands, and waits for that.
     pub(crate) async fn save(self: &Arc<Self>, shared: &Arc<Shared>, live: Option<Live>) -> Option<Live> {
         let mut live = live?;
+        let _permit = shared.savers.acquire().await.ok()?;
         let taken = unit::blocking(move || {
             let memory = live.machine.memory();
             (live, memory)
@@ -313,6 +315,9 @@ impl Line {
                         tracing::warn!(process = %subject.process, %refusal, "a checkpoint is not restored");
                     }
                 }
+            }
+            if found.is_some() {
+                shared.held.wakes();
             }
             let (position, machine) = match found {
                 Some(found) => found,

@@ -125,6 +125,8 @@ impl Vitals {
             say("pirn_cu_duplicates", counters.duplicates);
             say("pirn_cu_machines", counters.machines);
             say("pirn_cu_machines_bytes", counters.machines_bytes);
+            say("pirn_cu_woken", counters.woken);
+            say("pirn_cu_hibernated", counters.hibernated);
             say("pirn_cu_slots_behind", counters.slots_behind);
         }
         if let Some(unit) = &self.mu {

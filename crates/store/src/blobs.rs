@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use bytes::Bytes;
 
 use crate::Error;
-use crate::files::{Files, System, make_folders, read_all, write_all};
+use crate::files::{
+    Files, System, make_folders, make_folders_lightly, read_all, write_all, write_all_lightly,
+};
 
 /// The longest name, in bytes.
 pub const BLOB_NAME_MAX: usize = 512;
@@ -23,11 +25,22 @@ pub trait Blobs: Send + Sync {
     /// before that, either the old value is there or the new one, whole.
     fn put(&self, name: &str, bytes: &[u8]) -> Result<(), Error>;
 
+    /// The same, but without waiting for the disk: after a crash of the computer `name` may be gone, be what it was
+    /// before, or be refused as [`Error::Damaged`]. For what can be made again.
+    fn put_lightly(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
+        self.put(name, bytes)
+    }
+
     /// What is kept under `name`. Bytes that are not what was put are refused as [`Error::Damaged`].
     fn get(&self, name: &str) -> Result<Option<Bytes>, Error>;
 
     /// Forgets `name`. It is no error if it does not exist.
     fn delete(&self, name: &str) -> Result<(), Error>;
+
+    /// The same, but without waiting for the disk: after a crash of the computer the blob may be there again.
+    fn delete_lightly(&self, name: &str) -> Result<(), Error> {
+        self.delete(name)
+    }
 
     /// The names that start with `prefix`, sorted.
     fn list(&self, prefix: &str) -> Result<Vec<String>, Error>;
@@ -49,6 +62,9 @@ pub struct DiskBlobs {
     /// What changes something holds it for reading.
     closed: RwLock<bool>,
 }
+
+/// Makes a file of these parts: [`write_all`], or lightly.
+type Write = fn(&dyn Files, &Path, &[&[u8]]) -> io::Result<()>;
 
 /// Files under construction live here; no blob's name can start with a full stop.
 const TEMPORARY: &str = ".temporary";
@@ -100,6 +116,19 @@ impl DiskBlobs {
         Ok(())
     }
 
+    /// Writes a blob beside its name, by `write`, and gives it its name.
+    fn write(&self, path: &Path, bytes: &[u8], write: Write) -> Result<(), Error> {
+        let serial = self.serial.fetch_add(1, Ordering::Relaxed);
+        let temporary = self.folder.join(TEMPORARY).join(serial.to_string());
+        let written = write(&*self.files, &temporary, &[bytes, blake3::hash(bytes).as_bytes()])
+            .and_then(|()| self.files.rename(&temporary, path));
+        written.map_err(|error| {
+            // Only tidiness: the next opening clears the folder.
+            let _ = self.files.remove(&temporary);
+            Error::io("write", path, &error)
+        })
+    }
+
     fn path(&self, name: &str) -> Result<PathBuf, Error> {
         check_name(name)?;
         Ok(self.folder.join(name))
@@ -112,16 +141,16 @@ impl Blobs for DiskBlobs {
         let _open = self.open_still()?;
         let parent = path.parent().expect("a blob lies in the folder or below it");
         self.make_parent(parent).map_err(|error| Error::io("make", parent, &error))?;
-        let serial = self.serial.fetch_add(1, Ordering::Relaxed);
-        let temporary = self.folder.join(TEMPORARY).join(serial.to_string());
-        let written = write_all(&*self.files, &temporary, &[bytes, blake3::hash(bytes).as_bytes()])
-            .and_then(|()| self.files.rename(&temporary, &path));
-        if let Err(error) = written {
-            // Only tidiness: the next opening clears the folder.
-            let _ = self.files.remove(&temporary);
-            return Err(Error::io("write", &path, &error));
-        }
+        self.write(&path, bytes, write_all)?;
         self.files.sync_folder(parent).map_err(|error| Error::io("sync", parent, &error))
+    }
+
+    fn put_lightly(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
+        let path = self.path(name)?;
+        let _open = self.open_still()?;
+        let parent = path.parent().expect("a blob lies in the folder or below it");
+        make_folders_lightly(&*self.files, parent).map_err(|error| Error::io("make", parent, &error))?;
+        self.write(&path, bytes, write_all_lightly)
     }
 
     fn get(&self, name: &str) -> Result<Option<Bytes>, Error> {
@@ -160,12 +189,29 @@ impl Blobs for DiskBlobs {
         }
     }
 
+    fn delete_lightly(&self, name: &str) -> Result<(), Error> {
+        let path = self.path(name)?;
+        let _open = self.open_still()?;
+        match self.files.remove(&path) {
+            Err(error) if !is_absent(&error) => Err(Error::io("delete", &path, &error)),
+            _ => Ok(()),
+        }
+    }
+
     fn list(&self, prefix: &str) -> Result<Vec<String>, Error> {
         let mut names = Vec::new();
-        let mut folders = vec![String::new()];
+        // The folder that holds every match, however many there are beside it.
+        let first = prefix.rfind('/').map_or("", |end| &prefix[..=end]);
+        if !first.is_empty() && check_name(&first[..first.len() - 1]).is_err() {
+            return Ok(names);
+        }
+        let mut folders = vec![first.to_owned()];
         while let Some(folder) = folders.pop() {
             let path = self.folder.join(&folder);
-            let listed = self.files.list(&path).map_err(|error| Error::io("list", &path, &error))?;
+            let listed = match self.files.list(&path) {
+                Err(error) if is_absent(&error) && !folder.is_empty() => continue,
+                listed => listed.map_err(|error| Error::io("list", &path, &error))?,
+            };
             for (name, is_folder) in listed {
                 let name = format!("{folder}{name}");
                 if is_folder {
@@ -239,4 +285,36 @@ fn check_name(name: &str) -> Result<(), Error> {
 
 fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::IsADirectory | ErrorKind::NotADirectory)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Default)]
+    struct Listed(Mutex<Vec<PathBuf>>);
+
+    impl Files for Listed {
+        fn list(&self, folder: &Path) -> io::Result<Vec<(String, bool)>> {
+            self.0.lock().unwrap().push(folder.to_owned());
+            System.list(folder)
+        }
+    }
+
+    #[test]
+    fn who_lists_one_folder_looks_at_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = Arc::new(Listed::default());
+        let blobs = DiskBlobs::open_on(Arc::clone(&files) as Arc<dyn Files>, folder.path().into()).unwrap();
+        for name in ["a/1/x", "a/2/x", "a/2/y/z", "a/20/x", "b"] {
+            blobs.put(name, b"").unwrap();
+        }
+        files.0.lock().unwrap().clear();
+        assert_eq!(blobs.list("a/2/").unwrap(), ["a/2/x", "a/2/y/z"]);
+        assert_eq!(*files.0.lock().unwrap(), [folder.path().join("a/2/"), folder.path().join("a/2/y/")]);
+        assert_eq!(blobs.list("a/2").unwrap(), ["a/2/x", "a/2/y/z", "a/20/x"]);
+        for nothing in ["c/", "b/", "a/../", "/", "../", "a//2/"] {
+            assert!(blobs.list(nothing).unwrap().is_empty(), "{nothing}");
+        }
+    }
 }

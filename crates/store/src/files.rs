@@ -111,6 +111,18 @@ pub(crate) fn make_folders(files: &dyn Files, folder: &Path) -> io::Result<()> {
     }
 }
 
+/// Makes a folder and those above it, which may be gone after a crash.
+pub(crate) fn make_folders_lightly(files: &dyn Files, folder: &Path) -> io::Result<()> {
+    if folder.as_os_str().is_empty() || folder.is_dir() {
+        return Ok(());
+    }
+    make_folders_lightly(files, folder.parent().unwrap_or(Path::new("")))?;
+    match files.make_folder(folder) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// All of a file.
 pub(crate) fn read_all(files: &dyn Files, path: &Path) -> io::Result<Vec<u8>> {
     let file = files.open_to_read(path)?;
@@ -122,13 +134,23 @@ pub(crate) fn read_all(files: &dyn Files, path: &Path) -> io::Result<Vec<u8>> {
 
 /// A file of these parts, durable except for its name.
 pub(crate) fn write_all(files: &dyn Files, path: &Path, parts: &[&[u8]]) -> io::Result<()> {
+    let file = write_parts(files, path, parts)?;
+    files.sync(&file)
+}
+
+/// A file of these parts, which may be short or gone after a crash.
+pub(crate) fn write_all_lightly(files: &dyn Files, path: &Path, parts: &[&[u8]]) -> io::Result<()> {
+    write_parts(files, path, parts).map(drop)
+}
+
+fn write_parts(files: &dyn Files, path: &Path, parts: &[&[u8]]) -> io::Result<File> {
     let file = files.create(path)?;
     let mut at = 0;
     for part in parts {
         files.write(&file, part, at)?;
         at += part.len() as u64;
     }
-    files.sync(&file)
+    Ok(file)
 }
 
 /// Bytes that a copy holds in memory.

@@ -228,6 +228,9 @@ fn a_blob_is_what_was_put_last(blobs: &dyn Blobs) {
     blobs.put("a", b"first").unwrap();
     blobs.put("a", &large).unwrap();
     blobs.put("b/c", b"").unwrap();
+    blobs.put_lightly("d/e/f", b"first").unwrap();
+    blobs.put_lightly("d/e/f", b"light").unwrap();
+    assert_eq!(blobs.get("d/e/f").unwrap().unwrap(), "light");
     assert!(blobs.get("a").unwrap().unwrap() == large);
     assert_eq!(blobs.get("b/c").unwrap().unwrap(), "");
     assert_eq!(blobs.get("b").unwrap(), None);
@@ -251,6 +254,10 @@ fn a_deleted_blob_is_gone(blobs: &dyn Blobs) {
     blobs.delete("a/b").unwrap();
     blobs.delete("a/b").unwrap();
     blobs.delete("never/was").unwrap();
+    blobs.put("a/b", b"x").unwrap();
+    blobs.delete_lightly("a/b").unwrap();
+    blobs.delete_lightly("a/b").unwrap();
+    assert_eq!(blobs.get("a/b").unwrap(), None);
     assert_eq!(blobs.get("a/b").unwrap(), None);
     assert!(blobs.list("").unwrap().is_empty());
 }
