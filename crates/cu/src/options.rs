@@ -16,7 +16,7 @@ pub struct Options {
     /// The `Extension`s that modules and processes may ask for.
     pub extensions: Vec<String>,
     /// Evaluations that run at the same time. More than there are cores, so that the operating system shares them
-    /// and an endless loop in one process stops no other.
+    /// and an endless loop in one process stops no other: what takes long lets others go first.
     pub evaluations_max: usize,
     /// Replays to a past moment (dry runs and states of then) that are under way at the same time. Each has a
     /// machine of its own.

@@ -81,7 +81,9 @@ impl Network {
         for module in modules {
             command.arg("--module").arg(module);
         }
-        Network::start(command)
+        let mut network = Network::start(command)?;
+        network.facts["state"] = state.to_string_lossy().into();
+        Ok(network)
     }
 
     /// A compute unit for the processes of another network.
@@ -108,7 +110,7 @@ impl Network {
         Ok(network)
     }
 
-    /// What it said of itself: `urls`, `addresses`, `authority`, `lua`, `modules`.
+    /// What it said of itself: `urls`, `addresses`, `authority`, `lua`, `modules`; and its folder, `state`.
     pub(super) fn facts(&self) -> &Value {
         &self.facts
     }

@@ -68,7 +68,7 @@ pub(super) const MEASUREMENTS: &[Measurement] = &[
         &[],
         &["state-1.wasm", "state-16.wasm", "state-64.wasm", "state-256.wasm", "state-1024.wasm"],
     ),
-    // Here: `processes`, with 1 to 100,000 processes.
+    program("processes", "growth", "with many processes", "processes.mjs", &[], LUA_ONLY),
     program("items", "growth", "with the size of a data item", "items.mjs", &[], LUA_ONLY),
     program("fan-out", "growth", "with messages that one sends", "fan-out.mjs", &[], LUA_ONLY),
     program("neighbours", "growth", "beside endless loops and giant state", "neighbours.mjs", &[], LUA_ONLY),
