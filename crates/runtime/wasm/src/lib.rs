@@ -53,7 +53,7 @@ use std::sync::Arc;
 
 use protocol::Module;
 use runtime::{Refusal, Stacks, Start};
-use wasmtime::{Config, Engine, Inlining, OptLevel};
+use wasmtime::{Config, Engine, OptLevel};
 
 use crate::cache::{Cache, Compiled};
 use crate::format::Format;
@@ -234,8 +234,6 @@ fn config() -> Config {
         .wasm_multi_memory(false)
         .wasm_relaxed_simd(false)
         .wasm_branch_hinting(true)
-        // Lua's functions are small: a thirteenth of the time of aos, for twice the time to compile.
-        .compiler_inlining(Inlining::Yes)
         .table_lazy_init(false)
         .wasm_backtrace_max_frames(None::<NonZeroUsize>)
         .memory_init_cow(false)
