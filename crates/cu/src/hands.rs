@@ -20,7 +20,8 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use unit::{Error, Kind, Result};
 
-/// How long a message may take before others go first: a hundred times what most take.
+/// How long a message may take before others go first: a hundred times what most take. Cron ticks that are caught up
+/// with count as one.
 const SLICE: Duration = Duration::from_millis(10);
 /// How often somebody looks, while anything is evaluated.
 const LOOK: Duration = Duration::from_millis(3);
@@ -110,7 +111,9 @@ impl Hands {
 
     fn give(&self, mut job: Job) -> Result<()> {
         // One that ended in the meantime takes nothing.
-        while let Some(idle) = lock(&self.0).idle.pop() {
+        loop {
+            let idle = lock(&self.0).idle.pop();
+            let Some(idle) = idle else { break };
             match idle.send(job) {
                 Ok(()) => return Ok(()),
                 Err(mpsc::SendError(back)) => job = back,
@@ -214,9 +217,7 @@ mod tests {
     async fn who_takes_long_steps_back_and_is_not_seen_again() {
         let hands = Hands::new();
         let usual = priority();
-        let (first, was) = hands.run(|| (rustix::thread::gettid(), priority())).await.unwrap();
-        assert_eq!(was, usual);
-        let (again, behind, is_behind) = hands
+        let (thread, behind, is_behind) = hands
             .run(|| {
                 while priority() != BEHIND {
                     std::thread::yield_now();
@@ -225,9 +226,11 @@ mod tests {
             })
             .await
             .unwrap();
-        assert_eq!((again, behind, is_behind), (first, BEHIND, true));
-        let (next, was) = hands.run(|| (rustix::thread::gettid(), priority())).await.unwrap();
-        assert!(next != first && was == usual, "{next:?} {was}");
+        assert_eq!((behind, is_behind), (BEHIND, true));
+        for _ in 0..20 {
+            let (next, was) = hands.run(|| (rustix::thread::gettid(), priority())).await.unwrap();
+            assert!(next != thread && was == usual, "{next:?} {was}");
+        }
     }
 
     #[tokio::test(flavor = "multi_thread")]

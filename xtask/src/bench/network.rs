@@ -42,10 +42,8 @@ pub(super) struct Scratch {
 
 impl Scratch {
     pub(super) fn new() -> anyhow::Result<Scratch> {
-        let output = Command::new("mktemp").args(["-d", "-t", "pirn-bench-XXXXXX"]).output();
-        let output = output.context("could not make a temporary folder")?;
-        let path = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
-        ensure!(output.status.success() && path.is_dir(), "could not make a temporary folder");
+        let path = tempfile::Builder::new().prefix("pirn-bench-").tempdir();
+        let path = path.context("could not make a temporary folder")?.keep();
         let mut keeper = shell(REMOVE_WHEN_ALONE).arg(&path).stdout(Stdio::null()).spawn()?;
         let stdin = keeper.stdin.take();
         Ok(Scratch { path, keeper, stdin })
