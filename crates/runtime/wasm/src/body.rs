@@ -4,7 +4,9 @@
 use std::borrow::Cow;
 
 use wasm_encoder::{Encode as _, Instruction, ValType};
-use wasmparser::{BinaryReaderError, FunctionBody, Operator};
+use wasmparser::{BinaryReader, BinaryReaderError, FunctionBody, Operator};
+
+use crate::inline::number;
 
 /// A function body.
 pub(crate) struct Body<'a> {
@@ -67,6 +69,23 @@ impl<'a> Body<'a> {
         index
     }
 
+    /// Types of its locals behind the parameters. `None`: not all are numbers, or they are many.
+    pub fn locals(&self) -> Option<Vec<ValType>> {
+        const MAX: usize = 1000;
+        let mut reader = BinaryReader::new(self.groups, 0);
+        let mut locals = Vec::new();
+        for _ in 0..self.n_groups {
+            let n = reader.read_var_u32().ok()? as usize;
+            let ty = number(reader.read().ok()?)?;
+            if locals.len() + n > MAX {
+                return None;
+            }
+            locals.resize(locals.len() + n, ty);
+        }
+        locals.extend_from_slice(&self.added);
+        Some(locals)
+    }
+
     /// Writes the declarations of the locals.
     pub fn write_locals(&self, out: &mut Vec<u8>) {
         self.n_groups.saturating_add(self.added.len() as u32).encode(out);
@@ -79,6 +98,13 @@ impl<'a> Body<'a> {
 }
 
 impl Piece<'_> {
+    /// An operator of our own, which costs nothing.
+    pub fn free(operator: Operator<'static>, instructions: &[Instruction<'_>]) -> Piece<'static> {
+        let mut piece = Piece { operator: Operator::Nop, code: Cow::Borrowed(&[]), unlikely: None, cost: 0 };
+        piece.put(operator, instructions);
+        piece
+    }
+
     /// Nothing is left of it but what it costs.
     pub fn clear(&mut self) {
         (self.operator, self.unlikely) = (Operator::Nop, None);

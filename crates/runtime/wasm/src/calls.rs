@@ -18,6 +18,7 @@ pub(crate) const TURNS_MAX: i64 = 4096;
 pub(crate) struct Calls {
     n_imported: u32,
     functions: Vec<Function>,
+    order: Vec<u32>,
 }
 
 #[derive(Default)]
@@ -35,7 +36,7 @@ struct Function {
 impl Calls {
     /// No calls yet, of a module with so many imported functions.
     pub fn new(n_imported: u32) -> Calls {
-        Calls { n_imported, functions: Vec::new() }
+        Calls { n_imported, ..Calls::default() }
     }
 
     /// Takes the body of the next function.
@@ -91,6 +92,7 @@ impl Calls {
                         path.pop();
                         seen[at] = Seen::Done;
                         self.conclude(at);
+                        self.order.push(at as u32);
                     }
                 }
             }
@@ -112,6 +114,11 @@ impl Calls {
         function.unseen = unseen;
         function.looks |= function.calls_anybody || unseen > UNSEEN_MAX;
         function.quiet = quiet && !function.looks;
+    }
+
+    /// The numbers of its own functions: whom a function calls comes before it, unless calls come back to it.
+    pub fn order(&self) -> &[u32] {
+        &self.order
     }
 
     /// Whether its own function of that number has to look at the count when it starts.

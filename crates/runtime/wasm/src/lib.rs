@@ -5,7 +5,8 @@
 //! see [`host`].
 //!
 //! In reading order: a [`format`] says how an era of modules is called; [`prepare`] rewrites a module: [`metering`]
-//! prices it, or each [`body`] loses what is [`known`] of a module that is kept [`awake`], and [`counting`] counts what
+//! prices it, or each [`body`] loses what is [`known`] of a module that is kept [`awake`], small functions are put where
+//! they are called ([`inline`]), addresses are made [`narrow`], and [`counting`] counts what
 //! its operators cost, with [`rewrite`] for what they share;
 //! a [`program`] is it compiled, which a [`cache`] remembers; an [`instance`] calls it; a [`machine`] is a process,
 //! whose memory is an [`image`] mapped into a [`region`], and which runs on a [`stack`] of its own; a [`profile`] looks at it
@@ -35,6 +36,7 @@ mod exports;
 mod format;
 mod host;
 mod image;
+mod inline;
 mod instance;
 mod known;
 mod machine;

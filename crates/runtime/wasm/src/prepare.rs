@@ -18,12 +18,13 @@ use crate::body::Body;
 use crate::calls::Calls;
 use crate::counting::Counter;
 use crate::format::{Format, Width};
+use crate::inline::{self, Inliner, Signature};
 use crate::known::fold;
 use crate::metering::{Unmetered, inline_body, meter_body};
 use crate::narrow::{self, narrow};
 
 /// Version of this rewriting: compiled modules of another one are not ours.
-pub(crate) const VERSION: u32 = 6;
+pub(crate) const VERSION: u32 = 7;
 
 /// What the names of our own exports begin with.
 const OURS: &str = "pirn:";
@@ -91,8 +92,8 @@ pub(crate) enum Unfit {
 }
 
 /// Refuses a module of more operators than are accepted. One of a byte becomes eighty bytes while its function is
-/// rewritten, and each target of a jump table counts as one more.
-fn count_operators(module: &[u8], options: &Options) -> Result<(), Unfit> {
+/// rewritten, and each target of a jump table counts as one more. Answers how many it has.
+fn count_operators(module: &[u8], options: &Options) -> Result<u64, Unfit> {
     let (mut all, mut function) = (0u64, 0u64);
     for payload in Parser::new(0).parse_all(module) {
         let Payload::CodeSectionEntry(body) = payload? else { continue };
@@ -115,7 +116,7 @@ fn count_operators(module: &[u8], options: &Options) -> Result<(), Unfit> {
         }
         function += 1;
     }
-    Ok(())
+    Ok(all)
 }
 
 /// What a module may be made of: WebAssembly 2.0 and memories of 64 bits.
@@ -131,7 +132,7 @@ pub(crate) fn prepare(
     options: &Options,
 ) -> Result<Prepared, Unfit> {
     // Before anything is made of it that is larger than it is.
-    count_operators(module, options)?;
+    let n_operators = count_operators(module, options)?;
     // Before anything is added that a module could otherwise name.
     wasmparser::Validator::new_with_features(features()).validate_all(module)?;
     let survey = Survey::of(module)?;
@@ -145,6 +146,11 @@ pub(crate) fn prepare(
     let narrows = !format.metered && survey.narrows;
     let gas_global = survey.n_globals_imported + survey.n_globals;
     let operators_global = gas_global + u32::from(counts_gas);
+
+    let mut inliner = Inliner::new(n_operators);
+    if !counts_gas {
+        survey.find_small(module, state, &mut inliner)?;
+    }
 
     let mut sections: BTreeMap<u8, (u8, Vec<u8>)> = BTreeMap::new();
     let mut data = Vec::new();
@@ -173,6 +179,7 @@ pub(crate) fn prepare(
                 if let Some(state) = state {
                     fold(&mut body, state);
                 }
+                inliner.inline(&mut body);
                 if narrows {
                     narrow(&mut body)?;
                 }
@@ -377,6 +384,8 @@ struct Survey {
     n_globals: u32,
     /// Parameters and results of each type, and the type of each function of its own.
     types: Vec<(u32, usize)>,
+    /// The same types, if numbers are all they have.
+    signatures: Vec<Option<Signature>>,
     functions: Vec<u32>,
     mutable_globals: Vec<u32>,
     start: Option<u32>,
@@ -397,6 +406,7 @@ impl Survey {
                     for ty in reader.into_iter_err_on_gc_types() {
                         let ty = ty?;
                         survey.types.push((ty.params().len() as u32, ty.results().len()));
+                        survey.signatures.push(Signature::of(&ty));
                     }
                 }
                 Payload::FunctionSection(reader) => {
@@ -468,6 +478,35 @@ impl Survey {
         let ty = self.functions.get(function as usize);
         let shape = ty.and_then(|ty| self.types.get(*ty as usize));
         shape.copied().ok_or(Unfit::Shape("a function has no type"))
+    }
+
+    /// Gives `inliner` the functions of the module, in which the global `state` is 0 for ever.
+    fn find_small<'a>(
+        &self,
+        module: &'a [u8],
+        state: Option<u32>,
+        inliner: &mut Inliner<'a>,
+    ) -> Result<(), Unfit> {
+        let mut bodies = Vec::new();
+        for payload in Parser::new(0).parse_all(module) {
+            if let Payload::CodeSectionEntry(body) = payload? {
+                bodies.push(body);
+            }
+        }
+        for at in self.calls.order() {
+            let Some(body) = bodies.get(*at as usize).filter(|_| !self.calls.looks(*at)) else { continue };
+            let ty = self.functions.get(*at as usize).map(|ty| *ty as usize);
+            let Some(Some(signature)) = ty.and_then(|ty| self.signatures.get(ty)) else { continue };
+            if body.as_bytes().len() > inline::BYTES_MAX {
+                continue;
+            }
+            let mut body = Body::read(body, signature.params.len() as u32)?;
+            if let Some(state) = state {
+                fold(&mut body, state);
+            }
+            inliner.add(self.n_functions_imported + at, signature, body);
+        }
+        Ok(())
     }
 
     fn import(&mut self, import: &wasmparser::Import<'_>) -> Result<(), Unfit> {

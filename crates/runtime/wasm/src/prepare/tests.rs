@@ -132,6 +132,28 @@ fn ours(prepared: &Prepared) -> (Vec<End>, Vec<u8>) {
     crate::stack::run(|| run(&mut store, &instance, count)).expect("a stack")
 }
 
+/// How many calls ended, trapped, or did neither before they had counted enough: the same ones in both.
+#[track_caller]
+fn compare(theirs: &[End], ours: &[End], which: &str) -> [usize; 3] {
+    let [mut n_ends, mut n_traps, mut n_endless] = [0; 3];
+    for (at, (their, our)) in theirs.iter().zip(ours).enumerate() {
+        match (their, our) {
+            ((Ok(theirs), their_count), (Ok(ours), our_count)) => {
+                assert_eq!((ours, our_count), (theirs, their_count), "{which}, call {at}");
+                n_ends += 1;
+            }
+            // Ours has more room for calls, and ends where it has counted enough.
+            ((Err(Some(Trap::OutOfFuel | Trap::StackOverflow)), _), _) => n_endless += 1,
+            ((Err(theirs), _), (Err(ours), _)) => {
+                assert_eq!(ours, theirs, "{which}, call {at}");
+                n_traps += 1;
+            }
+            _ => panic!("{our:?} instead of {their:?}, {which}, call {at}"),
+        }
+    }
+    [n_ends, n_traps, n_endless]
+}
+
 #[test]
 fn modules_that_nobody_wrote_do_the_same_and_count_the_same() {
     let formats = ["wasm32-unknown-emscripten4", "wasm64-unknown-emscripten-draft_2024_02_15"];
@@ -144,25 +166,75 @@ fn modules_that_nobody_wrote_do_the_same_and_count_the_same() {
         let Some((theirs, their_state)) = theirs(&bytes) else { continue };
         let (ours, our_state) = ours(&prepared);
         n_modules += 1;
-        for (at, (their, our)) in theirs.iter().zip(&ours).enumerate() {
-            match (their, our) {
-                ((Ok(theirs), their_count), (Ok(ours), our_count)) => {
-                    assert_eq!((ours, our_count), (theirs, their_count), "seed {seed}, call {at}");
-                    n_ends += 1;
-                }
-                // Ours has more room for calls, and ends where it has counted enough.
-                ((Err(Some(Trap::OutOfFuel | Trap::StackOverflow)), _), _) => n_endless += 1,
-                ((Err(theirs), _), (Err(ours), _)) => {
-                    assert_eq!(ours, theirs, "seed {seed}, call {at}");
-                    n_traps += 1;
-                }
-                _ => panic!("{our:?} instead of {their:?}, seed {seed}, call {at}"),
-            }
-        }
+        let [ends, traps, endless] = compare(&theirs, &ours, &format!("seed {seed}"));
+        (n_ends, n_traps, n_endless) = (n_ends + ends, n_traps + traps, n_endless + endless);
         if theirs.len() == ours.len() && !their_state.is_empty() && !our_state.is_empty() {
             assert!(our_state.starts_with(&their_state), "seed {seed}");
         }
     }
     let found = format!("{n_modules} modules, {n_ends} ends, {n_traps} traps, {n_endless} endless");
     assert!(n_modules > 50 && n_ends > 50 && n_traps > 50 && n_endless > 0, "{found}");
+}
+
+/// Calls that are left in the code of a module of that text; it does and counts the same as it is.
+#[track_caller]
+fn calls_left(functions: &str) -> usize {
+    let text = format!("(module (memory (export \"memory\") 1 1) {functions})");
+    let bytes = wat::parse_str(text).expect("the text of a module");
+    let format = Format::named("wasm32-unknown-emscripten4").expect("a format");
+    let prepared = prepare(&bytes, format, false, &Options::default()).expect("fit");
+    let (theirs, their_state) = theirs(&bytes).expect("its segments fit");
+    let (ours, our_state) = ours(&prepared);
+    let [n_ends, ..] = compare(&theirs, &ours, functions);
+    assert!(n_ends > 0, "{theirs:?}");
+    if !our_state.is_empty() {
+        assert!(our_state.starts_with(&their_state));
+    }
+    let mut n_calls = 0;
+    for payload in wasmparser::Parser::new(0).parse_all(&prepared.bytes) {
+        let Ok(wasmparser::Payload::CodeSectionEntry(body)) = payload else { continue };
+        let operators = body.get_operators_reader().expect("operators").into_iter();
+        n_calls +=
+            operators.filter(|operator| matches!(operator, Ok(wasmparser::Operator::Call { .. }))).count();
+    }
+    n_calls
+}
+
+#[test]
+fn what_is_inlined_starts_with_zeros_every_time_and_returns_to_its_caller() {
+    let functions = r#"
+        (func $count (param i32) (result i64) (local i64 i32)
+            (local.set 1 (i64.add (local.get 1) (i64.extend_i32_u (local.get 0))))
+            (if (i32.and (local.get 0) (i32.const 1)) (then (return (local.get 1))))
+            (loop (local.set 2 (i32.add (local.get 2) (i32.const 1)))
+                (local.set 1 (i64.add (local.get 1) (i64.const 3)))
+                (br_if 0 (i32.lt_u (local.get 2) (i32.const 4))))
+            (drop (br_if 0 (local.get 1) (i32.eq (local.get 0) (i32.const 6))))
+            (block (br_table 0 0 (local.get 0)))
+            (i64.mul (local.get 1) (i64.const 7)))
+        (func $two (param i64 i32) (i64.store (local.get 1) (local.get 0)))
+        (func (export "run") (param i32) (result i64) (local i32 i64)
+            (loop
+                (local.set 2 (i64.add (local.get 2) (call $count (local.get 1))))
+                (call $two (call $count (i32.add (local.get 1) (i32.const 1))) (i32.const 8))
+                (local.set 2 (i64.xor (local.get 2) (i64.load (i32.const 8))))
+                (br_if 0 (i32.lt_u (local.tee 1 (i32.add (local.get 1) (i32.const 1))) (i32.const 9))))
+            (local.get 2))"#;
+    assert_eq!(calls_left(functions), 0);
+}
+
+#[test]
+fn what_goes_round_through_calls_stays_a_call() {
+    let functions = r#"
+        (func $even (param i32) (result i32)
+            (if (result i32) (i32.eqz (local.get 0)) (then (i32.const 1))
+                (else (call $odd (i32.sub (local.get 0) (i32.const 1))))))
+        (func $odd (param i32) (result i32)
+            (if (result i32) (i32.eqz (local.get 0)) (then (i32.const 0))
+                (else (call $even (i32.sub (local.get 0) (i32.const 1))))))
+        (func (export "run") (result i32) (i32.add (call $even (i32.const 10)) (call $odd (i32.const 7))))
+        (func $endless (loop (br 0)))
+        (func (export "for ever") (call $endless))"#;
+    // Two calls of `even` remain, one of them in what was `odd`, which stands where it was called.
+    assert_eq!(calls_left(functions), 4);
 }
