@@ -12,7 +12,7 @@ use tracing::{error, warn};
 
 use crate::disk::{Options, Segment, Shared};
 use crate::files::Files;
-use crate::segment::{self, Change, HEADER_LEN, Place, Writer};
+use crate::segment::{self, Change, Footer, HEADER_LEN, Place, Writer};
 use crate::{Appended, Batch, Error};
 
 /// Batches on their way to the disk, in the order in which they become durable.
@@ -146,8 +146,8 @@ pub(crate) struct Last {
     pub path: PathBuf,
     /// Its length. All before it is durable.
     pub length: u32,
-    /// The footer's contents so far.
-    pub footer: Vec<u8>,
+    /// The footer to come.
+    pub footer: Footer,
     /// Whether nothing was written since the last mark.
     pub marked: bool,
 }
@@ -215,6 +215,9 @@ impl Committer {
         for entry in entries {
             writer.batch(&entry.batch, |place| places.push(place));
         }
+        if writer.footer_len() >= self.options.footer_bytes {
+            writer.footer();
+        }
         let write = Bytes::from(writer.finish());
         self.append(&write)?;
 
@@ -275,7 +278,7 @@ pub(crate) fn begin(files: &dyn Files, folder: &Path, number: u32) -> Result<Las
         file: Arc::new(file),
         path,
         length: HEADER_LEN as u32,
-        footer: Vec::new(),
+        footer: Footer::default(),
         marked: true,
     })
 }

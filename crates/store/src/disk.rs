@@ -23,6 +23,8 @@ pub struct Options {
     /// Bytes after which a segment is sealed and the next one begun. Opening reads all of the last segment and only
     /// the footers of the others; larger segments mean fewer open files and a slower start. At most 2 GiB.
     pub segment_bytes: u64,
+    /// What a segment says about its keys is written each time it has so many bytes, and not all of it when the segment is sealed.
+    pub footer_bytes: usize,
     /// Bytes of the largest batch that is accepted. At most 1 GiB.
     pub batch_bytes_max: usize,
     /// Bytes of batches that may wait for the disk. Beyond, [`append`](Store::append) waits for room.
@@ -40,6 +42,7 @@ impl Default for Options {
     fn default() -> Options {
         Options {
             segment_bytes: 128 << 20,
+            footer_bytes: 256 << 10,
             batch_bytes_max: 64 << 20,
             queue_bytes_max: 64 << 20,
             queue_batches_max: 16_384,

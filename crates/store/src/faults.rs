@@ -15,7 +15,7 @@ const HEAD: Space = Space("head");
 
 fn options() -> Options {
     // Several segments in one load, and values that are really read.
-    Options { segment_bytes: 500, recent_bytes_max: 0, ..Options::default() }
+    Options { segment_bytes: 500, footer_bytes: 60, recent_bytes_max: 0, ..Options::default() }
 }
 
 fn value_of(n: u64) -> Vec<u8> {

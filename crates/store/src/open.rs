@@ -11,7 +11,7 @@ use crate::committer::{Last, begin, name};
 use crate::disk::Segment;
 use crate::files::Files;
 use crate::index::Index;
-use crate::segment::{self, Bad, Change, End, HEADER_LEN, TRAILER_LEN};
+use crate::segment::{self, Bad, Change, End, HEADER_LEN, RECORD_HEADER_LEN, TRAILER_LEN};
 
 /// A log that can be read and appended to.
 pub(crate) struct Opened {
@@ -32,7 +32,7 @@ pub(crate) fn open(files: &dyn Files, folder: &Path) -> Result<Opened, Error> {
         read_sealed(files, number, &segment, |change| index.apply(change))?;
         segments.push(segment);
     }
-    let mut last = if count == 0 {
+    let last = if count == 0 {
         begin(files, folder, 1)?
     } else {
         let segment = open_segment(files, folder, count)?;
@@ -45,7 +45,6 @@ pub(crate) fn open(files: &dyn Files, folder: &Path) -> Result<Opened, Error> {
             last
         }
     };
-    last.footer.shrink_to_fit();
     segments.push(Segment { path: last.path.clone(), file: Arc::clone(&last.file) });
     Ok(Opened { index, segments, last })
 }
@@ -64,10 +63,8 @@ pub(crate) fn verify(files: &dyn Files, segments: &[Segment], length_of_last: u3
 
 /// Compares every byte of a segment with its checksums, and its footer with what it sums up.
 pub(crate) fn check(number: u32, bytes: &[u8], expected: End) -> Result<(), Bad> {
-    let mut footer = Vec::new();
-    let end = segment::replay(number, bytes, |change| segment::push_change(&mut footer, &change))?.end;
-    let sums_up = end != End::Sealed || bytes[..bytes.len() - TRAILER_LEN].ends_with(&footer);
-    if end != expected || !sums_up {
+    let end = segment::replay(number, bytes, |_| {})?.end;
+    if end != expected {
         let at = if let End::Open(at) = end { at } else { bytes.len() };
         return Err(Bad::Damaged { at, why: "it does not end as it was written" });
     }
@@ -97,12 +94,12 @@ fn open_segment(files: &dyn Files, folder: &Path, number: u32) -> Result<Segment
     Ok(Segment { path, file: Arc::new(file) })
 }
 
-/// Learns what is in a sealed segment from its footer.
+/// Learns what is in a sealed segment from its footers.
 fn read_sealed(
     files: &dyn Files,
     number: u32,
     segment: &Segment,
-    change: impl FnMut(Change<'_>),
+    mut change: impl FnMut(Change<'_>),
 ) -> Result<(), Error> {
     let length = length(files, segment)?;
     let bad = |bad| refuse(&segment.path, bad);
@@ -112,8 +109,32 @@ fn read_sealed(
     let trailer = read(files, segment, end, TRAILER_LEN)?;
     let trailer = trailer.as_slice().try_into().expect("it was read at that length");
     let start = segment::footer_start(trailer).ok_or_else(|| unsealed(end))? as usize;
-    let footer = end.checked_sub(start).ok_or_else(|| unsealed(end))?;
-    segment::read_footer(number, start, &read(files, segment, start, footer)?, change).map_err(bad)
+    let last = end.checked_sub(start).ok_or_else(|| unsealed(end))?;
+    // The last one comes first, each leads to the one before it, and they count from the first to the last.
+    let mut footers = Vec::new();
+    let mut next = Some((start, read(files, segment, start, last)?, None));
+    while let Some((at, bytes, crc)) = next {
+        let before = segment::read_footer(number, at, &bytes, crc).map_err(bad)?.1;
+        footers.push((at, bytes));
+        next = match before {
+            None => None,
+            Some((before, crc)) => {
+                let before = before as usize;
+                let header = read(files, segment, before, RECORD_HEADER_LEN.min(at - before))?;
+                let length = header.as_slice().try_into().ok().map(segment::footer_len);
+                let length = length.filter(|length| *length <= at - before);
+                let why = "the footer is not what was written";
+                let length = length.ok_or_else(|| bad(Bad::Damaged { at: before, why }))?;
+                Some((before, read(files, segment, before, length)?, Some(crc)))
+            }
+        };
+    }
+    for (at, bytes) in footers.iter().rev() {
+        segment::read_footer(number, *at, bytes, None)
+            .and_then(|(footer, _)| footer.changes(&mut change))
+            .map_err(bad)?;
+    }
+    Ok(())
 }
 
 /// Why a segment that is not the last cannot be one.
@@ -128,12 +149,8 @@ fn read_last(
 ) -> Result<(Last, End), Error> {
     let length = length(files, segment)?;
     let bytes = read(files, segment, 0, length)?;
-    let mut footer = Vec::new();
-    let found = segment::replay(number, &bytes, |change| {
-        segment::push_change(&mut footer, &change);
-        index.apply(change);
-    })
-    .map_err(|bad| refuse(&segment.path, bad))?;
+    let found = segment::replay(number, &bytes, |change| index.apply(change))
+        .map_err(|bad| refuse(&segment.path, bad))?;
     let mut whole = match found.end {
         End::Open(whole) => whole,
         End::Sealed => length,
@@ -157,7 +174,14 @@ fn read_last(
         whole += mark.len();
     }
     let file = Arc::clone(&segment.file);
-    let last = Last { number, file, path: segment.path.clone(), length: whole as u32, footer, marked: true };
+    let last = Last {
+        number,
+        file,
+        path: segment.path.clone(),
+        length: whole as u32,
+        footer: found.footer,
+        marked: true,
+    };
     Ok((last, found.end))
 }
 

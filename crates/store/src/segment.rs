@@ -1,13 +1,18 @@
 //! What a segment of the log looks like, byte by byte. Pure: bytes in, records out.
 //!
 //! ```text
-//! segment  header, records, and once it is sealed: footer, trailer
+//! segment  header, records, and once it is sealed: last footer, trailer
 //! header   "PIRNLOG\n", version u32, 0 u32, number u64, 0 u32, crc u32 of all before it; the same in every version
 //! record   crc u32, length u32 of the body, since u32, kind u8, body
 //! batch    a record of changes: op u8, space (u8 length, bytes), key (u16 length, bytes), put: value (u32 length, bytes)
-//! footer   a record of the same changes, but put: offset u32, length u32, crc u32 of the value
-//! trailer  offset u32 of the footer, crc u32 of it, "PIRNSEAL"
+//! footer   a record: offset u32 of the footer before it (0: none), crc u32 of that record, and the changes since, but put:
+//!          offset u32, length u32, crc u32 of the value
+//! trailer  offset u32 of the last footer, crc u32 of it, "PIRNSEAL"
 //! ```
+//!
+//! A footer repeats what the records say, so that a sealed segment is opened without reading its values. They come every
+//! `footer_bytes`, so that nobody waits for a large one when the segment is sealed.
+//! In version 1 there was one, without the two numbers; it is still read.
 //!
 //! Numbers are little-endian, checksums are CRC-32C. A record's checksum also covers the segment's number and the
 //! record's offset, so a record that was written elsewhere is no record here.
@@ -22,15 +27,19 @@
 
 use crate::{Batch, Space};
 
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
+/// The oldest version that is read.
+const OLDEST: u32 = 1;
 pub(crate) const HEADER_LEN: usize = 32;
 pub(crate) const TRAILER_LEN: usize = 16;
-const RECORD_HEADER_LEN: usize = 13;
+pub(crate) const RECORD_HEADER_LEN: usize = 13;
 const MAGIC: &[u8; 8] = b"PIRNLOG\n";
 const SEALED: &[u8; 8] = b"PIRNSEAL";
 
 const BATCH: u8 = 1;
-const FOOTER: u8 = 2;
+/// The footer of version 1, the only one.
+const ONLY_FOOTER: u8 = 2;
+const FOOTER: u8 = 3;
 
 const DELETE: u8 = 0;
 const PUT: u8 = 1;
@@ -78,13 +87,50 @@ pub(crate) enum End {
 }
 
 /// What a whole segment was found to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Replayed {
     pub end: End,
     /// Where the last write began: all before it was durable then, all from there on may be in the page cache only.
     pub since: usize,
     /// Whether its last record is a mark.
     pub marked: bool,
+    /// What the next footer says so far.
+    pub footer: Footer,
+}
+
+/// The footer to come.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Footer {
+    /// The changes since the one before it.
+    changes: Vec<u8>,
+    /// Where that one is, and its checksum.
+    before: Link,
+}
+
+/// Where a footer is, and its checksum. Zeros: there is none.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+struct Link {
+    at: u32,
+    crc: u32,
+}
+
+const LINK_LEN: usize = 8;
+
+impl Footer {
+    fn push(&mut self, change: &Change<'_>) {
+        let op = if change.place.is_some() { PUT } else { DELETE };
+        push_key(&mut self.changes, op, change.space, change.key);
+        if let Some(place) = change.place {
+            push_place(&mut self.changes, place);
+        }
+    }
+}
+
+impl Link {
+    fn read(bytes: &[u8]) -> Option<Link> {
+        let bytes = bytes.get(..LINK_LEN)?;
+        Some(Link { at: u32_at(bytes, 0), crc: u32_at(bytes, 4) })
+    }
 }
 
 // ── Writing ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -102,7 +148,7 @@ pub(crate) fn header(number: u32) -> [u8; HEADER_LEN] {
 
 /// A mark, to be written at that offset.
 pub(crate) fn mark(number: u32, at: u32) -> Vec<u8> {
-    let mut no_changes = Vec::new();
+    let mut no_changes = Footer::default();
     let mut writer = Writer::new(number, at, &mut no_changes);
     writer.batch(&Batch::new(), |_| {});
     writer.finish()
@@ -123,12 +169,12 @@ pub(crate) struct Writer<'a> {
     /// The offset of `bytes` in the segment.
     since: u32,
     bytes: Vec<u8>,
-    /// The footer so far; grows by every change.
-    footer: &'a mut Vec<u8>,
+    /// Grows by every change.
+    footer: &'a mut Footer,
 }
 
 impl<'a> Writer<'a> {
-    pub fn new(segment: u32, since: u32, footer: &'a mut Vec<u8>) -> Writer<'a> {
+    pub fn new(segment: u32, since: u32, footer: &'a mut Footer) -> Writer<'a> {
         Writer { segment, since, bytes: Vec::new(), footer }
     }
 
@@ -146,7 +192,7 @@ impl<'a> Writer<'a> {
                 let length = value.len() as u32;
                 Place { segment: self.segment, offset, length, crc: crc32c::crc32c(value) }
             });
-            push_change(self.footer, &Change { space: space.0, key, place });
+            self.footer.push(&Change { space: space.0, key, place });
             placed(place);
         }
         self.end(start, BATCH);
@@ -157,13 +203,27 @@ impl<'a> Writer<'a> {
         self.bytes
     }
 
-    /// Footer and trailer, made from what was written to the segment so far. Nothing follows them.
-    pub fn seal(mut self) -> Vec<u8> {
+    /// How many bytes of changes the next footer has.
+    pub fn footer_len(&self) -> usize {
+        self.footer.changes.len()
+    }
+
+    /// Adds the footer of what was written since the last one.
+    pub fn footer(&mut self) {
         let offset = self.offset();
         let start = self.begin();
-        self.bytes.extend_from_slice(self.footer);
+        let Footer { changes, before } = std::mem::take(self.footer);
+        self.bytes.extend_from_slice(&before.at.to_le_bytes());
+        self.bytes.extend_from_slice(&before.crc.to_le_bytes());
+        self.bytes.extend_from_slice(&changes);
         self.end(start, FOOTER);
-        let offset = offset.to_le_bytes();
+        self.footer.before = Link { at: offset, crc: u32_at(&self.bytes[start..], 0) };
+    }
+
+    /// The last footer, and the trailer. Nothing follows them.
+    pub fn seal(mut self) -> Vec<u8> {
+        self.footer();
+        let offset = self.footer.before.at.to_le_bytes();
         self.bytes.extend_from_slice(&offset);
         self.bytes.extend_from_slice(&crc32c::crc32c(&offset).to_le_bytes());
         self.bytes.extend_from_slice(SEALED);
@@ -189,15 +249,6 @@ impl<'a> Writer<'a> {
         record[12] = kind;
         let crc = checksum(self.segment, at, &record[4..]);
         record[..4].copy_from_slice(&crc.to_le_bytes());
-    }
-}
-
-/// Adds a change to a footer.
-pub(crate) fn push_change(footer: &mut Vec<u8>, change: &Change<'_>) {
-    let op = if change.place.is_some() { PUT } else { DELETE };
-    push_key(footer, op, change.space, change.key);
-    if let Some(place) = change.place {
-        push_place(footer, place);
     }
 }
 
@@ -239,59 +290,99 @@ pub(crate) fn check_header(number: u32, bytes: &[u8]) -> Result<(), Bad> {
         return Err(Bad::Damaged { at: 8, why: "the header is not what was written" });
     }
     let version = u32_at(found, 8);
-    if version != VERSION {
+    if !(OLDEST..=VERSION).contains(&version) {
         return Err(Bad::Version(version));
     }
-    if found != header(number) {
+    if found[12..28] != header(number)[12..28] {
         return Err(Bad::Damaged { at: 8, why: "the header is that of another segment" });
     }
     Ok(())
 }
 
-/// Where the footer of a sealed segment starts, by its last bytes.
+/// Where the last footer of a sealed segment starts, by its last bytes.
 pub(crate) fn footer_start(trailer: &[u8; TRAILER_LEN]) -> Option<u32> {
     let whole = &trailer[8..] == SEALED && u32_at(trailer, 4) == crc32c::crc32c(&trailer[..4]);
     whole.then(|| u32_at(trailer, 0))
 }
 
-/// Reads the footer of a sealed segment: `bytes` is all from offset `at` to the trailer.
+/// How many bytes a footer has, by its first [`RECORD_HEADER_LEN`].
+pub(crate) fn footer_len(header: &[u8; RECORD_HEADER_LEN]) -> usize {
+    RECORD_HEADER_LEN.saturating_add(u32_at(header, 4) as usize)
+}
+
+/// A footer that was read.
+pub(crate) struct Found<'a>(Record<'a>);
+
+impl Found<'_> {
+    /// Says its changes.
+    pub fn changes(&self, mut change: impl FnMut(Change<'_>)) -> Result<(), Bad> {
+        self.0.changes(&mut change)
+    }
+}
+
+/// Reads a footer of a sealed segment, which is all of `bytes`, at offset `at`. Answers it, and where the one before it is.
+/// `crc`: the checksum that the footer after it states.
 pub(crate) fn read_footer(
     number: u32,
     at: usize,
     bytes: &[u8],
-    mut change: impl FnMut(Change<'_>),
-) -> Result<(), Bad> {
-    let record = Record::read(number, at, bytes).filter(|record| record.kind == FOOTER);
-    let Some(record) = record.filter(|record| record.len() == bytes.len()) else {
-        return Err(Bad::Damaged { at, why: "the footer is not what was written" });
+    crc: Option<u32>,
+) -> Result<(Found<'_>, Option<(u32, u32)>), Bad> {
+    let bad = || Bad::Damaged { at, why: "the footer is not what was written" };
+    let record = Record::read(number, at, bytes).filter(|record| record.len() == bytes.len());
+    let record = record.filter(|_| crc.is_none_or(|crc| crc == u32_at(bytes, 0))).ok_or_else(bad)?;
+    let before = match record.kind {
+        FOOTER => record.link().filter(|link| (link.at as usize) < at).ok_or_else(bad)?,
+        ONLY_FOOTER => Link::default(),
+        _ => return Err(bad()),
     };
-    record.changes(&mut change)
+    Ok((Found(record), (before.at > 0).then_some((before.at, before.crc))))
 }
 
-/// Reads a whole segment, header to end, and says where it ends. `since` of the next write is that end.
+/// Reads a whole segment, header to end, and says where it ends. `since` of the next write is that end. Footers must say what
+/// the records do.
 pub(crate) fn replay(number: u32, bytes: &[u8], mut change: impl FnMut(Change<'_>)) -> Result<Replayed, Bad> {
     check_header(number, bytes)?;
     let (mut at, mut since, mut marked) = (HEADER_LEN, HEADER_LEN, false);
+    let mut footer = Footer::default();
     while at < bytes.len() {
         let Some(record) = Record::read(number, at, &bytes[at..]) else {
             torn(number, at, bytes)?;
             break;
         };
         let next = at + record.len();
-        if record.kind == FOOTER {
+        if record.kind != BATCH {
             let trailer = bytes[next..].try_into().ok().and_then(footer_start);
-            if trailer.is_some_and(|start| start as usize == at) {
-                return Ok(Replayed { end: End::Sealed, since: at, marked: false });
+            let is_last = trailer.is_some_and(|start| start as usize == at);
+            if record.kind == ONLY_FOOTER && !is_last {
+                // It repeats what the records say: without its trailer it is a torn write like any other.
+                torn(number, at, bytes)?;
+                break;
             }
-            // The footer repeats what the records say: without its trailer it is a torn write like any other.
-            torn(number, at, bytes)?;
-            break;
+            let link = if record.kind == FOOTER { record.link() } else { Some(Link::default()) };
+            if link != Some(footer.before) || record.listed() != footer.changes {
+                return Err(Bad::Damaged { at, why: "the footer does not say what the records do" });
+            }
+            if is_last {
+                return Ok(Replayed {
+                    end: End::Sealed,
+                    since: at,
+                    marked: false,
+                    footer: Footer::default(),
+                });
+            }
+            footer =
+                Footer { changes: Vec::new(), before: Link { at: at as u32, crc: u32_at(&bytes[at..], 0) } };
+        } else {
+            record.changes(&mut |it| {
+                footer.push(&it);
+                change(it);
+            })?;
         }
-        record.changes(&mut change)?;
-        marked = record.body.is_empty() && record.since == at;
+        marked = record.kind == BATCH && record.body.is_empty() && record.since == at;
         (at, since) = (next, record.since.min(at));
     }
-    Ok(Replayed { end: End::Open(at), since, marked })
+    Ok(Replayed { end: End::Open(at), since, marked, footer })
 }
 
 /// Whether all from `at` on belongs to a write that was never acknowledged.
@@ -329,7 +420,7 @@ impl<'a> Record<'a> {
     fn claim(bytes: &[u8]) -> Option<usize> {
         let header = bytes.get(..RECORD_HEADER_LEN)?;
         let length = RECORD_HEADER_LEN.checked_add(u32_at(header, 4) as usize)?;
-        (matches!(header[12], BATCH | FOOTER) && length <= bytes.len()).then_some(length)
+        (matches!(header[12], BATCH | ONLY_FOOTER | FOOTER) && length <= bytes.len()).then_some(length)
     }
 
     /// The record at the start of `bytes`, which is offset `at` of the segment.
@@ -344,8 +435,18 @@ impl<'a> Record<'a> {
         RECORD_HEADER_LEN + self.body.len()
     }
 
+    fn link(&self) -> Option<Link> {
+        Link::read(self.body)
+    }
+
+    /// Its changes, as they stand in it.
+    fn listed(&self) -> &'a [u8] {
+        let from = if self.kind == FOOTER { LINK_LEN } else { 0 };
+        self.body.get(from..).unwrap_or_default()
+    }
+
     fn changes(&self, change: &mut impl FnMut(Change<'_>)) -> Result<(), Bad> {
-        let mut reader = Reader { rest: self.body };
+        let mut reader = Reader { rest: self.listed() };
         while !reader.rest.is_empty() {
             let at = self.at + self.len() - reader.rest.len();
             // The checksum was right, so this is our own doing, or someone's who knows CRC-32C.
@@ -405,188 +506,4 @@ fn u32_at(bytes: &[u8], at: usize) -> u32 {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const SPACE: Space = Space("test");
-
-    /// A segment of these writes, each of so many batches of one key, and where its records start.
-    fn segment(writes: &[usize]) -> (Vec<u8>, Vec<usize>) {
-        let mut bytes = header(3).to_vec();
-        let mut starts = Vec::new();
-        let mut footer = Vec::new();
-        let mut key = 0_u8;
-        for batches in writes {
-            let mut writer = Writer::new(3, bytes.len() as u32, &mut footer);
-            for _ in 0..*batches {
-                starts.push(bytes.len() + writer.bytes.len());
-                let mut batch = Batch::new();
-                batch.put(SPACE, vec![key], vec![key; 20]);
-                writer.batch(&batch, |_| {});
-                key += 1;
-            }
-            let write = writer.finish();
-            bytes.extend(write);
-        }
-        starts.push(bytes.len());
-        (bytes, starts)
-    }
-
-    /// The end that a replay finds, and how many changes before it.
-    fn read(bytes: &[u8]) -> Result<(End, usize), Bad> {
-        let mut count = 0;
-        replay(3, bytes, |_| count += 1).map(|replayed| (replayed.end, count))
-    }
-
-    #[test]
-    fn a_write_that_is_cut_off_anywhere_ends_at_its_last_whole_record() {
-        let (bytes, starts) = segment(&[1, 3]);
-        for length in starts[1]..bytes.len() {
-            let whole = starts.iter().rposition(|start| *start <= length).unwrap();
-            assert_eq!(read(&bytes[..length]), Ok((End::Open(starts[whole]), whole)), "cut at {length}");
-        }
-    }
-
-    #[test]
-    fn a_hole_in_the_last_write_is_torn_even_if_its_end_is_whole() {
-        let (mut bytes, starts) = segment(&[1, 3]);
-        bytes[starts[2]..starts[3]].fill(0);
-        assert_eq!(read(&bytes), Ok((End::Open(starts[2]), 2)));
-    }
-
-    #[test]
-    fn a_hole_before_the_last_write_is_damage() {
-        for (hole, writes) in [(0, [1, 3]), (1, [2, 1]), (2, [3, 2])] {
-            let (mut bytes, starts) = segment(&writes);
-            bytes[starts[hole]..starts[hole + 1]].fill(0);
-            let found = read(&bytes);
-            assert!(matches!(found, Err(Bad::Damaged { at, .. }) if at == starts[hole]), "{found:?}");
-        }
-    }
-
-    #[test]
-    fn zeros_at_the_end_are_torn() {
-        let (mut bytes, starts) = segment(&[1, 2]);
-        bytes.extend([0; 5000]);
-        assert_eq!(read(&bytes), Ok((End::Open(starts[3]), 3)));
-    }
-
-    #[test]
-    fn a_record_that_belongs_elsewhere_is_none_here() {
-        let (bytes, starts) = segment(&[1, 1]);
-        let mut moved = bytes[..starts[1]].to_vec();
-        moved.extend_from_slice(&bytes[starts[0]..starts[1]]);
-        assert_eq!(read(&moved), Ok((End::Open(starts[1]), 1)));
-        assert!(matches!(replay(4, &bytes, |_| {}), Err(Bad::Damaged { at: 8, .. })));
-    }
-
-    #[test]
-    fn a_later_version_is_named() {
-        let (mut bytes, _) = segment(&[1]);
-        bytes[8] = 2;
-        assert!(matches!(read(&bytes), Err(Bad::Damaged { at: 8, .. })), "a flipped bit is no version");
-        let crc = crc32c::crc32c(&bytes[..28]);
-        bytes[28..HEADER_LEN].copy_from_slice(&crc.to_le_bytes());
-        assert_eq!(read(&bytes), Err(Bad::Version(2)));
-    }
-
-    #[test]
-    fn what_a_mark_follows_is_damage_and_never_torn() {
-        let (mut bytes, starts) = segment(&[1, 3]);
-        bytes.extend(mark(3, starts[4] as u32));
-        let whole = replay(3, &bytes, |_| {}).unwrap();
-        assert_eq!(whole, Replayed { end: End::Open(bytes.len()), since: starts[4], marked: true });
-        for at in starts[1]..starts[4] {
-            let mut flipped = bytes.clone();
-            flipped[at] ^= 1;
-            assert!(matches!(read(&flipped), Err(Bad::Damaged { .. })), "flipped at {at}");
-        }
-        // The mark itself says nothing that could be lost.
-        for at in starts[4]..bytes.len() {
-            let mut flipped = bytes.clone();
-            flipped[at] ^= 1;
-            assert_eq!(read(&flipped), Ok((End::Open(starts[4]), 4)), "flipped at {at}");
-        }
-    }
-
-    fn batches() -> impl Strategy<Value = Vec<Batch>> {
-        let bytes = || prop::collection::vec(any::<u8>(), 0..40);
-        let change = (prop::sample::select(vec!["a", "space.b"]), bytes(), prop::option::of(bytes()));
-        let batch = prop::collection::vec(change, 0..5).prop_map(|changes| {
-            let change = |(space, key, value): (_, Vec<u8>, Option<Vec<u8>>)| {
-                (Space(space), key.into(), value.map(bytes::Bytes::from))
-            };
-            Batch { changes: changes.into_iter().map(change).collect() }
-        });
-        prop::collection::vec(batch, 0..6)
-    }
-
-    proptest! {
-        #[test]
-        fn what_was_written_is_read(batches in batches(), sealed: bool) {
-            let mut footer = Vec::new();
-            let mut bytes = header(7).to_vec();
-            let mut expected = Vec::new();
-            for batch in &batches {
-                let before = bytes.len();
-                let mut writer = Writer::new(7, before as u32, &mut footer);
-                let mut places = Vec::new();
-                writer.batch(batch, |place| places.push(place));
-                bytes.extend(writer.finish());
-                prop_assert_eq!(bytes.len() - before, record_len(batch));
-                expected.extend(batch.changes.iter().cloned().zip(places));
-            }
-            let end = bytes.len();
-            if sealed {
-                let seal = Writer::new(7, end as u32, &mut footer).seal();
-                bytes.extend(seal);
-            }
-
-            let mut found = Vec::new();
-            let keep = |found: &mut Vec<_>, change: Change<'_>| {
-                found.push((change.space.to_owned(), change.key.to_vec(), change.place));
-            };
-            let ended = replay(7, &bytes, |change| keep(&mut found, change)).unwrap();
-            prop_assert_eq!(ended.end, if sealed { End::Sealed } else { End::Open(end) });
-            prop_assert_eq!(found.len(), expected.len());
-            for ((space, key, place), ((wanted, wanted_key, value), wanted_place)) in found.iter().zip(&expected) {
-                prop_assert_eq!((space.as_str(), key.as_slice(), place), (wanted.0, &wanted_key[..], wanted_place));
-                let read = place.map(|place| &bytes[place.offset as usize..][..place.length as usize]);
-                prop_assert_eq!(read, value.as_deref());
-            }
-            if sealed {
-                let trailer = bytes.len() - TRAILER_LEN;
-                let start = footer_start(bytes[trailer..].try_into().unwrap()).unwrap() as usize;
-                let mut summed = Vec::new();
-                read_footer(7, start, &bytes[start..trailer], |change| keep(&mut summed, change)).unwrap();
-                prop_assert_eq!(summed, found);
-            }
-        }
-
-        #[test]
-        fn any_bytes_are_read_without_a_panic(tail in prop::collection::vec(any::<u8>(), 0..300), at in 0..300_usize) {
-            let _ = replay(3, &tail, |_| {});
-            let _ = read_footer(3, at, &tail, |_| {});
-            let mut bytes = header(3).to_vec();
-            bytes.extend(&tail);
-            let _ = replay(3, &bytes, |_| {});
-        }
-
-        /// As above, but the checksums are right: what is behind them must hold as well.
-        #[test]
-        fn any_body_is_read_without_a_panic(body in prop::collection::vec(any::<u8>(), 0..300), kind in 1..=2_u8) {
-            let mut footer = body;
-            let mut writer = Writer::new(3, HEADER_LEN as u32, &mut footer);
-            let start = writer.begin();
-            writer.bytes.extend_from_slice(writer.footer);
-            writer.end(start, kind);
-            let record = writer.finish();
-            let mut bytes = header(3).to_vec();
-            bytes.extend(&record);
-            let _ = replay(3, &bytes, |_| {});
-            let _ = read_footer(3, HEADER_LEN, &record, |_| {});
-        }
-    }
-}
+mod tests;

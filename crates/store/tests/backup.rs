@@ -19,7 +19,7 @@ impl World {
     fn new() -> World {
         let folder = tempfile::tempdir().unwrap();
         let state = folder.path().join("state");
-        let options = Options { segment_bytes: 1000, ..Options::default() };
+        let options = Options { segment_bytes: 1000, footer_bytes: 100, ..Options::default() };
         let store = DiskStore::open(state.join("log"), options).unwrap();
         let blobs = DiskBlobs::open(state.join("blobs")).unwrap();
         fs::create_dir(state.join("keys")).unwrap();

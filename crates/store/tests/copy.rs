@@ -8,7 +8,7 @@ use pirn_store::{Batch, Blobs as _, DiskBlobs, DiskStore, Error, Options, Order,
 const SPACE: Space = Space("test");
 
 fn options() -> Options {
-    Options { segment_bytes: 4096, ..Options::default() }
+    Options { segment_bytes: 4096, footer_bytes: 200, ..Options::default() }
 }
 
 fn put(store: &DiskStore, keys: std::ops::Range<u32>) {

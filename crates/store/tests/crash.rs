@@ -12,7 +12,8 @@ const HEAD: Space = Space("head");
 
 fn open(folder: &Path) -> DiskStore {
     // Small enough that kills also meet rotations.
-    DiskStore::open(folder, Options { segment_bytes: 40_000, ..Options::default() }).unwrap()
+    DiskStore::open(folder, Options { segment_bytes: 40_000, footer_bytes: 1000, ..Options::default() })
+        .unwrap()
 }
 
 /// How many entries there are. They are the first ones, without gaps, and the head says the same.

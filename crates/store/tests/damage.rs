@@ -12,7 +12,9 @@ const SPACE: Space = Space("test");
 /// A closed log of `batches` single writes, each of 50 bytes under its number.
 fn log(batches: u8, segment_bytes: u64) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let store = DiskStore::open(folder.path(), Options { segment_bytes, ..Options::default() }).unwrap();
+    let store =
+        DiskStore::open(folder.path(), Options { segment_bytes, footer_bytes: 150, ..Options::default() })
+            .unwrap();
     for key in 0..batches {
         let mut batch = Batch::new();
         batch.put(SPACE, vec![key], vec![key; 50]);

@@ -55,6 +55,7 @@ fn a_disk_is_a_store() {
 fn a_disk_with_tiny_bounds_is_a_store() {
     let options = Options {
         segment_bytes: 500,
+        footer_bytes: 100,
         queue_bytes_max: 300,
         queue_batches_max: 3,
         write_bytes_max: 100,
