@@ -64,6 +64,10 @@ pub trait Arweave: Weave {
     /// Makes so many blocks; the newest.
     async fn mine(&self, blocks: u64) -> Result<BlockHead>;
 
+    /// Puts others, in which nothing is, in the place of the last so many blocks, and one more on top of them, as if
+    /// the rest of the network had found a longer chain. What was in the old ones waits for a block again.
+    async fn reorganise(&self, blocks: u64) -> Result<Reorganised>;
+
     /// Forgets everything and starts again with a first block.
     async fn reset(&self) -> Result<()>;
 
@@ -189,6 +193,19 @@ pub struct Block {
     pub block_size: u64,
     /// Winston that all transactions so far have paid to the network.
     pub reward_pool: u128,
+    /// How often the chain below it was reorganised: what makes a block another one that has the same in it.
+    pub nonce: u64,
+}
+
+/// What a reorganisation did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reorganised {
+    /// The newest block now, one higher than the newest before.
+    pub tip: BlockHead,
+    /// The blocks that are no part of the chain any more, newest first.
+    pub orphaned: Vec<BlockHash>,
+    /// Transactions that were forgotten: their anchor is no block any more, or their wallet cannot pay any more.
+    pub dropped: Vec<Id>,
 }
 
 /// Which block.

@@ -30,7 +30,8 @@ mod messenger_suite;
 mod weave_suite;
 
 pub use arweave::{
-    Arweave, Block, BlockAt, BlockHash, BlockHead, Chunk, Entry, NewChunk, NodeInfo, Posted, UploadReceipt,
+    Arweave, Block, BlockAt, BlockHash, BlockHead, Chunk, Entry, NewChunk, NodeInfo, Posted, Reorganised,
+    UploadReceipt,
 };
 pub use blocking::{BlockHere, block_here, blocking, blocks_here};
 pub use clock::Clock;
@@ -38,7 +39,7 @@ pub use code::{Code, Explanation, NotACode};
 pub use compute::{
     Compute, Cursor, DryRun, Evaluated, Evaluation, History, OutcomeQuery, StateAt, no_attestations,
 };
-pub use control::{AccountState, ClockMove, ClockState, Control, MiningMode, SnapshotInfo};
+pub use control::{AccountState, ClockMove, ClockState, Control, MiningMode, ReorganisedState, SnapshotInfo};
 pub use error::{Error, Kind, Result};
 pub use events::{
     Event, EventId, EventKind, Events, EventsOptions, Happened, Heard, Listener, Missed, Told, told_text,

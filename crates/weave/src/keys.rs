@@ -42,11 +42,14 @@ pub(crate) const END: Space = Space("weave.end");
 /// Wallets: address → [`crate::record::Account`].
 pub(crate) const WALLET: Space = Space("weave.wallet");
 
+/// What blocks changed in wallets, as long as they can be undone: height → [`crate::mine::Change`] each.
+pub(crate) const UNDO: Space = Space("weave.undo");
+
 /// Ids and addresses that something of ours stands for: kind, id → id.
 pub(crate) const STAND_IN: Space = Space("weave.stand-in");
 
 /// All of them, for a reset.
-pub(crate) const ALL: [Space; 18] = [
+pub(crate) const ALL: [Space; 19] = [
     HEAD,
     DATA,
     ORDER,
@@ -64,6 +67,7 @@ pub(crate) const ALL: [Space; 18] = [
     OFFSET,
     END,
     WALLET,
+    UNDO,
     STAND_IN,
 ];
 

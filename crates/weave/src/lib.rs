@@ -27,6 +27,7 @@ mod query;
 mod chain;
 mod bundle;
 mod mine;
+mod reorganise;
 mod node;
 mod stand_in;
 

@@ -15,6 +15,8 @@ pub struct Options {
     pub auto_delay_ms: u64,
     /// Blocks that one call may mine: they are made one after the other while the caller waits.
     pub mine_max: u64,
+    /// Blocks that one reorganisation may replace. What they changed in wallets is kept for so many.
+    pub reorganise_max: u64,
     /// Items and transactions that one block takes in; what is left goes into the next.
     pub block_entries_max: usize,
     /// Items in one of the weave's own bundles.
@@ -66,6 +68,7 @@ impl Default for Options {
             mining: Mining::Auto,
             auto_delay_ms: 250,
             mine_max: 10_000,
+            reorganise_max: 50,
             block_entries_max: 50_000,
             bundle_items_max: 4096,
             bundle_bytes_max: 32 << 20,

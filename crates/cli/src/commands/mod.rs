@@ -21,6 +21,7 @@ pub mod module;
 pub mod new;
 pub mod node;
 pub mod outbox;
+pub mod reorganise;
 pub mod repl;
 pub mod result;
 pub mod send;

@@ -92,7 +92,7 @@ impl From<&Block> for BlockShape {
             height: height.0,
             timestamp: timestamp.0 / 1000,
             txs: block.transactions.clone(),
-            nonce: String::new(),
+            nonce: if block.nonce > 0 { base64url(block.nonce.to_be_bytes()) } else { String::new() },
             last_retarget: timestamp.0 / 1000,
             diff: "0".to_owned(),
             hash: hash.to_string(),
