@@ -8,11 +8,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use protocol::{Address, Height, Id, Timestamp, Transaction};
 
-use crate::{BlockRef, Found, Page, Query, Result, Sort, Weave};
+use crate::{BlockRef, Found, Page, Query, Result, Sort, Uploads, Weave};
 
 /// A weave that is a node of its own: it takes in transactions and chunks, mines, and has wallets.
 #[async_trait]
-pub trait Arweave: Weave {
+pub trait Arweave: Weave + Uploads {
     /// Takes in a transaction, after all checks that a node makes. The error's `what` begins with the node's words.
     async fn post_transaction(&self, transaction: Transaction) -> Result<Posted>;
 
@@ -73,6 +73,9 @@ pub trait Arweave: Weave {
 
     /// What a node says about itself.
     async fn info(&self) -> Result<NodeInfo>;
+
+    /// Where the bytes of a data item lie.
+    async fn item_offsets(&self, id: Id) -> Result<ItemOffsets>;
 
     /// A signed promise that an uploaded item is kept.
     async fn upload_receipt(&self, id: Id) -> Result<UploadReceipt>;
@@ -232,6 +235,18 @@ pub struct NodeInfo {
     pub address: Address,
     /// The most bytes that an uploaded item may have.
     pub item_bytes_max: u64,
+}
+
+/// Where the bytes of a data item lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ItemOffsets {
+    /// Bytes of the whole item.
+    pub size: u64,
+    /// Where in the item its data begins.
+    pub data_start: u64,
+    /// The transaction that has it, nested or not, and where in that one's data the item begins; none while it waits
+    /// to be bundled.
+    pub root: Option<(Id, u64)>,
 }
 
 /// A signed promise that an uploaded item is kept.

@@ -21,6 +21,7 @@ mod page;
 mod scheduler;
 #[cfg(feature = "suite")]
 pub mod suite;
+mod uploads;
 mod weave;
 #[cfg(feature = "suite")]
 mod compute_suite;
@@ -30,8 +31,8 @@ mod messenger_suite;
 mod weave_suite;
 
 pub use arweave::{
-    Arweave, Block, BlockAt, BlockHash, BlockHead, Chunk, Entry, NewChunk, NodeInfo, Posted, Reorganised,
-    UploadReceipt,
+    Arweave, Block, BlockAt, BlockHash, BlockHead, Chunk, Entry, ItemOffsets, NewChunk, NodeInfo, Posted,
+    Reorganised, UploadReceipt,
 };
 pub use blocking::{BlockHere, block_here, blocking, blocks_here};
 pub use clock::Clock;
@@ -49,4 +50,5 @@ pub use messenger::{
 };
 pub use page::{Page, Sort};
 pub use scheduler::{AssignRequest, Novelty, Placed, ProcessRecord, Scheduled, Scheduler, SlotRange};
+pub use uploads::{UploadStage, UploadState, Uploads};
 pub use weave::{BlockRef, Found, Query, TagFilter, Tip, Weave};

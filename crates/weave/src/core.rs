@@ -32,6 +32,8 @@ pub(crate) struct Core {
     pub(crate) mining: AsyncMutex<()>,
     /// Whoever counts the chunks of some data holds this until it is durable.
     pub(crate) chunks: AsyncMutex<()>,
+    /// Whoever changes what is known of uploads in parts holds this until it is durable.
+    pub(crate) uploads: AsyncMutex<()>,
     /// Whoever unpacks a bundle reads this; whoever makes bundles go away writes it.
     pub(crate) unpacking: Arc<RwLock<()>>,
     /// Something waits for a block.
@@ -75,6 +77,7 @@ impl Core {
             state: Mutex::new(state),
             mining: AsyncMutex::new(()),
             chunks: AsyncMutex::new(()),
+            uploads: AsyncMutex::new(()),
             unpacking: Arc::default(),
             work: Notify::new(),
         };

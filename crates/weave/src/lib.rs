@@ -28,6 +28,7 @@ mod chain;
 mod bundle;
 mod mine;
 mod reorganise;
+mod parts;
 mod node;
 mod stand_in;
 

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use protocol::{Address, DataItem, Height, Id, Item, Transaction, deep_hash};
 use store::Order;
 use unit::{
-    Arweave, Block, BlockAt, BlockHash, BlockHead, BlockRef, Chunk, Entry, Found, NewChunk, NodeInfo, Page,
-    Posted, Query, Reorganised, Result, Sort, Tip, UploadReceipt, Weave,
+    Arweave, Block, BlockAt, BlockHash, BlockHead, BlockRef, Chunk, Entry, Found, ItemOffsets, NewChunk,
+    NodeInfo, Page, Posted, Query, Reorganised, Result, Sort, Tip, UploadReceipt, Weave,
 };
 
 use crate::codec::Reader;
@@ -215,6 +215,12 @@ impl Arweave for EmbeddedWeave {
             address: self.core.wallet.address(),
             item_bytes_max: self.core.options.item_bytes_max,
         })
+    }
+
+    async fn item_offsets(&self, id: Id) -> Result<ItemOffsets> {
+        let (real, _) = self.known(id)?;
+        let none = || missing(id).with_hint("it is a transaction, not a data item");
+        aside(&self.core, move |core| core.item_offsets(real)).await?.ok_or_else(none)
     }
 
     async fn upload_receipt(&self, id: Id) -> Result<UploadReceipt> {
