@@ -222,7 +222,7 @@ impl Record {
             UploadStage::Done(id) => writer.u8(1).raw(id.as_bytes()).finish(),
             UploadStage::Refused(why) => {
                 let end = why.floor_char_boundary(why.len().min(WHY_MAX));
-                writer.u8(2).raw(why[..end].as_bytes()).finish()
+                writer.u8(2).raw(&why.as_bytes()[..end]).finish()
             }
         }
     }

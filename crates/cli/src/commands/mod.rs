@@ -14,6 +14,7 @@ pub mod dry;
 pub mod env;
 pub mod eval;
 pub mod explain;
+pub mod explore;
 pub mod fund;
 pub mod log;
 pub mod mine;
