@@ -132,7 +132,7 @@ async fn offsets_say_where_the_bytes_of_an_item_lie() {
     let wallet = Wallet::from_jwk(include_str!("../../node/accounts/rsa-0.json")).unwrap();
     weave.mint(wallet.address(), 1_000_000_000_000_000).await.unwrap();
     let posted = item(6, &[], "posted");
-    let data = ans104::bundle(&[posted.clone()]);
+    let data = ans104::bundle(std::slice::from_ref(&posted));
     let tag =
         |(name, value): (&str, &str)| (name.as_bytes().to_vec().into(), value.as_bytes().to_vec().into());
     let tx = Transaction {
