@@ -230,7 +230,7 @@ fn alter(tx: &mut Transaction, field: usize, at: Index, change: u8) -> bool {
                 return false;
             }
             let (name, value) = &mut tx.tags[at.index(count)];
-            if change % 2 == 0 { byte(name) } else { byte(value) }
+            if change.is_multiple_of(2) { byte(name) } else { byte(value) }
         }
     }
 }
