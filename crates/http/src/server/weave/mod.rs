@@ -1,7 +1,7 @@
 //! An Arweave node's and gateway's routes, at the root of a port: what arweave-js, ao's units and wallets ask.
 //!
-//! Answers are those of real nodes; `/mine`, `/mint` and `/reset`, which scripts know from arlocal, only exist where
-//! [`Options::control`] says so.
+//! Answers are those of real nodes; `/mine`, `/mint`, `/wallet` and `/reset`, which scripts know from arlocal, only
+//! exist where [`Options::control`] says so.
 
 mod content;
 mod manifest;
