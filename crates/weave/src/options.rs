@@ -31,6 +31,8 @@ pub struct Options {
     pub uploads_known_max: usize,
     /// Milliseconds after which an upload in parts is forgotten, whether it has ended or not: two days.
     pub upload_keep_ms: u64,
+    /// Milliseconds without a part after which an open upload makes room for another one, if there is need: ten minutes.
+    pub upload_idle_ms: u64,
     /// Bytes of an item that comes in parts: it is in memory once, when its signature is checked.
     pub upload_bytes_max: u64,
     /// Parts of an upload, those that come twice counted twice.
@@ -88,6 +90,7 @@ impl Default for Options {
             uploads_open_max: 64,
             uploads_known_max: 4096,
             upload_keep_ms: 2 * 24 * 60 * 60 * 1000,
+            upload_idle_ms: 10 * 60 * 1000,
             upload_bytes_max: 256 << 20,
             upload_parts_max: 1000,
             part_bytes_max: 10 << 20,

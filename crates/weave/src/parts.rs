@@ -22,6 +22,8 @@ const WHY_MAX: usize = 500;
 /// What is kept of an upload.
 struct Record {
     opened: Timestamp,
+    /// When the last part came.
+    touched: Timestamp,
     part_bytes: u64,
     bytes: u64,
     parts: u64,
@@ -38,14 +40,17 @@ impl Uploads for EmbeddedWeave {
         let max = core.options.uploads_open_max;
         if open >= max {
             let what = format!("{max} uploads in parts are open, and no more are taken");
-            return Err(Refusal::unavailable(what).with_hint("try again when some have ended"));
+            let hint =
+                format!("those to which nothing comes for {} ms make room", core.options.upload_idle_ms);
+            return Err(Refusal::unavailable(what).with_hint(hint));
         }
         // A fresh key is as random as anything, and needs no source of randomness of our own.
         let mut name = Sha256::new_with_prefix(Wallet::generate_ed25519().address().0.0);
         name.update(now.0.to_be_bytes());
         let id = Id(name.finalize().into());
         let part_bytes = part_bytes.clamp(1, core.options.part_bytes_max);
-        let record = Record { opened: now, part_bytes, bytes: 0, parts: 0, stage: UploadStage::Open };
+        let stage = UploadStage::Open;
+        let record = Record { opened: now, touched: now, part_bytes, bytes: 0, parts: 0, stage };
         let mut batch = Batch::new();
         batch.put(UPLOAD, id.as_bytes().to_vec(), record.write());
         core.store.append(batch).await.map_err(Error::from)?;
@@ -81,6 +86,7 @@ impl Uploads for EmbeddedWeave {
             let what = format!("an upload has at most {} parts", options.upload_parts_max);
             return Err(Refusal::new(Kind::TooLarge, what).with_hint("send larger parts"));
         }
+        record.touched = core.clock.now();
         record.parts += 1;
         record.bytes = record.bytes.max(end);
         let mut batch = Batch::new();
@@ -119,7 +125,8 @@ impl Uploads for EmbeddedWeave {
     }
 }
 
-/// Forgets uploads that are too old, and those that ended long ago if there are too many. How many are open.
+/// Forgets uploads that are too old, and those that ended long ago if there are too many. If as many are open as may be,
+/// one makes room to which nothing ever came, or nothing for long. How many are open.
 fn sweep(core: &Core, now: Timestamp) -> Result<usize, Error> {
     let options = &core.options;
     let mut known = Vec::new();
@@ -131,21 +138,38 @@ fn sweep(core: &Core, now: Timestamp) -> Result<usize, Error> {
     }
     known.sort_by_key(|(_, record)| record.opened);
     let mut surplus = (known.len() + 1).saturating_sub(options.uploads_known_max);
-    let mut open = 0;
+    let mut open = Vec::new();
     for (id, record) in known {
         let is_open = record.stage == UploadStage::Open;
         let is_old = now.0.saturating_sub(record.opened.0) > options.upload_keep_ms;
         if !is_old && (is_open || surplus == 0) {
-            open += usize::from(is_open);
+            if is_open {
+                open.push((id, record));
+            }
             continue;
         }
         surplus = surplus.saturating_sub(1);
-        forget_parts(core, id)?;
-        let mut batch = Batch::new();
-        batch.delete(UPLOAD, id.as_bytes().to_vec());
-        core.store.append(batch).wait()?;
+        forget(core, id)?;
     }
-    Ok(open)
+    if open.len() < options.uploads_open_max {
+        return Ok(open.len());
+    }
+    let idle = |record: &Record| now.0.saturating_sub(record.touched.0) > options.upload_idle_ms;
+    let first = open.iter().filter(|(_, record)| record.parts == 0 || idle(record));
+    match first.min_by_key(|(_, record)| (record.parts > 0, record.touched)) {
+        Some((id, _)) => {
+            forget(core, *id)?;
+            Ok(open.len() - 1)
+        }
+        None => Ok(open.len()),
+    }
+}
+
+fn forget(core: &Core, upload: Id) -> Result<(), Error> {
+    forget_parts(core, upload)?;
+    let mut batch = Batch::new();
+    batch.delete(UPLOAD, upload.as_bytes().to_vec());
+    Ok(core.store.append(batch).wait()?)
 }
 
 /// All parts behind one another; or the byte at which they do not lie so.
@@ -215,8 +239,8 @@ impl Record {
     }
 
     fn write(&self) -> Bytes {
-        let writer =
-            Writer::default().u64(self.opened.0).u64(self.part_bytes).u64(self.bytes).u64(self.parts);
+        let writer = Writer::default().u64(self.opened.0).u64(self.touched.0);
+        let writer = writer.u64(self.part_bytes).u64(self.bytes).u64(self.parts);
         match &self.stage {
             UploadStage::Open => writer.u8(0).finish(),
             UploadStage::Done(id) => writer.u8(1).raw(id.as_bytes()).finish(),
@@ -229,7 +253,7 @@ impl Record {
 
     fn read(bytes: Bytes) -> Option<Record> {
         let mut reader = Reader::new(bytes);
-        let opened = Timestamp(reader.u64()?);
+        let (opened, touched) = (Timestamp(reader.u64()?), Timestamp(reader.u64()?));
         let (part_bytes, bytes, parts) = (reader.u64()?, reader.u64()?, reader.u64()?);
         let stage = match reader.u8()? {
             0 => UploadStage::Open,
@@ -237,6 +261,6 @@ impl Record {
             2 => UploadStage::Refused(String::from_utf8_lossy(&reader.rest()).into_owned()),
             _ => return None,
         };
-        Some(Record { opened, part_bytes, bytes, parts, stage })
+        Some(Record { opened, touched, part_bytes, bytes, parts, stage })
     }
 }

@@ -75,11 +75,33 @@ async fn every_bound_is_kept() {
         assert_eq!(put(0, 50).await, Ok(()));
     }
     assert_eq!(put(50, 50).await, Err(Kind::TooLarge));
-    weave.open_upload(1).await.unwrap();
+    let other = weave.open_upload(1).await.unwrap().id;
+    weave.put_part(other, 0, Bytes::from_static(b"x")).await.unwrap();
     assert!(weave.open_upload(1).await.unwrap_err().what.contains("2 uploads"));
     weave.end_upload(upload.id, UploadStage::Refused("no item".to_owned())).await.unwrap();
     weave.open_upload(1).await.unwrap();
     assert_eq!(weave.upload_state(Id([1; 32])).await.unwrap_err().kind, Kind::NotFound);
+}
+
+#[tokio::test]
+async fn an_upload_to_which_nothing_comes_makes_room() {
+    let options = Options { uploads_open_max: 2, upload_idle_ms: 1000, ..manual() };
+    let clock = FakeClock::at(1_700_000_000_000);
+    let ports =
+        Ports { store: Arc::new(MemoryStore::new()), clock: clock.clone(), events: unit::Events::silent() };
+    let weave = EmbeddedWeave::open(ports, options).await.unwrap();
+    let known = async |id| weave.upload_state(id).await.is_ok();
+    let used = weave.open_upload(10).await.unwrap().id;
+    weave.put_part(used, 0, Bytes::from_static(b"x")).await.unwrap();
+    let empty = weave.open_upload(10).await.unwrap().id;
+    let next = weave.open_upload(10).await.unwrap().id;
+    assert!(known(used).await && !known(empty).await);
+    weave.put_part(next, 0, Bytes::from_static(b"x")).await.unwrap();
+    assert_eq!(weave.open_upload(10).await.unwrap_err().kind, Kind::Unavailable);
+    clock.advance(1001);
+    weave.put_part(next, 1, Bytes::from_static(b"y")).await.unwrap();
+    weave.open_upload(10).await.unwrap();
+    assert!(!known(used).await && known(next).await);
 }
 
 #[tokio::test]
