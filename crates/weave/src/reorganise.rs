@@ -29,7 +29,8 @@ struct Plan {
     batch: Batch,
     /// The last number that is still in a block.
     mined: u64,
-    blocks: Vec<(BlockHead, usize)>,
+    /// In the place of the orphaned ones, and one more. Nothing is in them.
+    blocks: Vec<BlockHead>,
     recent: VecDeque<BlockHash>,
     pending: Pending,
     orphaned: Vec<BlockHash>,
@@ -62,15 +63,14 @@ pub(crate) async fn reorganise(core: &Arc<Core>, blocks: u64) -> unit::Result<Re
     let plan = aside(core, move |core| plan(core, height - blocks)).await?;
     let Plan { batch, mined, blocks, recent, pending, orphaned, dropped, unpack } = plan;
     core.store.append(batch).await.map_err(Error::from)?;
-    let tip = blocks.last().expect("a reorganisation makes a block").0;
+    let tip = *blocks.last().expect("a reorganisation makes a block");
     {
         let mut state = core.state();
         (state.mined, state.tip, state.recent, state.pending) = (mined, tip, recent, pending);
     }
     drop(unpacking);
-    for (head, transactions) in &blocks {
-        let (height, hash, transactions) = (head.height, head.hash, *transactions);
-        core.events.tell(None, || Happened::Mined { height, hash, transactions });
+    for &BlockHead { height, hash, .. } in &blocks {
+        core.events.tell(None, || Happened::Mined { height, hash, transactions: 0 });
     }
     for id in unpack {
         unpack::now_or_soon(core, id, 0).await?;
@@ -121,8 +121,11 @@ fn plan(core: &Core, fork: u64) -> Result<Plan, Error> {
         mined.put(&mut plan.batch);
         below = mined.block.head;
         plan.batch.put(UNDO, below.height.0.to_be_bytes().to_vec(), write_changes(&BTreeMap::new()));
-        plan.blocks.push((below, 0));
+        plan.blocks.push(below);
         plan.recent.push_back(below.hash);
+    }
+    if let Some(settled) = below.height.0.checked_sub(core.options.reorganise_max) {
+        plan.batch.delete(UNDO, settled.to_be_bytes().to_vec());
     }
     let surplus = plan.recent.len().saturating_sub(ANCHOR_DEPTH);
     plan.recent.drain(..surplus);
