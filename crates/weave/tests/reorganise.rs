@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use common::{ascending, bundle_tags, draft, find, item, manual, other_rsa, over, rich, tx_tags, weave};
-use pirn_weave::EmbeddedWeave;
+use pirn_weave::{EmbeddedWeave, Options};
 use protocol::{Height, Transaction, ans104};
 use store::MemoryStore;
 use unit::{Arweave, BlockAt, Kind, Posted, Query, Weave};
@@ -164,5 +164,19 @@ async fn only_blocks_that_are_there_and_not_too_many_can_be_replaced() {
         assert_eq!(refused.kind, Kind::Invalid, "{blocks}: {refused}");
     }
     assert_eq!(weave.reorganise(50).await.unwrap().tip.height, Height(61));
+    check_chain(&weave).await;
+}
+
+#[tokio::test]
+async fn blocks_of_which_nothing_is_kept_are_not_replaced() {
+    let store = Arc::new(MemoryStore::new());
+    let before = over(store.clone(), Options { reorganise_max: 2, ..manual() }).await;
+    before.mine(5).await.unwrap();
+    drop(before);
+    let weave = over(store, manual()).await;
+    let refused = weave.reorganise(3).await.unwrap_err();
+    assert!(refused.kind == Kind::Invalid && refused.what.starts_with("block 3 cannot"), "{refused}");
+    check_chain(&weave).await;
+    assert_eq!(weave.reorganise(2).await.unwrap().tip.height, Height(6));
     check_chain(&weave).await;
 }
