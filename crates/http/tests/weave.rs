@@ -153,7 +153,7 @@ async fn pending_is_202_and_a_duplicate_is_208() {
     let said: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(
         (status, &said["block_height"], &said["number_of_confirmations"]),
-        (200, &json!(1), &json!(0))
+        (200, &json!(1), &json!(1))
     );
 }
 

@@ -15,8 +15,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use protocol::{ProcessId, Timestamp};
 use unit::{
-    AccountState, Arweave as _, Clock as _, ClockMove, ClockState, Control, Error, Kind, MiningMode, Result,
-    Scheduler as _, SnapshotInfo, Tip, Weave as _,
+    AccountState, Arweave as _, Clock as _, ClockMove, ClockState, Control, Error, Kind, MiningMode,
+    ReorganisedState, Result, Scheduler as _, SnapshotInfo, Tip, Weave as _,
 };
 use weave::Mining;
 
@@ -121,6 +121,25 @@ impl Control for Controls {
         to_its_end(async move {
             let running = inner.running.lock().await;
             mine(&running.as_ref().ok_or_else(gone)?.units, blocks).await
+        })
+        .await
+    }
+
+    async fn reorganise(&self, blocks: u64) -> Result<ReorganisedState> {
+        let inner = self.inner()?;
+        to_its_end(async move {
+            let running = inner.running.lock().await;
+            let units = &running.as_ref().ok_or_else(gone)?.units;
+            let done = weave(units)?.reorganise(blocks).await?;
+            if let Some(su) = &units.su {
+                su.refresh_height().await?;
+            }
+            Ok(ReorganisedState {
+                height: done.tip.height.0,
+                timestamp: done.tip.timestamp.0,
+                orphaned: done.orphaned.iter().map(ToString::to_string).collect(),
+                dropped: done.dropped,
+            })
         })
         .await
     }

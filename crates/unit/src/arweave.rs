@@ -8,11 +8,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use protocol::{Address, Height, Id, Timestamp, Transaction};
 
-use crate::{BlockRef, Found, Page, Query, Result, Sort, Weave};
+use crate::{BlockRef, Found, Page, Query, Result, Sort, Uploads, Weave};
 
 /// A weave that is a node of its own: it takes in transactions and chunks, mines, and has wallets.
 #[async_trait]
-pub trait Arweave: Weave {
+pub trait Arweave: Weave + Uploads {
     /// Takes in a transaction, after all checks that a node makes. The error's `what` begins with the node's words.
     async fn post_transaction(&self, transaction: Transaction) -> Result<Posted>;
 
@@ -64,11 +64,18 @@ pub trait Arweave: Weave {
     /// Makes so many blocks; the newest.
     async fn mine(&self, blocks: u64) -> Result<BlockHead>;
 
+    /// Puts others, in which nothing is, in the place of the last so many blocks, and one more on top of them, as if
+    /// the rest of the network had found a longer chain. What was in the old ones waits for a block again.
+    async fn reorganise(&self, blocks: u64) -> Result<Reorganised>;
+
     /// Forgets everything and starts again with a first block.
     async fn reset(&self) -> Result<()>;
 
     /// What a node says about itself.
     async fn info(&self) -> Result<NodeInfo>;
+
+    /// Where the bytes of a data item lie.
+    async fn item_offsets(&self, id: Id) -> Result<ItemOffsets>;
 
     /// A signed promise that an uploaded item is kept.
     async fn upload_receipt(&self, id: Id) -> Result<UploadReceipt>;
@@ -189,6 +196,19 @@ pub struct Block {
     pub block_size: u64,
     /// Winston that all transactions so far have paid to the network.
     pub reward_pool: u128,
+    /// How often the chain below it was reorganised: what makes a block another one that has the same in it.
+    pub nonce: u64,
+}
+
+/// What a reorganisation did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reorganised {
+    /// The newest block now, one higher than the newest before.
+    pub tip: BlockHead,
+    /// The blocks that are no part of the chain any more, newest first.
+    pub orphaned: Vec<BlockHash>,
+    /// Transactions that were forgotten: their anchor is no block any more, or their wallet cannot pay any more.
+    pub dropped: Vec<Id>,
 }
 
 /// Which block.
@@ -215,6 +235,18 @@ pub struct NodeInfo {
     pub address: Address,
     /// The most bytes that an uploaded item may have.
     pub item_bytes_max: u64,
+}
+
+/// Where the bytes of a data item lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ItemOffsets {
+    /// Bytes of the whole item.
+    pub size: u64,
+    /// Where in the item its data begins.
+    pub data_start: u64,
+    /// The transaction that has it, nested or not, and where in that one's data the item begins; none while it waits
+    /// to be bundled.
+    pub root: Option<(Id, u64)>,
 }
 
 /// A signed promise that an uploaded item is kept.

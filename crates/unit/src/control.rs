@@ -1,7 +1,7 @@
 //! The contract of a development network's controls: its clock, its blocks, its snapshots.
 
 use async_trait::async_trait;
-use protocol::{Address, Timestamp};
+use protocol::{Address, Id, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{Result, Tip};
@@ -26,6 +26,10 @@ pub trait Control: Send + Sync {
 
     /// Makes so many blocks. Answers with the newest.
     async fn mine(&self, blocks: u64) -> Result<Tip>;
+
+    /// Replaces the last so many blocks by empty ones and one more, as if the rest of the network had found a longer
+    /// chain. What was in the old ones waits for a block again, as far as it is still valid.
+    async fn reorganise(&self, blocks: u64) -> Result<ReorganisedState>;
 
     /// The public accounts, and what they have.
     async fn accounts(&self) -> Result<Vec<AccountState>>;
@@ -82,6 +86,19 @@ pub enum MiningMode {
     },
     /// When asked.
     Manual,
+}
+
+/// What a reorganisation did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReorganisedState {
+    /// The height of the newest block now: one more than before.
+    pub height: u64,
+    /// When that was made, milliseconds since 1970.
+    pub timestamp: u64,
+    /// The hashes of the blocks that are no part of the chain any more, newest first, in base64url.
+    pub orphaned: Vec<String>,
+    /// Transactions that were forgotten, because their anchor is no block any more or their wallet cannot pay.
+    pub dropped: Vec<Id>,
 }
 
 /// A public account of a development network.

@@ -21,6 +21,7 @@ mod page;
 mod scheduler;
 #[cfg(feature = "suite")]
 pub mod suite;
+mod uploads;
 mod weave;
 #[cfg(feature = "suite")]
 mod compute_suite;
@@ -30,7 +31,8 @@ mod messenger_suite;
 mod weave_suite;
 
 pub use arweave::{
-    Arweave, Block, BlockAt, BlockHash, BlockHead, Chunk, Entry, NewChunk, NodeInfo, Posted, UploadReceipt,
+    Arweave, Block, BlockAt, BlockHash, BlockHead, Chunk, Entry, ItemOffsets, NewChunk, NodeInfo, Posted,
+    Reorganised, UploadReceipt,
 };
 pub use blocking::{BlockHere, block_here, blocking, blocks_here};
 pub use clock::Clock;
@@ -38,7 +40,7 @@ pub use code::{Code, Explanation, NotACode};
 pub use compute::{
     Compute, Cursor, DryRun, Evaluated, Evaluation, History, OutcomeQuery, StateAt, no_attestations,
 };
-pub use control::{AccountState, ClockMove, ClockState, Control, MiningMode, SnapshotInfo};
+pub use control::{AccountState, ClockMove, ClockState, Control, MiningMode, ReorganisedState, SnapshotInfo};
 pub use error::{Error, Kind, Result};
 pub use events::{
     Event, EventId, EventKind, Events, EventsOptions, Happened, Heard, Listener, Missed, Told, told_text,
@@ -48,4 +50,5 @@ pub use messenger::{
 };
 pub use page::{Page, Sort};
 pub use scheduler::{AssignRequest, Novelty, Placed, ProcessRecord, Scheduled, Scheduler, SlotRange};
+pub use uploads::{UploadStage, UploadState, Uploads};
 pub use weave::{BlockRef, Found, Query, TagFilter, Tip, Weave};

@@ -33,9 +33,11 @@ pub(crate) struct Contents {
     pub(crate) block_size: u64,
     pub(crate) reward_pool: u128,
     pub(crate) last_number: u64,
+    pub(crate) nonce: u64,
 }
 
-/// Makes a block of contents: its hash is SHA-384 (deep hash) over everything in its header.
+/// Makes a block of contents: its hash is SHA-384 (deep hash) over everything in its header. The nonce is part of it
+/// once the chain was reorganised.
 pub(crate) fn seal(
     previous: Option<&BlockHead>,
     height: Height,
@@ -48,7 +50,7 @@ pub(crate) fn seal(
     let previous = previous.map(|block| block.hash);
     let ids = contents.transactions.iter();
     let ids = ids.fold(deep_hash::List::of(contents.transactions.len()), |list, id| list.blob(id.as_bytes()));
-    let hash = deep_hash::List::of(8)
+    let header = deep_hash::List::of(8 + usize::from(contents.nonce > 0))
         .blob(previous.map_or(Vec::new(), |hash| hash.0.to_vec()))
         .blob(height.to_string())
         .blob((timestamp.0 / 1000).to_string())
@@ -56,11 +58,13 @@ pub(crate) fn seal(
         .blob(contents.tx_root.map_or(Vec::new(), |root| root.to_vec()))
         .blob(contents.weave_size.to_string())
         .blob(contents.block_size.to_string())
-        .blob(contents.reward_pool.to_string())
-        .finish();
+        .blob(contents.reward_pool.to_string());
+    let header = if contents.nonce > 0 { header.blob(contents.nonce.to_string()) } else { header };
+    let hash = header.finish();
     let head = BlockHead { hash: BlockHash(hash), previous, height, timestamp };
-    let Contents { transactions, tx_root, weave_size, block_size, reward_pool, last_number } = contents;
-    let block = Block { head, transactions, tx_root, weave_size, block_size, reward_pool };
+    let Contents { transactions, tx_root, weave_size, block_size, reward_pool, last_number, nonce } =
+        contents;
+    let block = Block { head, transactions, tx_root, weave_size, block_size, reward_pool, nonce };
     Mined { block, last_number }
 }
 
@@ -83,12 +87,21 @@ impl Mined {
         batch.put(CUT, [self.last_number.to_be_bytes(), height].concat(), write_head(head).finish());
     }
 
+    /// Forgets the block, and where to find it.
+    pub(crate) fn delete(&self, batch: &mut Batch) {
+        let head = &self.block.head;
+        let height = head.height.0.to_be_bytes();
+        batch.delete(BLOCK, height.to_vec());
+        batch.delete(BLOCK_HASH, head.hash.0.to_vec());
+        batch.delete(CUT, [self.last_number.to_be_bytes(), height].concat());
+    }
+
     fn write(&self) -> Bytes {
-        let Block { head, transactions, tx_root, weave_size, block_size, reward_pool } = &self.block;
+        let Block { head, transactions, tx_root, weave_size, block_size, reward_pool, nonce } = &self.block;
         let writer = write_head(head).option(tx_root.as_ref().map(|root| &root[..]));
         let writer = writer.u64(*weave_size).u64(*block_size).u128(*reward_pool).u64(self.last_number);
         let writer = writer.u32(u32::try_from(transactions.len()).expect("a block has a bound"));
-        transactions.iter().fold(writer, |writer, id| writer.raw(id.as_bytes())).finish()
+        transactions.iter().fold(writer, |writer, id| writer.raw(id.as_bytes())).u64(*nonce).finish()
     }
 
     pub(crate) fn read(bytes: Bytes) -> Option<Mined> {
@@ -101,7 +114,9 @@ impl Mined {
         for _ in 0..reader.u32()? {
             transactions.push(Id(reader.array()?));
         }
-        let block = Block { head, transactions, tx_root, weave_size, block_size, reward_pool };
+        // Older records have none.
+        let nonce = if reader.is_empty() { 0 } else { reader.u64()? };
+        let block = Block { head, transactions, tx_root, weave_size, block_size, reward_pool, nonce };
         Some(Mined { block, last_number })
     }
 }

@@ -95,6 +95,11 @@ impl Reader {
         }
     }
 
+    /// Whether nothing is left.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Everything that is left.
     pub(crate) fn rest(self) -> Bytes {
         self.0

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use protocol::{Address, Height, Id, Timestamp, Wallet};
 use store::{Appended, Batch, Order, Store};
-use tokio::sync::{Mutex as AsyncMutex, Notify, watch};
+use tokio::sync::{Mutex as AsyncMutex, Notify, RwLock, watch};
 use unit::{BlockHash, BlockHead, Clock, Events};
 
 use crate::chain::{self, Mined};
@@ -32,6 +32,10 @@ pub(crate) struct Core {
     pub(crate) mining: AsyncMutex<()>,
     /// Whoever counts the chunks of some data holds this until it is durable.
     pub(crate) chunks: AsyncMutex<()>,
+    /// Whoever changes what is known of uploads in parts holds this until it is durable.
+    pub(crate) uploads: AsyncMutex<()>,
+    /// Whoever unpacks a bundle reads this; whoever makes bundles go away writes it.
+    pub(crate) unpacking: Arc<RwLock<()>>,
     /// Something waits for a block.
     pub(crate) work: Notify,
 }
@@ -73,6 +77,8 @@ impl Core {
             state: Mutex::new(state),
             mining: AsyncMutex::new(()),
             chunks: AsyncMutex::new(()),
+            uploads: AsyncMutex::new(()),
+            unpacking: Arc::default(),
             work: Notify::new(),
         };
         core.reload(&genesis)?;

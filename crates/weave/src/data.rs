@@ -5,6 +5,7 @@ use std::ops::Range;
 use bytes::{Bytes, BytesMut};
 use protocol::Id;
 use store::Order;
+use unit::ItemOffsets;
 
 use crate::Error;
 use crate::core::{Core, keys_between};
@@ -133,6 +134,41 @@ impl Core {
         bytes.extend_from_slice(prefix);
         bytes.extend_from_slice(&data);
         Ok(Some(bytes.freeze()))
+    }
+
+    /// Where the bytes of a data item lie; `None` for a transaction.
+    pub(crate) fn item_offsets(&self, id: Id) -> Result<Option<ItemOffsets>, Error> {
+        let Some(head) = self.head(id)? else { return Ok(None) };
+        let (What::Item(prefix), Some(size)) = (&head.what, head.item_size()) else { return Ok(None) };
+        let data_start = prefix.len() as u64;
+        let root = match head.source {
+            Source::Within { outer, offset } => {
+                let start = offset.checked_sub(data_start).ok_or(Error::Damaged("an item"))?;
+                match self.item_offsets(outer)? {
+                    // What came in from outside was an item itself.
+                    Some(outer) => outer.root.map(|(root, at)| (root, at + outer.data_start + start)),
+                    None => Some((outer, start)),
+                }
+            }
+            _ => match self.bundle_of(&head)? {
+                Some(bundle) => self.start_within(bundle, id)?.map(|start| (bundle, start)),
+                None => None,
+            },
+        };
+        Ok(Some(ItemOffsets { size, data_start, root }))
+    }
+
+    /// Where in one of our own bundles an item begins.
+    fn start_within(&self, bundle: Id, id: Id) -> Result<Option<u64>, Error> {
+        let Some(index) = self.store.get(BUNDLE_INDEX, bundle.as_bytes())? else { return Ok(None) };
+        let mut start = index.len() as u64;
+        for entry in index[NUMBER..].chunks_exact(ENTRY) {
+            if entry[NUMBER..] == id.0 {
+                return Ok(Some(start));
+            }
+            start += u64::from_le_bytes(entry[..8].try_into().expect("8 bytes"));
+        }
+        Ok(None)
     }
 
     /// The proof of the chunk with that byte of some data, and where the chunk ends.

@@ -25,6 +25,9 @@ pub enum Error {
     /// The wallet of the weave cannot be used.
     #[error(transparent)]
     Wallet(#[from] protocol::crypto::BadWallet),
+    /// It was made before undoing was thought of.
+    #[error("block {0} cannot be replaced: what it changed in wallets was not kept")]
+    NoUndo(protocol::Height),
     /// Whoever sent it first was told that it failed.
     #[error("{0} was sent before, and could not be kept")]
     Lost(protocol::Id),
@@ -47,6 +50,9 @@ impl From<Error> for unit::Error {
             Error::Damaged(_) => unit::Error::internal(&error).with_code(unit::Code::STORE),
             Error::TooBroad(_) => unit::Error::invalid(error.to_string())
                 .with_hint("ask for an owner, a recipient or a rarer tag"),
+            Error::NoUndo(_) => {
+                unit::Error::invalid(error.to_string()).with_hint("replace fewer blocks, or mine a few first")
+            }
             Error::TooLarge { .. } => unit::Error::new(unit::Kind::TooLarge, error.to_string())
                 .with_hint("ask for ranges of its data"),
             _ => unit::Error::internal(&error),

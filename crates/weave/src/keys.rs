@@ -42,11 +42,19 @@ pub(crate) const END: Space = Space("weave.end");
 /// Wallets: address → [`crate::record::Account`].
 pub(crate) const WALLET: Space = Space("weave.wallet");
 
+/// What blocks changed in wallets, as long as they can be undone: height → [`crate::mine::Change`] each.
+pub(crate) const UNDO: Space = Space("weave.undo");
+
+/// Uploads in parts: id of the upload → how far it is.
+pub(crate) const UPLOAD: Space = Space("weave.upload");
+/// Their parts, in pieces: id of the upload, offset → bytes.
+pub(crate) const PART: Space = Space("weave.part");
+
 /// Ids and addresses that something of ours stands for: kind, id → id.
 pub(crate) const STAND_IN: Space = Space("weave.stand-in");
 
 /// All of them, for a reset.
-pub(crate) const ALL: [Space; 18] = [
+pub(crate) const ALL: [Space; 21] = [
     HEAD,
     DATA,
     ORDER,
@@ -64,6 +72,9 @@ pub(crate) const ALL: [Space; 18] = [
     OFFSET,
     END,
     WALLET,
+    UNDO,
+    UPLOAD,
+    PART,
     STAND_IN,
 ];
 

@@ -27,6 +27,8 @@ mod query;
 mod chain;
 mod bundle;
 mod mine;
+mod reorganise;
+mod parts;
 mod node;
 mod stand_in;
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use protocol::merkle::{self, Leaf};
 use protocol::{Address, Height, Id, Transaction};
 use store::Batch;
@@ -13,9 +14,9 @@ use unit::{BlockHead, Happened};
 
 use crate::bundle::{Cargo, Load, bundle};
 use crate::chain::{self, Contents, Mined};
-use crate::codec::Writer;
+use crate::codec::{Reader, Writer};
 use crate::core::{ANCHOR_DEPTH, Core, aside};
-use crate::keys::{END, OFFSET, Place, WALLET};
+use crate::keys::{END, OFFSET, Place, UNDO, WALLET};
 use crate::record::{Account, Head, What};
 use crate::{Error, Mining};
 
@@ -111,6 +112,7 @@ fn build(core: &Core, after: u64, to: u64) -> Result<(Batch, Mined), Error> {
         weave_size: previous.block.weave_size,
         reward_pool: previous.block.reward_pool,
         last_number,
+        nonce: previous.block.nonce,
         ..Contents::default()
     };
     let mut accounts = Accounts { core, changed: BTreeMap::new() };
@@ -134,8 +136,9 @@ fn build(core: &Core, after: u64, to: u64) -> Result<(Batch, Mined), Error> {
         batch.put(OFFSET, end.to_be_bytes().to_vec(), id.as_bytes().to_vec());
         batch.put(END, id.as_bytes().to_vec(), Writer::default().u64(end).raw(&tx_path).finish());
     }
-    accounts.put(&mut batch);
-    let mined = chain::seal(Some(&tip), Height(tip.height.0 + 1), core.clock.now(), contents);
+    let height = Height(tip.height.0 + 1);
+    accounts.put(height, &mut batch);
+    let mined = chain::seal(Some(&tip), height, core.clock.now(), contents);
     mined.put(&mut batch);
     Ok((batch, mined))
 }
@@ -180,7 +183,14 @@ fn gather(core: &Core, after: u64, to: u64, batch: &mut Batch) -> Result<(Vec<He
 /// Wallets that a block changes.
 struct Accounts<'a> {
     core: &'a Core,
-    changed: BTreeMap<Address, Account>,
+    changed: BTreeMap<Address, Change>,
+}
+
+/// What a block changes in a wallet.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Change {
+    pub(crate) before: Account,
+    pub(crate) after: Account,
 }
 
 impl Accounts<'_> {
@@ -198,16 +208,41 @@ impl Accounts<'_> {
 
     fn of(&mut self, address: Address) -> Result<&mut Account, Error> {
         if !self.changed.contains_key(&address) {
-            self.changed.insert(address, self.core.account(address)?);
+            let account = self.core.account(address)?;
+            self.changed.insert(address, Change { before: account, after: account });
         }
-        Ok(self.changed.get_mut(&address).expect("inserted above"))
+        Ok(&mut self.changed.get_mut(&address).expect("inserted above").after)
     }
 
-    fn put(self, batch: &mut Batch) {
-        for (address, account) in self.changed {
-            batch.put(WALLET, address.0.as_bytes().to_vec(), account.write());
+    fn put(self, height: Height, batch: &mut Batch) {
+        for (address, change) in &self.changed {
+            batch.put(WALLET, address.0.as_bytes().to_vec(), change.after.write());
+        }
+        batch.put(UNDO, height.0.to_be_bytes().to_vec(), write_changes(&self.changed));
+        if let Some(settled) = height.0.checked_sub(self.core.options.reorganise_max) {
+            batch.delete(UNDO, settled.to_be_bytes().to_vec());
         }
     }
+}
+
+pub(crate) fn write_changes(changes: &BTreeMap<Address, Change>) -> Bytes {
+    let writer = Writer::default();
+    let write = |writer: Writer, (address, change): (&Address, &Change)| {
+        let writer = writer.raw(address.0.as_bytes());
+        writer.bytes(&change.before.write()).bytes(&change.after.write())
+    };
+    changes.iter().fold(writer, write).finish()
+}
+
+pub(crate) fn read_changes(bytes: Bytes) -> Option<Vec<(Address, Change)>> {
+    let mut reader = Reader::new(bytes);
+    let mut changes = Vec::new();
+    while !reader.is_empty() {
+        let address = Address(Id(reader.array()?));
+        let before = Account::read(reader.bytes()?)?;
+        changes.push((address, Change { before, after: Account::read(reader.bytes()?)? }));
+    }
+    Some(changes)
 }
 
 /// Gives a wallet winston out of nothing; what it has then.

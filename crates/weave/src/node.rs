@@ -8,15 +8,15 @@ use bytes::Bytes;
 use protocol::{Address, DataItem, Height, Id, Item, Transaction, deep_hash};
 use store::Order;
 use unit::{
-    Arweave, Block, BlockAt, BlockHash, BlockHead, BlockRef, Chunk, Entry, Found, NewChunk, NodeInfo, Page,
-    Posted, Query, Result, Sort, Tip, UploadReceipt, Weave,
+    Arweave, Block, BlockAt, BlockHash, BlockHead, BlockRef, Chunk, Entry, Found, ItemOffsets, NewChunk,
+    NodeInfo, Page, Posted, Query, Reorganised, Result, Sort, Tip, UploadReceipt, Weave,
 };
 
 use crate::codec::Reader;
 use crate::core::{Core, aside, clear, keys_between, keys_from};
 use crate::keys::{BLOCK_HASH, END, FIND, OFFSET, Place, Term};
 use crate::record::{Account, Head, What};
-use crate::{EmbeddedWeave, Error, chain, mine, post, query, upload};
+use crate::{EmbeddedWeave, Error, chain, mine, post, query, reorganise, upload};
 
 /// How many blocks a bundler has for an uploaded item, as its receipt says.
 const DEADLINE_BLOCKS: u64 = 200;
@@ -191,6 +191,10 @@ impl Arweave for EmbeddedWeave {
         Ok(mine::mine(&self.core, blocks).await?)
     }
 
+    async fn reorganise(&self, blocks: u64) -> Result<Reorganised> {
+        reorganise::reorganise(&self.core, blocks).await
+    }
+
     async fn reset(&self) -> Result<()> {
         let _mining = self.core.mining.lock().await;
         let _chunks = self.core.chunks.lock().await;
@@ -211,6 +215,12 @@ impl Arweave for EmbeddedWeave {
             address: self.core.wallet.address(),
             item_bytes_max: self.core.options.item_bytes_max,
         })
+    }
+
+    async fn item_offsets(&self, id: Id) -> Result<ItemOffsets> {
+        let (real, _) = self.known(id)?;
+        let none = || missing(id).with_hint("it is a transaction, not a data item");
+        aside(&self.core, move |core| core.item_offsets(real)).await?.ok_or_else(none)
     }
 
     async fn upload_receipt(&self, id: Id) -> Result<UploadReceipt> {
@@ -254,7 +264,7 @@ impl Core {
     }
 
     /// Where the data of a transaction in a block ends, and the proof that it is in the block.
-    fn end(&self, id: Id) -> Result<Option<(u64, Bytes)>, Error> {
+    pub(crate) fn end(&self, id: Id) -> Result<Option<(u64, Bytes)>, Error> {
         let Some(bytes) = self.store.get(END, id.as_bytes())? else { return Ok(None) };
         let mut reader = Reader::new(bytes);
         let end = reader.u64().ok_or(Error::Damaged("an offset"))?;

@@ -15,6 +15,8 @@ pub struct Options {
     pub auto_delay_ms: u64,
     /// Blocks that one call may mine: they are made one after the other while the caller waits.
     pub mine_max: u64,
+    /// Blocks that one reorganisation may replace. What they changed in wallets is kept for so many.
+    pub reorganise_max: u64,
     /// Items and transactions that one block takes in; what is left goes into the next.
     pub block_entries_max: usize,
     /// Items in one of the weave's own bundles.
@@ -23,6 +25,20 @@ pub struct Options {
     pub bundle_bytes_max: u64,
     /// Bytes of an uploaded item: a checkpoint with its memory must fit.
     pub item_bytes_max: u64,
+    /// Uploads in parts that are open at once.
+    pub uploads_open_max: usize,
+    /// Uploads in parts that are known, those that have ended included. The oldest of them are forgotten first.
+    pub uploads_known_max: usize,
+    /// Milliseconds after which an upload in parts is forgotten, whether it has ended or not: two days.
+    pub upload_keep_ms: u64,
+    /// Milliseconds without a part after which an open upload makes room for another one, if there is need: ten minutes.
+    pub upload_idle_ms: u64,
+    /// Bytes of an item that comes in parts: it is in memory once, when its signature is checked.
+    pub upload_bytes_max: u64,
+    /// Parts of an upload, those that come twice counted twice.
+    pub upload_parts_max: u64,
+    /// Bytes of a part: it is in memory once, for each part that comes at the same time.
+    pub part_bytes_max: u64,
     /// Bytes of data that may come within a transaction; more must come in chunks.
     pub inline_bytes_max: u64,
     /// Bytes of data of a transaction in chunks.
@@ -66,10 +82,18 @@ impl Default for Options {
             mining: Mining::Auto,
             auto_delay_ms: 250,
             mine_max: 10_000,
+            reorganise_max: 50,
             block_entries_max: 50_000,
             bundle_items_max: 4096,
             bundle_bytes_max: 32 << 20,
             item_bytes_max: 512 << 20,
+            uploads_open_max: 64,
+            uploads_known_max: 4096,
+            upload_keep_ms: 2 * 24 * 60 * 60 * 1000,
+            upload_idle_ms: 10 * 60 * 1000,
+            upload_bytes_max: 256 << 20,
+            upload_parts_max: 1000,
+            part_bytes_max: 10 << 20,
             inline_bytes_max: 12 << 20,
             data_bytes_max: 16 << 30,
             read_bytes_max: 512 << 20,

@@ -156,7 +156,7 @@ pub(crate) async fn chunk(core: &Arc<Core>, chunk: NewChunk) -> unit::Result<()>
 }
 
 /// The transactions that have this data.
-fn users(core: &Core, data: RootKey) -> Result<Vec<Id>, Error> {
+pub(crate) fn users(core: &Core, data: RootKey) -> Result<Vec<Id>, Error> {
     let (first, last) = (data.user(Id([0; 32])), data.user(Id([0xff; 32])));
     let users =
         core.store.scan(ROOT_USER, keys_between(&first, &last), Order::Ascending, crate::core::PAGE)?;

@@ -22,12 +22,13 @@ const ENTRY: u64 = 64;
 
 /// Unpacks a bundle before going on, or a large one afterwards. The store remembers that it is to be done.
 pub(crate) async fn now_or_soon(core: &Arc<Core>, id: Id, size: u64) -> Result<(), Error> {
-    let work = aside(core, move |core| unpack(core, id));
+    let unpacking = Arc::clone(&core.unpacking).read_owned().await;
     if size <= core.options.unpack_before_answer_bytes_max {
-        return work.await;
+        return aside(core, move |core| unpack(core, id)).await;
     }
     let core = Arc::clone(core);
     tokio::spawn(async move {
+        let _unpacking = unpacking;
         if let Err(error) = aside(&core, move |core| unpack(core, id)).await {
             warn!(bundle = %id, %error, "could not unpack a bundle; will try again after a restart");
         }
@@ -62,6 +63,7 @@ pub(crate) async fn resume(core: Arc<Core>) {
         let page = page.await.unwrap_or_default();
         let Some(last) = page.iter().filter_map(|(key, _)| Id::from_slice(key)).next_back() else { return };
         for id in page.iter().filter_map(|(key, _)| Id::from_slice(key)) {
+            let _unpacking = core.unpacking.read().await;
             if let Err(error) = aside(&core, move |core| unpack(core, id)).await {
                 warn!(bundle = %id, %error, "could not unpack a bundle; will try again after a restart");
             }

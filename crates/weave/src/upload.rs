@@ -90,6 +90,16 @@ pub(crate) fn put(batch: &mut Batch, id: Id, head: &Head, terms: &Terms) {
     }
 }
 
+/// Takes back what [`put`] wrote.
+pub(crate) fn unput(batch: &mut Batch, id: Id, head: &Head, terms: &Terms) {
+    batch.delete(HEAD, id.as_bytes().to_vec());
+    batch.delete(ORDER, head.place.key().to_vec());
+    let bundle = head.parent.map(Term::bundle);
+    for term in terms.0.iter().chain(&bundle) {
+        batch.delete(FIND, term.key(head.place).to_vec());
+    }
+}
+
 /// What something can be found by.
 pub(crate) struct Terms(Vec<Term>);
 

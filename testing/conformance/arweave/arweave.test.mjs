@@ -173,3 +173,41 @@ test('the same transaction twice is the same transaction', async () => {
   assert.equal((await arweave.transactions.post(tx)).status, 200)
   assert.equal((await arweave.api.post('tx', tx)).status, 208)
 })
+
+describe('a chain that is reorganised', () => {
+  const control = async (path, body = {}) => {
+    const response = await fetch(`${network.gateway}/api/v1/dev/${path}`, {
+      method: path === 'mining' ? 'PUT' : 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body)
+    })
+    assert.equal(response.status, 200, await response.clone().text())
+    return response.json()
+  }
+  before(() => control('mining', { mode: 'manual' }))
+  after(() => control('mining', { mode: 'auto' }))
+
+  test('a transaction waits again, and is in another block', async () => {
+    const { tx } = await post({ data: 'twice mined' })
+    await control('mining/mine')
+    const first = await arweave.transactions.getStatus(tx.id)
+    assert.equal(first.confirmed.number_of_confirmations, 1)
+    const { orphaned, dropped } = await control('reorganise', { blocks: 1 })
+    assert.deepEqual([orphaned, dropped], [[first.confirmed.block_indep_hash], []])
+    assert.equal((await arweave.transactions.getStatus(tx.id)).status, 202)
+    await assert.rejects(arweave.blocks.get(orphaned[0]))
+    await control('mining/mine')
+    const { confirmed } = await arweave.transactions.getStatus(tx.id)
+    assert.notEqual(confirmed.block_indep_hash, first.confirmed.block_indep_hash)
+    assert.equal(confirmed.block_height, first.confirmed.block_height + 2)
+    assert.equal(await arweave.transactions.getData(tx.id, { decode: true, string: true }), 'twice mined')
+  })
+  test('a transaction for a block that is gone is gone', async () => {
+    await control('mining/mine')
+    const { indep_hash: anchor } = await arweave.blocks.getCurrent()
+    const { tx, answer } = await post({ data: 'for a block' }, ada, (tx) => { tx.last_tx = anchor })
+    assert.equal(answer.status, 200)
+    assert.deepEqual((await control('reorganise', { blocks: 1 })).dropped, [tx.id])
+    assert.equal((await arweave.transactions.getStatus(tx.id)).status, 404)
+    const again = await arweave.transactions.post(tx)
+    assert.match(again.data.error ?? again.data, /^Invalid anchor/)
+  })
+})

@@ -72,6 +72,7 @@ pub(super) const MEASUREMENTS: &[Measurement] = &[
     program("items", "growth", "with the size of a data item", "items.mjs", &[], LUA_ONLY),
     program("fan-out", "growth", "with messages that one sends", "fan-out.mjs", &[], LUA_ONLY),
     program("neighbours", "growth", "beside endless loops and giant state", "neighbours.mjs", &[], LUA_ONLY),
+    program("weave", "weave", "what the weave takes in, and queries by its size", "weave.mjs", &[], LUA_ONLY),
     program("dry-runs", "growth", "dry runs beside messages", "dry-runs.mjs", &[], &[AOS]),
 ];
 
@@ -92,7 +93,7 @@ pub(super) fn choose(only: &[String]) -> anyhow::Result<Vec<&'static Measurement
     for name in only {
         if !MEASUREMENTS.iter().any(|measurement| names(measurement, name)) {
             let all: Vec<&str> = MEASUREMENTS.iter().map(|measurement| measurement.name).collect();
-            bail!("there is no measurement {name} (hint: {}; or peers, growth)", all.join(", "));
+            bail!("there is no measurement {name} (hint: {}; or peers, growth, weave)", all.join(", "));
         }
     }
     let chosen = |measurement: &&Measurement| {

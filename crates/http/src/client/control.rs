@@ -6,7 +6,9 @@ use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use unit::{AccountState, ClockMove, ClockState, Error, MiningMode, Result, SnapshotInfo, Tip};
+use unit::{
+    AccountState, ClockMove, ClockState, Error, MiningMode, ReorganisedState, Result, SnapshotInfo, Tip,
+};
 
 use super::Transport;
 use super::transport::base;
@@ -63,6 +65,10 @@ impl unit::Control for Control {
         let mined: MinedShape =
             self.ask(Method::POST, "mining/mine", Some(json!({"blocks": blocks}))).await?;
         Ok(mined.read())
+    }
+
+    async fn reorganise(&self, blocks: u64) -> Result<ReorganisedState> {
+        self.ask(Method::POST, "reorganise", Some(json!({"blocks": blocks}))).await
     }
 
     async fn accounts(&self) -> Result<Vec<AccountState>> {

@@ -1,21 +1,22 @@
 //! A bundler's routes: items in, receipts out, as at up.arweave.net.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use protocol::{DataItem, Id};
 use serde::{Deserialize, Serialize};
 use serde_json::json as json_value;
-use unit::{Arweave, Error, Kind};
+use unit::{Arweave, Entry, Error, Kind};
 
 use super::common::finish;
 use super::limits::Guest;
-use super::{Context, Failure, json, read_body, text};
+use super::{Context, Failure, Params, json, multipart, read_body, text};
 use crate::wire::bundler::{InfoShape, ReceiptShape, VERSION};
 
 /// What a bundler takes in at most, and how it answers.
@@ -40,16 +41,18 @@ impl Default for Options {
 /// Takes items in over HTTP.
 #[derive(Clone)]
 pub(super) struct Receiver {
-    weave: Arc<dyn Arweave>,
+    pub(super) weave: Arc<dyn Arweave>,
     options: Options,
-    limits: super::Options,
+    pub(super) limits: super::Options,
+    /// Items that are being taken in.
+    under_way: Arc<Mutex<BTreeSet<Id>>>,
 }
 
 /// The routes of a bundler.
 pub fn router(weave: Arc<dyn Arweave>, options: Options, context: Context) -> Router {
     let receiver = Arc::new(Receiver::new(weave, options, context.clone()));
     let free = || async { text(StatusCode::OK, "0.0000000000000") };
-    let plenty = || async { text(StatusCode::OK, "99999999999999999999") };
+    let plenty = || async { text(StatusCode::OK, PLENTY) };
     let routes = Router::new()
         .route("/", get(info))
         .route("/info", get(info))
@@ -61,19 +64,28 @@ pub fn router(weave: Arc<dyn Arweave>, options: Options, context: Context) -> Ro
         .route("/tx/{id}/status", get(status))
         .route("/v1/tx/{id}/status", get(status))
         .route("/tx/{id}/offsets", get(offsets))
+        .route("/v1/tx/{id}/offsets", get(offsets))
+        .route("/chunks/{token}/{upload}/{what}", get(multipart::look).post(multipart::send))
+        .route("/v1/chunks/{token}/{upload}/{what}", get(multipart::look).post(multipart::send))
         .route("/price/{size}", get(free))
         .route("/price/{token}/{size}", get(free))
         .route(
             "/v1/price/bytes/{size}",
-            get(|| async { json(StatusCode::OK, &json_value!({"winc": "0", "adjustments": []})) }),
+            get(|| async {
+                json(StatusCode::OK, &json_value!({"winc": "0", "adjustments": [], "fees": []}))
+            }),
         )
         .route("/account/balance", get(plenty))
         .route("/account/balance/{token}", get(plenty))
+        .route("/v1/account/balance/{token}", get(balance))
         .with_state(receiver);
     finish(routes.layer(DefaultBodyLimit::disable()), "bundler", &context)
 }
 
-type Answer = Result<Response, Failure>;
+/// What everybody has here, in winston.
+const PLENTY: &str = "99999999999999999999";
+
+pub(super) type Answer = Result<Response, Failure>;
 type Shared = State<Arc<Receiver>>;
 
 async fn receive(State(receiver): Shared, guest: Guest, headers: HeaderMap, body: Body) -> Answer {
@@ -94,25 +106,65 @@ async fn info(State(receiver): Shared) -> Answer {
 async fn status(State(receiver): Shared, Path(id): Path<String>) -> Answer {
     let Some(entry) = receiver.entry(&id).await? else { return Ok(unknown()) };
     let confirmed = entry.block.is_some();
-    let shape = json_value!({
+    let mut shape = json_value!({
         "status": if confirmed { "FINALIZED" } else { "CONFIRMED" },
         "bundleId": entry.bundle,
         "info": if confirmed { "permanent" } else { "pending" },
         "winc": "0",
         "block": entry.block.map(|block| block.height.0),
     });
+    add_offsets(&receiver, &entry, &mut shape).await?;
     Ok(json(StatusCode::OK, &shape))
+}
+
+/// Adds where the bytes of an item lie. A transaction of the base layer lies nowhere.
+async fn add_offsets(
+    receiver: &Receiver,
+    entry: &Entry,
+    shape: &mut serde_json::Value,
+) -> Result<(), Failure> {
+    shape["payloadContentType"] =
+        entry.found.item.tags.first(protocol::tag::CONTENT_TYPE).unwrap_or_default().into();
+    shape["payloadContentLength"] = entry.data_size.into();
+    if entry.found.base_layer {
+        return Ok(());
+    }
+    let offsets = receiver.weave.item_offsets(entry.found.item.id).await?;
+    shape["rawContentLength"] = offsets.size.into();
+    shape["payloadDataStart"] = offsets.data_start.into();
+    if let Some((root, start)) = offsets.root {
+        shape["rootBundleId"] = root.to_string().into();
+        shape["startOffsetInRootBundle"] = start.into();
+    }
+    Ok(())
 }
 
 async fn offsets(State(receiver): Shared, Path(id): Path<String>) -> Answer {
     let Some(entry) = receiver.entry(&id).await? else { return Ok(unknown()) };
-    let kind = entry.found.item.tags.first(protocol::tag::CONTENT_TYPE).unwrap_or_default();
-    let shape = json_value!({
-        "rootBundleId": entry.bundle,
-        "payloadContentType": kind,
-        "payloadContentLength": entry.data_size,
-    });
+    let mut shape = json_value!({});
+    add_offsets(&receiver, &entry, &mut shape).await?;
     Ok(json(StatusCode::OK, &shape))
+}
+
+/// What an account has, as a payment service says it.
+async fn balance(params: Params) -> Response {
+    let shape = json_value!({
+        "winc": PLENTY,
+        "controlledWinc": PLENTY,
+        "effectiveBalance": PLENTY,
+        "balance": PLENTY,
+        "address": params.get("address"),
+        "receivedApprovals": [],
+        "givenApprovals": [],
+    });
+    json(StatusCode::OK, &shape)
+}
+
+/// Why bytes are no item.
+pub(super) fn no_item(error: &protocol::ans104::Error) -> Error {
+    Error::invalid(error.to_string())
+        .with_code(unit::Code::NOT_AN_ITEM)
+        .with_hint("the body must be the bytes of a signed ANS-104 data item")
 }
 
 fn unknown() -> Response {
@@ -122,36 +174,64 @@ fn unknown() -> Response {
 impl Receiver {
     pub(super) fn new(weave: Arc<dyn Arweave>, options: Options, context: Context) -> Receiver {
         let limits = super::Options { body_bytes_max: options.item_bytes_max, ..context.options };
-        Receiver { weave, options, limits }
+        Receiver { weave, options, limits, under_way: Arc::default() }
     }
 
     /// Reads an item, has it kept, and answers with a receipt.
     pub(super) async fn receive(&self, guest: &Guest, headers: &HeaderMap, body: Body) -> Answer {
         let bytes = read_body(body, &self.limits).await?;
-        let item = DataItem::parse(bytes).map_err(|error| {
-            Error::invalid(error.to_string())
-                .with_code(unit::Code::NOT_AN_ITEM)
-                .with_hint("the body must be the bytes of a signed ANS-104 data item")
-        })?;
+        let item = DataItem::parse(bytes).map_err(|error| no_item(&error))?;
         guest.check_item(&item).await?;
         let id = item.id;
+        let Some(_under_way) = UnderWay::begin(&self.under_way, id) else {
+            return Ok(StatusCode::ACCEPTED.into_response());
+        };
         self.weave.upload(item).await?;
+        self.answer(id, headers).await
+    }
+
+    /// What whoever uploaded an item hears.
+    pub(super) async fn answer(&self, id: Id, headers: &HeaderMap) -> Answer {
         let minimal = headers.get("prefer").is_some_and(|value| value == "return=minimal");
         if minimal || !self.options.sign_receipts {
             return Ok(json(StatusCode::OK, &json_value!({"id": id, "winc": "0"})));
         }
-        let address = self.weave.info().await?.address;
-        let receipt = self.weave.upload_receipt(id).await?;
-        let gateway = self.options.gateway.clone();
-        Ok(json(StatusCode::OK, &ReceiptShape::new(&receipt, address, gateway)))
+        Ok(json(StatusCode::OK, &self.receipt(id).await?))
     }
 
-    async fn entry(&self, id: &str) -> Result<Option<unit::Entry>, Failure> {
+    /// A signed receipt.
+    pub(super) async fn receipt(&self, id: Id) -> Result<ReceiptShape, Failure> {
+        let address = self.weave.info().await?.address;
+        let receipt = self.weave.upload_receipt(id).await?;
+        Ok(ReceiptShape::new(&receipt, address, self.options.gateway.clone()))
+    }
+
+    async fn entry(&self, id: &str) -> Result<Option<Entry>, Failure> {
         let Ok(id) = id.parse::<Id>() else { return Ok(None) };
         match self.weave.entry(id).await {
             Ok(entry) => Ok(Some(entry)),
             Err(error) if error.kind == Kind::NotFound => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+}
+
+/// Notes that an item is being taken in: who sends it meanwhile hears that it is.
+struct UnderWay {
+    all: Arc<Mutex<BTreeSet<Id>>>,
+    id: Id,
+}
+
+impl UnderWay {
+    /// `None` if it is under way already.
+    fn begin(all: &Arc<Mutex<BTreeSet<Id>>>, id: Id) -> Option<UnderWay> {
+        let is_first = all.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+        is_first.then(|| UnderWay { all: Arc::clone(all), id })
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
     }
 }

@@ -398,6 +398,14 @@ impl Transaction {
         base64url(&self.0.found.item.signature)
     }
 
+    /// How it is signed, by the numbers of data items; null where a transaction of the base layer is signed by a
+    /// secp256k1 key.
+    async fn signature_type(&self) -> Option<i32> {
+        let item = &self.0.found.item;
+        let is_known = !self.0.found.base_layer || item.owner.len() == item.signature_type.owner_len();
+        is_known.then(|| item.signature_type.number().into())
+    }
+
     async fn recipient(&self) -> String {
         self.0.found.item.target.map(|target| target.to_string()).unwrap_or_default()
     }

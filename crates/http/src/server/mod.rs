@@ -9,6 +9,7 @@ pub mod bundler;
 pub mod limits;
 mod api;
 mod common;
+mod multipart;
 mod reply;
 mod request;
 mod serve;

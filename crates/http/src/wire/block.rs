@@ -81,6 +81,19 @@ pub struct BlockShape {
     pub cumulative_diff: String,
     #[serde(default)]
     pub hash_list_merkle: String,
+    #[serde(default)]
+    pub poa: AccessShape,
+}
+
+/// The proof of access of a block; here there is none, so that it is empty.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "the names are the wire's")]
+pub struct AccessShape {
+    pub option: String,
+    pub tx_path: String,
+    pub data_path: String,
+    pub chunk: String,
 }
 
 impl From<&Block> for BlockShape {
@@ -92,7 +105,7 @@ impl From<&Block> for BlockShape {
             height: height.0,
             timestamp: timestamp.0 / 1000,
             txs: block.transactions.clone(),
-            nonce: String::new(),
+            nonce: if block.nonce > 0 { base64url(block.nonce.to_be_bytes()) } else { String::new() },
             last_retarget: timestamp.0 / 1000,
             diff: "0".to_owned(),
             hash: hash.to_string(),
@@ -105,6 +118,7 @@ impl From<&Block> for BlockShape {
             block_size: block.block_size.to_string(),
             cumulative_diff: "0".to_owned(),
             hash_list_merkle: String::new(),
+            poa: AccessShape { option: "1".to_owned(), ..AccessShape::default() },
         }
     }
 }

@@ -20,7 +20,7 @@ pub struct ClockAdvance {
     pub ms: u64,
 }
 
-/// `POST /api/v1/dev/mining/mine`.
+/// `POST /api/v1/dev/mining/mine` and `/api/v1/dev/reorganise`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MineShape {

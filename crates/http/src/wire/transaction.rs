@@ -4,7 +4,7 @@ use bytes::Bytes;
 use protocol::id::{base64url, from_base64url};
 use protocol::{Id, Transaction};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use unit::{Chunk, Error, NewChunk, Result};
+use unit::{Chunk, Code, Error, NewChunk, Result};
 
 /// Bytes as base64url. Reading tolerates padding.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -45,6 +45,10 @@ impl<'de> Deserialize<'de> for Number {
         match Either::deserialize(deserializer)? {
             Either::Bare(number) => Ok(Number(number.into())),
             Either::Text(text) if text.is_empty() => Ok(Number(0)),
+            // More than any amount or size: it is refused for what it means, not for how it is written.
+            Either::Text(text) if text.len() > 38 && text.bytes().all(|byte| byte.is_ascii_digit()) => {
+                Ok(Number(text.parse().unwrap_or(u128::MAX)))
+            }
             Either::Text(text) => {
                 text.parse().map(Number).map_err(|_| serde::de::Error::custom("not a whole number"))
             }
@@ -54,10 +58,15 @@ impl<'de> Deserialize<'de> for Number {
 
 impl Number {
     /// The number, if it fits into 64 bits.
-    fn small(self, what: &str) -> Result<u64> {
-        u64::try_from(self.0).map_err(|_| Error::invalid(format!("{what} is too large")))
+    fn small(self, refusal: &str, what: &str) -> Result<u64> {
+        let hint = || format!("{what} has more than 64 bits");
+        u64::try_from(self.0)
+            .map_err(|_| Error::invalid(refusal).with_code(Code::TRANSACTION).with_hint(hint()))
     }
 }
+
+/// A node's word for a transaction that cannot be right.
+const UNVERIFIED: &str = "Transaction verification failed.";
 
 /// `POST /tx`, `GET /tx/{id}`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -114,11 +123,11 @@ impl TransactionShape {
             tags: self.tags.into_iter().map(|tag| (tag.name.0, tag.value.0)).collect(),
             target: self.target.0,
             quantity: self.quantity.0,
-            data_size: self.data_size.small("data_size")?,
+            data_size: self.data_size.small(UNVERIFIED, "data_size")?,
             data_root: self.data_root.0,
             data: self.data.0,
             reward: self.reward.0,
-            denomination: self.denomination.small("denomination")?,
+            denomination: self.denomination.small(UNVERIFIED, "denomination")?,
             signature: self.signature.0,
         })
     }
@@ -165,9 +174,9 @@ impl NewChunkShape {
     pub fn read(self) -> Result<NewChunk> {
         Ok(NewChunk {
             data_root: self.data_root.0[..].try_into().map_err(|_| Error::invalid("invalid_proof"))?,
-            data_size: self.data_size.small("data_size")?,
+            data_size: self.data_size.small("data_size_too_big", "data_size")?,
             data_path: self.data_path.0,
-            offset: self.offset.small("offset")?,
+            offset: self.offset.small("offset_too_big", "offset")?,
             data: self.chunk.0,
         })
     }

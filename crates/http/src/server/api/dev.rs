@@ -37,6 +37,7 @@ pub(super) fn routes(server: Arc<Server>) -> Router {
         .route("/api/v1/dev/clock/advance", post(advance))
         .route("/api/v1/dev/mining", get(mining).put(set_mining))
         .route("/api/v1/dev/mining/mine", post(mine))
+        .route("/api/v1/dev/reorganise", post(reorganise))
         .route("/api/v1/dev/accounts", get(accounts))
         .route("/api/v1/dev/snapshots", get(snapshots).post(save))
         .route("/api/v1/dev/snapshots/{name}", delete(remove))
@@ -106,6 +107,11 @@ async fn set_mining(State(server): At, body: Body) -> Answer {
 async fn mine(State(server): At, body: Body) -> Answer {
     let MineShape { blocks } = server.read(body).await?;
     Ok(json(StatusCode::OK, &MinedShape::of(&server.control()?.mine(blocks).await?)))
+}
+
+async fn reorganise(State(server): At, body: Body) -> Answer {
+    let MineShape { blocks } = server.read(body).await?;
+    Ok(json(StatusCode::OK, &server.control()?.reorganise(blocks).await?))
 }
 
 async fn accounts(State(server): At) -> Answer {

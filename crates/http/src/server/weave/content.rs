@@ -83,10 +83,10 @@ pub(super) async fn resolved_path(
     }
 }
 
-/// The whole data of a transaction with its content type, as `/tx/{id}/data.{extension}` gives it.
-pub(super) async fn whole(server: &Arc<Server>, id: Id, _extension: &str) -> Answer {
+/// The data of a transaction with its content type, as `/tx/{id}/data.{extension}` gives it.
+pub(super) async fn whole(server: &Arc<Server>, id: Id, method: &Method, headers: &HeaderMap) -> Answer {
     let entry = server.weave.entry(id).await?;
-    send(server, entry, &Method::GET, &HeaderMap::new()).await
+    send(server, entry, method, headers).await
 }
 
 async fn within(

@@ -1,7 +1,7 @@
 //! An Arweave node's and gateway's routes, at the root of a port: what arweave-js, ao's units and wallets ask.
 //!
-//! Answers are those of real nodes; `/mine`, `/mint` and `/reset`, which scripts know from arlocal, only exist where
-//! [`Options::control`] says so.
+//! Answers are those of real nodes; `/mine`, `/mint`, `/wallet` and `/reset`, which scripts know from arlocal, only
+//! exist where [`Options::control`] says so.
 
 mod content;
 mod manifest;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Path, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -90,6 +90,7 @@ pub fn router(weave: Arc<dyn Arweave>, options: Options, context: Context) -> Ro
         .route("/wallet/{address}/last_tx", get(last_tx))
         .route("/tx", post(post_tx))
         .route("/tx/pending", get(pending))
+        .route("/unconfirmed_tx/{id}", get(unconfirmed))
         .route("/tx/{id}", get(transaction).post(post_item))
         .route("/tx/{id}/status", get(tx_status))
         .route("/tx/{id}/offset", get(offset))
@@ -108,6 +109,7 @@ pub fn router(weave: Arc<dyn Arweave>, options: Options, context: Context) -> Ro
             .route("/mine", get(mine_one).post(mine_one))
             .route("/mine/{blocks}", get(mine).post(mine))
             .route("/mint/{address}/{winston}", get(mint).post(mint))
+            .route("/wallet", post(wallet))
             .route("/reset", get(reset).post(reset));
     }
     finish(routes.with_state(server).merge(graphql).layer(DefaultBodyLimit::disable()), "gateway", &context)
@@ -144,7 +146,8 @@ async fn price_to(State(server): Shared, Path((bytes, target)): Path<(String, St
 
 async fn quote(server: &Server, bytes: &str, target: Option<Address>) -> Answer {
     let Ok(bytes) = bytes.parse() else {
-        return Ok(text(StatusCode::BAD_REQUEST, "Size must be an integer."));
+        let error = json_value!({"error": "size_must_be_an_integer"});
+        return Ok(json(StatusCode::BAD_REQUEST, &error));
     };
     Ok(text(StatusCode::OK, server.weave.price(bytes, target).await?.to_string()))
 }
@@ -175,7 +178,7 @@ async fn post_tx(state: Shared, guest: Guest, headers: HeaderMap, body: Body) ->
     let shape: Result<TransactionShape, _> = serde_json::from_slice(&body);
     let transaction = match shape {
         Ok(shape) => shape.read(),
-        Err(error) => Err(Error::invalid("Invalid JSON.").with_hint(error.to_string())),
+        Err(error) => Err(unreadable(&body, &error)),
     };
     drop(body);
     let posted = match transaction {
@@ -187,6 +190,14 @@ async fn post_tx(state: Shared, guest: Guest, headers: HeaderMap, body: Body) ->
         Ok(Posted::Known) => text(StatusCode::ALREADY_REPORTED, "Transaction already processed."),
         Err(error) => plain(error),
     })
+}
+
+/// Why a body is no transaction. Nodes look at its id before the rest.
+fn unreadable(body: &[u8], error: &serde_json::Error) -> Error {
+    let value = serde_json::from_slice::<serde_json::Value>(body).unwrap_or_default();
+    let is_id = |id: &serde_json::Value| id.as_str().is_some_and(|id| read_id(id).is_some());
+    let what = if value.get("id").is_some_and(|id| !is_id(id)) { "Invalid hash." } else { "Invalid JSON." };
+    Error::invalid(what).with_code(unit::Code::TRANSACTION).with_hint(error.to_string())
 }
 
 /// An item as at a bundler: the path names what would be paid with.
@@ -247,6 +258,16 @@ async fn transaction(State(server): Shared, Path(id): Path<String>) -> Answer {
     }
 }
 
+/// A transaction, whether it is in a block or waits for one.
+async fn unconfirmed(State(server): Shared, Path(id): Path<String>) -> Answer {
+    let Some(id) = read_id(&id) else { return Ok(text(StatusCode::BAD_REQUEST, "Invalid hash.")) };
+    match server.weave.transaction(id).await {
+        Ok((transaction, _)) => Ok(json(StatusCode::OK, &shape(&server, &transaction).await?)),
+        Err(error) if error.kind == Kind::NotFound => Ok(absent()),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Only format 1 needs its data to be verified: it is part of what was signed.
 async fn shape(server: &Server, transaction: &Transaction) -> Result<TransactionShape, Failure> {
     let mut shape = TransactionShape::from(transaction);
@@ -260,11 +281,12 @@ async fn shape(server: &Server, transaction: &Transaction) -> Result<Transaction
 async fn tx_status(State(server): Shared, Path(id): Path<String>) -> Answer {
     match mined(&server, &id).await? {
         Ok((transaction, block)) => {
-            let confirmations = server.weave.confirmations(transaction.id).await?.unwrap_or(0);
+            // To a node the newest block is the first confirmation.
+            let depth = server.weave.confirmations(transaction.id).await?.unwrap_or(0);
             let status = StatusShape {
                 block_height: block.height.0,
                 block_indep_hash: block.hash.to_string(),
-                number_of_confirmations: confirmations,
+                number_of_confirmations: depth + 1,
             };
             Ok(json(StatusCode::OK, &status))
         }
@@ -286,13 +308,18 @@ async fn offset(State(server): Shared, Path(id): Path<String>) -> Answer {
     }
 }
 
-async fn field(State(server): Shared, Path((id, field)): Path<(String, String)>) -> Answer {
+async fn field(
+    State(server): Shared,
+    Path((id, field)): Path<(String, String)>,
+    method: Method,
+    headers: HeaderMap,
+) -> Answer {
     let transaction = match mined(&server, &id).await? {
         Ok((transaction, _)) => transaction,
         Err(answer) => return Ok(answer),
     };
-    if let Some(extension) = field.strip_prefix("data.") {
-        return content::whole(&server, transaction.id, extension).await;
+    if field.starts_with("data.") {
+        return content::whole(&server, transaction.id, &method, &headers).await;
     }
     let shape = TransactionShape::from(&*transaction);
     let field = match field.as_str() {
@@ -324,7 +351,7 @@ async fn field(State(server): Shared, Path((id, field)): Path<(String, String)>)
 async fn post_chunk(State(server): Shared, body: Body) -> Answer {
     let body = read_max(&server, body, server.options.chunk_bytes_max).await?;
     let chunk = serde_json::from_slice::<NewChunkShape>(&body);
-    let chunk = chunk.map_err(|error| Error::invalid("Invalid JSON.").with_hint(error.to_string()));
+    let chunk = chunk.map_err(|error| Error::invalid("invalid_json").with_hint(error.to_string()));
     let taken = match chunk.and_then(NewChunkShape::read) {
         Ok(chunk) => server.weave.post_chunk(chunk).await,
         Err(error) => Err(error),
@@ -360,7 +387,7 @@ async fn block_at_height(State(server): Shared, Path(height): Path<String>) -> A
 async fn block_by_hash(State(server): Shared, Path(hash): Path<String>) -> Answer {
     match BlockHash::parse(&hash) {
         Some(hash) => block(&server, BlockAt::Hash(hash)).await,
-        None => Ok(text(StatusCode::BAD_REQUEST, "Invalid hash.")),
+        None => Ok(text(StatusCode::NOT_FOUND, "Block not found.")),
     }
 }
 
@@ -391,6 +418,32 @@ async fn mint(State(server): Shared, Path((address, winston)): Path<(String, Str
     let winston =
         winston.parse().map_err(|_| Error::invalid(format!("{winston:?} is not a whole number")))?;
     Ok(text(StatusCode::OK, server.weave.mint(address, winston).await?.to_string()))
+}
+
+/// Gives a wallet what it shall have, as arlocal's tests begin.
+async fn wallet(State(server): Shared, body: Body) -> Answer {
+    let body = read_max(&server, body, WALLET_BYTES_MAX).await?;
+    let wanted: WalletShape = serde_json::from_slice(&body).map_err(|error| {
+        let hint = "post {\"address\": \"...\", \"balance\": winston}";
+        Error::invalid(format!("the body is no wallet: {error}")).with_hint(hint)
+    })?;
+    let Some(address) = read_id(&wanted.address).map(Address) else {
+        return Ok(text(StatusCode::BAD_REQUEST, "Invalid address."));
+    };
+    let balance = server.weave.mint(address, wanted.balance.0).await?;
+    let said = json_value!({"address": wanted.address, "balance": balance.to_string()});
+    Ok(json(StatusCode::OK, &said))
+}
+
+/// Bytes of an address and a number, generously.
+const WALLET_BYTES_MAX: usize = 4096;
+
+/// `POST /wallet`.
+#[derive(Deserialize)]
+struct WalletShape {
+    address: String,
+    #[serde(default)]
+    balance: Number,
 }
 
 async fn reset(State(server): Shared) -> Answer {
