@@ -181,7 +181,7 @@ fn once(measurement: &Measurement, pirn: &Path, programs: &Programs) -> anyhow::
             Ok(rows)
         }
         How::Start => start(pirn),
-        How::Replay => replay(pirn, programs),
+        How::Replay { name, module } => replay(pirn, programs, name, module),
     }
 }
 
@@ -201,19 +201,20 @@ fn start(pirn: &Path) -> anyhow::Result<Vec<Row>> {
 }
 
 /// A compute unit with an empty disk beside a network that has a log; then the network itself, stopped and started.
-fn replay(pirn: &Path, programs: &Programs) -> anyhow::Result<Vec<Row>> {
+fn replay(pirn: &Path, programs: &Programs, name: &str, module: &str) -> anyhow::Result<Vec<Row>> {
     let scratch = Scratch::new()?;
-    let modules = programs.modules(&[plan::AOS], scratch.path())?;
+    let published: &[&str] = if module == plan::LUA { &[] } else { &[module] };
+    let modules = programs.modules(published, scratch.path())?;
     let state = scratch.path().join("state");
     let network = Network::dev(pirn, &state, &modules)?;
-    let filled = programs.run("fill.mjs", &[plan::AOS], Some(network.facts()))?;
+    let filled = programs.run("fill.mjs", &[module], Some(network.facts()))?;
     let what = filled.facts.context("fill.mjs did not say what it filled")?;
 
     let empty = Network::compute(pirn, &scratch.path().join("empty"), &network)?;
     let mut facts = network.facts().clone();
     facts["urls"]["cu"] = empty.facts()["urls"]["cu"].clone();
     facts["facts"] = what.clone();
-    let mut rows = programs.run("replay.mjs", &[], Some(&facts))?.rows;
+    let mut rows = programs.run("replay.mjs", &[name], Some(&facts))?.rows;
     empty.stop()?;
 
     network.stop()?;
@@ -222,7 +223,7 @@ fn replay(pirn: &Path, programs: &Programs) -> anyhow::Result<Vec<Row>> {
     let mut facts = network.facts().clone();
     facts["facts"] = what;
     let started = began.elapsed().as_secs_f64() * 1000.0;
-    let again = programs.run("restart.mjs", &[], Some(&facts))?.rows;
+    let again = programs.run("restart.mjs", &[name], Some(&facts))?.rows;
     network.stop()?;
     rows.extend(again.into_iter().map(|row| Row { value: row.value + started, ..row }));
     Ok(rows)

