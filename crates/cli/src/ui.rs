@@ -132,6 +132,23 @@ pub fn moment(ms: u64) -> String {
     moment.map_or_else(|| format!("{ms} ms"), |moment| moment.to_rfc3339_opts(SecondsFormat::Millis, true))
 }
 
+/// Milliseconds for people: `9 min 59 s`.
+pub fn span(ms: u64) -> String {
+    let seconds = ms.div_ceil(1000);
+    let units = [(86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")];
+    let mut left = seconds;
+    let mut parts = Vec::new();
+    for (size, name) in units {
+        if left >= size {
+            parts.push(format!("{} {name}", left / size));
+            left %= size;
+        }
+    }
+    // Two of them are as much as anybody reads.
+    parts.truncate(2);
+    if parts.is_empty() { "0 s".to_owned() } else { parts.join(" ") }
+}
+
 /// Text without terminal colours: processes colour what they print.
 pub fn plain(text: &str) -> String {
     crate::render::safe(text, Paint { colours: false })
@@ -140,6 +157,15 @@ pub fn plain(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn spans_are_told_in_two_units() {
+        for (ms, told) in
+            [(0, "0 s"), (1, "1 s"), (59_999, "1 min"), (599_000, "9 min 59 s"), (90_061_000, "1 d 1 h")]
+        {
+            assert_eq!(span(ms), told, "{ms}");
+        }
+    }
 
     #[test]
     fn moments_are_dates_as_far_as_there_are_dates() {

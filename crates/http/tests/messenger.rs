@@ -13,8 +13,8 @@ use pirn_http::{client, server};
 use protocol::{Address, DataItem, Id, ProcessId, Timestamp};
 use unit::suite::{message_item, wallet};
 use unit::{
-    AssignRequest, DeadLetter, Error, Kind, Messenger, Novelty, OutboxEntry, OutboxQuery, Page, Receipt,
-    Result, Trace, TraceKind, TraceQuery, TraceRelation,
+    AssignRequest, Cursor, DeadLetter, Error, Kind, Messenger, Monitored, MonitoredQuery, Novelty,
+    OutboxEntry, OutboxQuery, Page, Receipt, Result, Trace, TraceKind, TraceQuery, TraceRelation,
 };
 
 const P: &str = "9epRWwTFujbn9uIvJvmGfiltbzdsz_Vta_9vWiudyQI";
@@ -81,6 +81,25 @@ impl Messenger for Recorder {
             error: Some("lost".to_owned()),
         };
         Ok(Page { items: vec![trace], has_next: true })
+    }
+
+    async fn monitored(&self, query: MonitoredQuery) -> Result<Page<Monitored>> {
+        self.note(format!("monitored {query:?}"));
+        let pushed = Cursor {
+            timestamp: Timestamp(1_700_000_000_000),
+            ordinate: Some(3),
+            cron: Some("0-1-minute".to_owned()),
+            sort: None,
+        };
+        let one = Monitored {
+            process: P.parse().unwrap(),
+            looked_at: Timestamp(1_700_000_000_500),
+            pushed: Some(pushed),
+            error: Some("the compute unit is away".to_owned()),
+        };
+        let process = protocol::Id([9; 32]).into();
+        let two = Monitored { process, looked_at: Timestamp(1), pushed: None, error: None };
+        Ok(Page { items: vec![one, two], has_next: true })
     }
 
     async fn outbox(&self, query: OutboxQuery) -> Result<Page<OutboxEntry>> {
@@ -255,6 +274,17 @@ async fn other_routes() {
 async fn its_routes_are_those_of_the_document() {
     let (remote, _, _) = world().await;
     check_openapi(&remote, "mu").await;
+}
+
+#[tokio::test]
+async fn who_is_monitored_is_read_as_it_is() {
+    let (_remote, unit, there) = world().await;
+    let after = Some(P.parse().unwrap());
+    for query in [MonitoredQuery { after: None, limit: 3 }, MonitoredQuery { after, limit: 1 }] {
+        assert_eq!(there.monitored(query).await.unwrap(), unit.monitored(query).await.unwrap());
+        assert_eq!(unit.0.lock().unwrap()[0], format!("monitored {query:?}"));
+        unit.0.lock().unwrap().clear();
+    }
 }
 
 #[tokio::test]

@@ -39,7 +39,7 @@ impl Unit {
                     let Some(_permit) = unit.permit(&permits).await else { return };
                     let looked = unit.push_cron(process, &at_work).await;
                     at_work.is_done(unit.now());
-                    let failed_before = at_work.is_failing(looked.is_err());
+                    let failed_before = at_work.ended(&looked);
                     if let (Err(error), false) = (looked, failed_before) {
                         tracing::warn!(%process, %error, "cannot push cron; will try again at every look");
                     }

@@ -60,8 +60,8 @@ use protocol::{Address, DataItem, Id, ProcessId, Timestamp, Wallet, tag};
 use store::Store;
 use tokio::sync::Semaphore;
 use unit::{
-    AssignRequest, Clock, Compute, Error, Events, Messenger, OutboxEntry, OutboxQuery, Page, Receipt, Result,
-    Scheduler, Trace, TraceQuery, Weave,
+    AssignRequest, Clock, Compute, Error, Events, Messenger, Monitored, MonitoredQuery, OutboxEntry,
+    OutboxQuery, Page, Receipt, Result, Scheduler, Trace, TraceQuery, Weave,
 };
 
 pub use options::Options;
@@ -197,7 +197,7 @@ impl MessengerUnit {
     }
 
     /// The processes whose cron is looked at.
-    pub fn monitored(&self) -> Vec<ProcessId> {
+    pub fn monitored_processes(&self) -> Vec<ProcessId> {
         self.0.monitors.processes()
     }
 
@@ -258,6 +258,11 @@ impl Messenger for MessengerUnit {
     async fn traces(&self, query: TraceQuery) -> Result<Page<Trace>> {
         let store = Arc::clone(&self.0.ports.store);
         unit::blocking(move || trace::query(&*store, &query)).await?.map_err(internal)
+    }
+
+    async fn monitored(&self, query: MonitoredQuery) -> Result<Page<Monitored>> {
+        let more = query.limit.saturating_add(1);
+        Ok(Page::cut(self.0.monitors.list(query.after, more), query.limit))
     }
 
     async fn outbox(&self, query: OutboxQuery) -> Result<Page<OutboxEntry>> {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use protocol::{Address, DataItem, ProcessId, Timestamp, tag};
 use store::{Batch, Order, Space, Store};
-use unit::{Cursor, Error, Kind, Result};
+use unit::{Cursor, Error, Kind, Monitored, Result};
 
 use crate::codec::{Reader, Writer};
 use crate::queue::Queue;
@@ -105,8 +105,8 @@ pub(crate) struct Monitor {
     busy: AtomicBool,
     /// Milliseconds since 1970 when somebody last was done with a look at its cron, or when it was first monitored.
     looked_at: AtomicU64,
-    /// The last look at its cron failed.
-    failing: AtomicBool,
+    /// Why the last look at its cron failed, if it did.
+    error: Mutex<Option<String>>,
 }
 
 /// How far the cron of a process is pushed.
@@ -152,6 +152,19 @@ impl Monitors {
         looks.min().map(Timestamp)
     }
 
+    /// What there is to say of at most so many after that one, in order.
+    pub(crate) fn list(&self, after: Option<ProcessId>, limit: usize) -> Vec<Monitored> {
+        let monitors = lock(&self.0);
+        let after = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let one = |(process, monitor): (&ProcessId, &Arc<Monitor>)| Monitored {
+            process: *process,
+            looked_at: Timestamp(monitor.looked_at.load(Ordering::Relaxed)),
+            pushed: lock(&monitor.progress).as_ref().and_then(|progress| progress.cursor.clone()),
+            error: lock(&monitor.error).clone(),
+        };
+        monitors.range((after, Bound::Unbounded)).take(limit).map(one).collect()
+    }
+
     /// All of them, in order.
     pub(crate) fn processes(&self) -> Vec<ProcessId> {
         lock(&self.0).keys().copied().collect()
@@ -188,9 +201,10 @@ impl AtWork {
         lock(&self.0.progress).clone()
     }
 
-    /// Whether the last look failed is now this. Answers with what it was.
-    pub(crate) fn is_failing(&self, failing: bool) -> bool {
-        self.0.failing.swap(failing, Ordering::Relaxed)
+    /// How the last look ended is now this. Answers whether the one before failed.
+    pub(crate) fn ended<T>(&self, look: &Result<T>) -> bool {
+        let error = look.as_ref().err().map(ToString::to_string);
+        std::mem::replace(&mut *lock(&self.0.error), error).is_some()
     }
 
     /// Writes down that a look is done.
@@ -223,7 +237,7 @@ impl Monitor {
             progress: Mutex::new(Some(progress)),
             busy: AtomicBool::new(false),
             looked_at: AtomicU64::new(now.0),
-            failing: AtomicBool::new(false),
+            error: Mutex::default(),
         }
     }
 }

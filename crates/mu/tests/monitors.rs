@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use protocol::{Draft, ProcessId, tag};
 use store::MemoryStore;
-use unit::{Error, Kind, Messenger as _, Scheduler as _};
+use unit::{Error, Kind, Messenger as _, MonitoredQuery, Scheduler as _};
 use world::{World, settle, sign};
 
 async fn cron_process(world: &World) -> ProcessId {
@@ -103,6 +103,12 @@ async fn a_look_at_a_cron_that_does_not_come_is_late() {
     // The next beat comes, and with it a look.
     tokio::time::sleep(std::time::Duration::from_millis(2_500)).await;
     assert!(unit.gauges().cron_late_ms < 1_000);
+
+    let all = MonitoredQuery { after: None, limit: 10 };
+    let list = unit.monitored(all).await.unwrap();
+    let [one] = &list.items[..] else { panic!("{list:?}") };
+    assert_eq!((one.process, &one.error, list.has_next), (process, &None, false));
+    assert!(unit.monitored(MonitoredQuery { after: Some(process), ..all }).await.unwrap().items.is_empty());
 
     // A look that does not end is late too, though the ticker beats.
     let before = world.compute.asked().len();

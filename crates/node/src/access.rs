@@ -9,9 +9,9 @@ use async_trait::async_trait;
 use protocol::{Address, Attestation, DataItem, Digest, Id, Item, Outcome, ProcessId, Timestamp, tag};
 use serde::{Deserialize, Serialize};
 use unit::{
-    AssignRequest, Compute, DryRun, Error, Evaluated, Evaluation, History, Kind, Messenger, OutboxEntry,
-    OutboxQuery, OutcomeQuery, Page, Placed, ProcessRecord, Receipt, Result, Scheduled, Scheduler, SlotRange,
-    StateAt, Tip, Trace, TraceQuery,
+    AssignRequest, Compute, DryRun, Error, Evaluated, Evaluation, History, Kind, Messenger, Monitored,
+    MonitoredQuery, OutboxEntry, OutboxQuery, OutcomeQuery, Page, Placed, ProcessRecord, Receipt, Result,
+    Scheduled, Scheduler, SlotRange, StateAt, Tip, Trace, TraceQuery,
 };
 
 use crate::roles::Contracts;
@@ -250,6 +250,10 @@ impl<T: Messenger + ?Sized> Messenger for Guarded<T> {
 
     async fn traces(&self, query: TraceQuery) -> Result<Page<Trace>> {
         self.unit.traces(query).await
+    }
+
+    async fn monitored(&self, query: MonitoredQuery) -> Result<Page<Monitored>> {
+        self.unit.monitored(query).await
     }
 
     async fn outbox(&self, query: OutboxQuery) -> Result<Page<OutboxEntry>> {

@@ -335,7 +335,7 @@ impl Crons {
     async fn next_due(&mut self, units: &Units, now: Timestamp) -> Result<Option<u64>> {
         let (Some(mu), Some(su)) = (&units.mu, &units.su) else { return Ok(None) };
         let mut next: Option<u64> = None;
-        for process in mu.monitored() {
+        for process in mu.monitored_processes() {
             let known = match self.0.entry(process) {
                 Entry::Occupied(known) => known.into_mut(),
                 Entry::Vacant(place) => place.insert(crons_of(su, process).await?),

@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use protocol::{Address, Attestation, DataItem, Digest, Id, Outcome, ProcessId, Timestamp};
 use tracing::Instrument as _;
 use unit::{
-    AssignRequest, Compute, DryRun, Error, Evaluated, Evaluation, History, Kind, Messenger, OutboxEntry,
-    OutboxQuery, OutcomeQuery, Page, Placed, ProcessRecord, Receipt, Result, Scheduled, Scheduler, SlotRange,
-    StateAt, Tip, Trace, TraceQuery,
+    AssignRequest, Compute, DryRun, Error, Evaluated, Evaluation, History, Kind, Messenger, Monitored,
+    MonitoredQuery, OutboxEntry, OutboxQuery, OutcomeQuery, Page, Placed, ProcessRecord, Receipt, Result,
+    Scheduled, Scheduler, SlotRange, StateAt, Tip, Trace, TraceQuery,
 };
 
 /// Measures what passes through it, and changes nothing.
@@ -156,6 +156,10 @@ impl<T: Messenger + ?Sized> Messenger for Metered<T> {
 
     async fn traces(&self, query: TraceQuery) -> Result<Page<Trace>> {
         measure!("mu", "traces", self.0.traces(query))
+    }
+
+    async fn monitored(&self, query: MonitoredQuery) -> Result<Page<Monitored>> {
+        measure!("mu", "monitored", self.0.monitored(query))
     }
 
     async fn outbox(&self, query: OutboxQuery) -> Result<Page<OutboxEntry>> {

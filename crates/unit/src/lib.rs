@@ -46,7 +46,8 @@ pub use events::{
     Event, EventId, EventKind, Events, EventsOptions, Happened, Heard, Listener, Missed, Told, told_text,
 };
 pub use messenger::{
-    DeadLetter, Messenger, OutboxEntry, OutboxQuery, Receipt, Trace, TraceKind, TraceQuery, TraceRelation,
+    DeadLetter, Messenger, Monitored, MonitoredQuery, OutboxEntry, OutboxQuery, Receipt, Trace, TraceKind,
+    TraceQuery, TraceRelation,
 };
 pub use page::{Page, Sort};
 pub use scheduler::{AssignRequest, Novelty, Placed, ProcessRecord, Scheduled, Scheduler, SlotRange};

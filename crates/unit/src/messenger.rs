@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use protocol::{Address, DataItem, Id, ProcessId, Timestamp};
 
-use crate::{AssignRequest, Novelty, Page, Result};
+use crate::{AssignRequest, Cursor, Novelty, Page, Result};
 
 /// Takes messages in and carries their consequences out.
 #[async_trait]
@@ -21,6 +21,9 @@ pub trait Messenger: Send + Sync {
 
     /// Stops it. Only the process's owner may.
     async fn unmonitor(&self, request: DataItem) -> Result<()>;
+
+    /// The processes whose cron it runs, in the order of their ids.
+    async fn monitored(&self, query: MonitoredQuery) -> Result<Page<Monitored>>;
 
     /// Pushes the outcome of a message, or only element `index` of its messages. Anyone may; twice has no effect.
     async fn push(&self, process: ProcessId, message: Id, index: Option<usize>) -> Result<()>;
@@ -46,6 +49,28 @@ pub struct Receipt {
     pub id: Id,
     /// Whether it was taken in now, or its slot is one that it had before.
     pub novelty: Novelty,
+}
+
+/// Which of the monitored processes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MonitoredQuery {
+    /// Those with a larger id than this.
+    pub after: Option<ProcessId>,
+    /// At most that many.
+    pub limit: usize,
+}
+
+/// A process whose cron is run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Monitored {
+    /// Which.
+    pub process: ProcessId,
+    /// When a look at its cron ended last, or when it was first monitored, or monitored again after a restart.
+    pub looked_at: Timestamp,
+    /// The outcome up to which everything is pushed. None: nothing yet.
+    pub pushed: Option<Cursor>,
+    /// Why the last look failed, if it did. It is tried again at the next one.
+    pub error: Option<String>,
 }
 
 /// Which part of an outbox.

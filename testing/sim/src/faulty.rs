@@ -9,8 +9,8 @@ use futures::future::BoxFuture;
 use protocol::{Address, Attestation, DataItem, Digest, Height, Id, Outcome, ProcessId, Timestamp};
 use unit::{
     AssignRequest, BlockRef, Compute, DryRun, Error, Evaluated, Evaluation, Found, History, Messenger,
-    OutboxEntry, OutboxQuery, OutcomeQuery, Page, Placed, ProcessRecord, Query, Receipt, Result, Scheduled,
-    Scheduler, SlotRange, StateAt, Tip, Trace, TraceQuery, Weave,
+    Monitored, MonitoredQuery, OutboxEntry, OutboxQuery, OutcomeQuery, Page, Placed, ProcessRecord, Query,
+    Receipt, Result, Scheduled, Scheduler, SlotRange, StateAt, Tip, Trace, TraceQuery, Weave,
 };
 
 use crate::world::{Host, Life, World};
@@ -270,6 +270,10 @@ impl Messenger for Faulty<dyn Messenger> {
 
     async fn traces(&self, query: TraceQuery) -> Result<Page<Trace>> {
         carry!(self, "", traces(query)).map(|(_, page)| page)
+    }
+
+    async fn monitored(&self, query: MonitoredQuery) -> Result<Page<Monitored>> {
+        carry!(self, "", monitored(query)).map(|(_, page)| page)
     }
 
     async fn outbox(&self, query: OutboxQuery) -> Result<Page<OutboxEntry>> {

@@ -9,6 +9,7 @@ pub mod clock;
 pub mod completions;
 pub mod config;
 pub mod context;
+pub mod cron;
 pub mod dev;
 pub mod dry;
 pub mod env;

@@ -8,6 +8,7 @@ use unit::{ClockMove, Code, Compute as _, Control as _, OutcomeQuery, Scheduler 
 use super::session::Shared;
 use crate::error::{Context as _, Failure, Result};
 use crate::render::{self, Typed};
+use crate::ui::span;
 
 /// Outcomes in which the last ticks are looked for.
 const LOOKED_AT: usize = 100;
@@ -79,36 +80,5 @@ impl Shared {
         let control = Control::new(self.clients.mu.url(), Transport::new(Options::default())?);
         control.move_clock(ClockMove::Set(next)).await?;
         Ok(span(next.0 - now.0))
-    }
-}
-
-/// Milliseconds for people: `9 min 59 s`.
-fn span(ms: u64) -> String {
-    let seconds = ms.div_ceil(1000);
-    let units = [(86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")];
-    let mut left = seconds;
-    let mut parts = Vec::new();
-    for (size, name) in units {
-        if left >= size {
-            parts.push(format!("{} {name}", left / size));
-            left %= size;
-        }
-    }
-    // Two of them are as much as anybody reads.
-    parts.truncate(2);
-    if parts.is_empty() { "0 s".to_owned() } else { parts.join(" ") }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn spans_are_told_in_two_units() {
-        for (ms, told) in
-            [(0, "0 s"), (1, "1 s"), (59_999, "1 min"), (599_000, "9 min 59 s"), (90_061_000, "1 d 1 h")]
-        {
-            assert_eq!(span(ms), told, "{ms}");
-        }
     }
 }

@@ -5,11 +5,15 @@ use bytes::Bytes;
 use protocol::{Address, DataItem, Id, ProcessId};
 use reqwest::Method;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
-use unit::{AssignRequest, Error, OutboxEntry, OutboxQuery, Page, Receipt, Result, Trace, TraceQuery};
+use unit::{
+    AssignRequest, Error, Monitored, MonitoredQuery, OutboxEntry, OutboxQuery, Page, Receipt, Result, Trace,
+    TraceQuery,
+};
 
 use super::Transport;
 use super::transport::{Answer, base};
 use crate::wire::info::UnitInfo;
+use crate::wire::monitored::MonitoredShape;
 use crate::wire::mu::{Accepted, Traces, kind_name};
 use crate::wire::outbox::OutboxShape;
 
@@ -106,6 +110,12 @@ impl unit::Messenger for Messenger {
             url.push_str(&format!("&wallet={wallet}"));
         }
         self.transport.get(&url).await?.json::<Traces>()?.read()
+    }
+
+    async fn monitored(&self, query: MonitoredQuery) -> Result<Page<Monitored>> {
+        let after = query.after.map(|process| format!("&after={process}")).unwrap_or_default();
+        let url = format!("{}/api/v1/monitored?limit={}{after}", self.url, query.limit);
+        Ok(self.transport.get(&url).await?.json::<MonitoredShape>()?.read())
     }
 
     async fn outbox(&self, query: OutboxQuery) -> Result<Page<OutboxEntry>> {

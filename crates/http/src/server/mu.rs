@@ -9,12 +9,13 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use protocol::Id;
-use unit::{Error, Kind, Messenger, OutboxQuery, TraceKind, TraceQuery};
+use unit::{Error, Kind, Messenger, MonitoredQuery, OutboxQuery, TraceKind, TraceQuery};
 
 use super::common::unit_routes;
 use super::limits::Guest;
 use super::su::{assign_request, path_id, read_item};
 use super::{Context, Failure, Params, json, text, with_novelty};
+use crate::wire::monitored::MonitoredShape;
 use crate::wire::mu::{Accepted, Traces};
 use crate::wire::outbox::OutboxShape;
 
@@ -36,6 +37,7 @@ pub fn router(unit: Arc<dyn Messenger>, context: Context) -> Router {
         .route("/monitor/{process}", post(monitor).delete(unmonitor))
         .route("/push/{message}", post(push))
         .route("/push/{message}/{index}", post(push_one))
+        .route("/api/v1/monitored", get(monitored))
         .route("/api/v1/outbox", get(outbox))
         .route("/api/v1/outbox/dead/{number}/retry", post(retry))
         .with_state(server);
@@ -130,6 +132,13 @@ async fn push_from(server: &Server, message: &str, index: Option<usize>, params:
     let process = params.required_id("process-id")?;
     server.unit.push(process.into(), message, index).await?;
     Ok(json(StatusCode::ACCEPTED, &Accepted { message: "Processing push".to_owned(), id: message }))
+}
+
+async fn monitored(State(server): State<Arc<Server>>, params: Params) -> Answer {
+    let limit = params.limit(OUTBOX_PAGE, server.context.options.page_max)?;
+    let after = params.id("after")?.map(Into::into);
+    let page = server.unit.monitored(MonitoredQuery { after, limit }).await?;
+    Ok(json(StatusCode::OK, &MonitoredShape::from(page)))
 }
 
 async fn outbox(State(server): State<Arc<Server>>, params: Params) -> Answer {

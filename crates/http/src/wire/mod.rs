@@ -2,6 +2,7 @@
 
 pub mod su;
 pub mod mu;
+pub mod monitored;
 pub mod outbox;
 pub mod cu;
 pub mod attestation;

@@ -1,0 +1,182 @@
+//! `pirn cron`
+
+use bytes::Bytes;
+use clap::{Args, Subcommand};
+use cu::cron::Crons;
+use protocol::{DataItem, Draft, ProcessId, Tags, Timestamp, tag};
+use serde::Serialize;
+use unit::{Code, Messenger as _, Monitored, MonitoredQuery, Scheduler as _};
+
+use super::parse_process;
+use crate::error::{Context as _, Result};
+use crate::network::{Clients, Signer, Where};
+use crate::ui::{Ui, moment, span, table};
+
+/// Show the processes whose cron a messenger runs: when each is due, was pushed last, and what fails
+#[derive(Debug, Args)]
+pub struct Cron {
+    #[command(subcommand)]
+    action: Option<Action>,
+    /// Continue after this process.
+    #[arg(long, value_name = "PROCESS", value_parser = parse_process, allow_hyphen_values = true)]
+    after: Option<ProcessId>,
+    /// Show at most that many.
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    limit: usize,
+    #[command(flatten)]
+    at: Where,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Have the messenger run the cron of a process. Only its owner may
+    Monitor(Change),
+    /// Have it no longer run. Only its owner may
+    Unmonitor(Change),
+}
+
+#[derive(Debug, Args)]
+struct Change {
+    /// The process: its id, or its name in the project here.
+    #[arg(value_parser = parse_process, allow_hyphen_values = true)]
+    process: ProcessId,
+    #[command(flatten)]
+    signer: Signer,
+    #[command(flatten)]
+    at: Where,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Changed {
+    process: ProcessId,
+    monitored: bool,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct List {
+    /// What the network's clock shows, milliseconds since 1970.
+    now: Timestamp,
+    processes: Vec<One>,
+    has_next: bool,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct One {
+    process: ProcessId,
+    /// Its `Cron-Interval` tags.
+    intervals: Vec<String>,
+    /// The end of the second in which a cron that counts time is due next; milliseconds since 1970, as all of these.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<Timestamp>,
+    /// The time of the newest outcome that is pushed, and the cron that it is of, if it is of one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pushed: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cron: Option<String>,
+    /// When the messenger looked last.
+    looked_at: Timestamp,
+    /// What fails.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+impl Cron {
+    /// Lists, or has a process monitored or no longer.
+    pub async fn run(self, ui: Ui) -> Result {
+        match self.action {
+            Some(Action::Monitor(change)) => return change.run(ui, true).await,
+            Some(Action::Unmonitor(change)) => return change.run(ui, false).await,
+            None => {}
+        }
+        let clients = self.at.clients()?;
+        let page = clients.mu.monitored(MonitoredQuery { after: self.after, limit: self.limit }).await?;
+        let now = clients.su.now().await?.timestamp;
+        let mut processes = Vec::new();
+        for monitored in page.items {
+            processes.push(one(&clients, monitored, now).await);
+        }
+        let list = List { now, processes, has_next: page.has_next };
+        let shown =
+            if list.processes.is_empty() { "no process is monitored".to_owned() } else { list.shown() };
+        ui.answer(shown, &list);
+        match list.processes.last() {
+            None => ui.note("`pirn cron monitor PROCESS` has the messenger run the cron of a process"),
+            Some(last) if list.has_next => ui.note(format!("there is more: --after {}", last.process)),
+            Some(_) => {}
+        }
+        Ok(())
+    }
+}
+
+impl Change {
+    async fn run(self, ui: Ui, monitored: bool) -> Result {
+        let Change { process, signer, at } = self;
+        // Without tags: a message is public, and no request.
+        let draft = Draft {
+            target: Some(process.0),
+            anchor: Some(super::anchor()),
+            tags: Tags::default(),
+            data: Bytes::from_static(b" "),
+        };
+        let request = DataItem::sign(&signer.wallet()?, draft).context(Code::WALLET, "could not sign")?;
+        let clients = at.clients()?;
+        let said = if monitored {
+            clients.mu.monitor(request).await?;
+            "is monitored: what its cron sends from now on is pushed"
+        } else {
+            clients.mu.unmonitor(request).await?;
+            "is monitored no longer"
+        };
+        ui.answer(format!("{process} {said}"), &Changed { process, monitored });
+        Ok(())
+    }
+}
+
+/// What there is to say of one. A process that the scheduler does not tell of is listed all the same.
+async fn one(clients: &Clients, monitored: Monitored, now: Timestamp) -> One {
+    let Monitored { process, looked_at, pushed, mut error } = monitored;
+    let (mut intervals, mut next) = (Vec::new(), None);
+    match clients.su.process(process).await {
+        Ok(record) => {
+            intervals.extend(record.item.tags.all(tag::CRON_INTERVAL).map(str::to_owned));
+            match Crons::parse(&record.item.tags) {
+                Ok(crons) => next = crons.next_due(record.timestamp, now),
+                Err(why) => error = error.or_else(|| Some(why.to_string())),
+            }
+        }
+        Err(why) => error = error.or_else(|| Some(why.to_string())),
+    }
+    let (pushed, cron) = pushed.map(|cursor| (cursor.timestamp, cursor.cron)).unzip();
+    One { process, intervals, next, pushed, cron: cron.flatten(), looked_at, error }
+}
+
+impl List {
+    fn shown(&self) -> String {
+        let heads = ["process", "every", "next", "pushed up to", "looked"];
+        let mut rows = vec![heads.map(str::to_owned).to_vec()];
+        for one in &self.processes {
+            let every =
+                if one.intervals.is_empty() { "no cron".to_owned() } else { one.intervals.join(", ") };
+            let next = match one.next {
+                Some(next) => format!("in {}", span(next.0.saturating_sub(self.now.0))),
+                None if one.intervals.is_empty() => "never".to_owned(),
+                None => "with its block".to_owned(),
+            };
+            let pushed = match (one.pushed, &one.cron) {
+                (None, _) => "nothing yet".to_owned(),
+                (Some(at), None) => moment(at.0),
+                (Some(at), Some(cron)) => format!("{} ({cron})", moment(at.0)),
+            };
+            let looked = format!("{} ago", span(self.now.0.saturating_sub(one.looked_at.0)));
+            rows.push(vec![one.process.to_string(), every, next, pushed, looked]);
+        }
+        let mut lines: Vec<String> = table(&rows).lines().map(str::to_owned).collect();
+        for one in self.processes.iter().filter(|one| one.error.is_some()) {
+            lines.push(format!("{} fails: {}", one.process, one.error.as_deref().unwrap_or_default()));
+        }
+        lines.join("\n")
+    }
+}
