@@ -17,6 +17,7 @@ mod events;
 #[cfg(feature = "fakes")]
 pub mod fakes;
 mod messenger;
+mod network;
 mod page;
 mod scheduler;
 #[cfg(feature = "suite")]
@@ -46,6 +47,7 @@ pub use events::{
 pub use messenger::{
     DeadLetter, Messenger, OutboxEntry, OutboxQuery, Receipt, Trace, TraceKind, TraceQuery, TraceRelation,
 };
+pub use network::{GatewayHealth, Network, Whereabouts};
 pub use page::{Page, Sort};
 pub use scheduler::{AssignRequest, Novelty, Placed, ProcessRecord, Scheduled, Scheduler, SlotRange};
 pub use weave::{BlockRef, Found, Query, TagFilter, Tip, Weave};
