@@ -22,7 +22,7 @@ use crate::snapshots::Snapshots;
 use crate::sources::absolute;
 use crate::temporary::Temporary;
 use crate::vitals::Vitals;
-use crate::{Config, DevelopmentClock, Error, Preloaded, Role, accounts, metrics};
+use crate::{Config, DevelopmentClock, Error, Preloaded, Role, accounts, metrics, outward};
 
 /// Winston in an AR.
 const WINSTON: u128 = 1_000_000_000_000;
@@ -234,7 +234,7 @@ impl Running {
             }
             Ok::<_, Error>(())
         };
-        let weave = units.weave.clone();
+        let weave = outward::served(&units.weave, &units.settlement);
         let mut bundler = config.bundler.clone();
         bundler.gateway = bundler.gateway.or_else(|| network.urls.get("gateway").cloned());
         serve(
@@ -287,6 +287,9 @@ impl Running {
         }
         if let Some(unit) = &units.su {
             unit.stop().await;
+        }
+        if let Some(settlement) = &units.settlement {
+            settlement.stop().await;
         }
         if let Some(unit) = &units.weave {
             unit.stop().await;

@@ -6,6 +6,8 @@ mod cu;
 mod control;
 mod events;
 mod gateway;
+mod gateways;
+mod network;
 mod routing;
 mod transport;
 
@@ -13,6 +15,7 @@ pub use control::Control;
 pub use cu::Compute;
 pub use events::{EventStream, EventsWanted, Said};
 pub use gateway::{Gateway, GatewayOptions};
+pub use gateways::{Gateways, GatewaysOptions};
 pub use mu::Messenger;
 pub use routing::RoutingScheduler;
 pub use su::Scheduler;
