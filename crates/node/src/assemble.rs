@@ -373,6 +373,10 @@ fn context(inner: &Arc<Inner>, common: &Common, units: &Units) -> Context {
             let checks = checks.clone();
             Box::pin(async move { checks.checks().await })
         })),
+        settlement: units.settlement.clone().map(|settlement| {
+            let say = move || serde_json::to_value(settlement.status()).unwrap_or_default();
+            Arc::new(say) as Arc<dyn Fn() -> serde_json::Value + Send + Sync>
+        }),
         reads: None,
         control: config.development.then(controls),
         guard: inner.guard.clone(),
