@@ -211,7 +211,7 @@ impl Error {
             Error::Busy { .. } => Kind::Busy { retry_after: std::time::Duration::from_secs(1) },
             Error::Stopping | Error::Poisoned | Error::WeaveTimeout { .. } | Error::NotTaken { .. } => {
                 Kind::Unavailable
-            },
+            }
             Error::Store(_) | Error::Entry { .. } | Error::Sign { .. } => Kind::Internal,
             Error::Weave(error) => error.kind,
         }
@@ -268,7 +268,8 @@ impl Error {
             Error::Busy { .. } => "send slower, or spread the messages over several processes".into(),
             Error::Stopping | Error::WeaveTimeout { .. } => "try again shortly".into(),
             Error::NotTaken { .. } => {
-                "send the same item again: it keeps its slot, and is acknowledged once the weave has it".into()
+                "send the same item again: it keeps its slot, and is acknowledged once the weave has it"
+                    .into()
             }
             Error::Poisoned => return store::Error::Poisoned.hint().map(str::to_owned),
             Error::Weave(error) => return error.hint.clone(),

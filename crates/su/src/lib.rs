@@ -252,7 +252,8 @@ impl SchedulerUnit {
             id: entry.scheduled.message_id(),
             process: entry.process(),
             slot: entry.slot(),
-            why: why.map_or_else(|| format!("it did not within {} ms", options.ack_timeout_ms), |why| why.what),
+            why: why
+                .map_or_else(|| format!("it did not within {} ms", options.ack_timeout_ms), |why| why.what),
         };
         match tokio::time::timeout(Duration::from_millis(options.ack_timeout_ms), taken).await {
             Ok(taken) => taken.map_err(|why| late(Some(why))),

@@ -24,6 +24,7 @@ pub mod outbox;
 pub mod repl;
 pub mod result;
 pub mod send;
+pub mod settlement;
 pub mod snapshot;
 pub mod spawn;
 pub mod status;

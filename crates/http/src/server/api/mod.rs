@@ -19,8 +19,8 @@ use axum::routing::get;
 use serde::Serialize;
 use unit::Error;
 
-use super::{Context, Failure, json};
 use super::reply::Refused;
+use super::{Context, Failure, json};
 use crate::wire::error::status;
 
 pub use guard::Guard;
