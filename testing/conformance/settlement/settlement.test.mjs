@@ -32,7 +32,7 @@ const PACES = {
   'settlement.retry_ms': 100,
   'settlement.retry_max_ms': 1000,
   'settlement.confirm_interval_ms': 250,
-  'settlement.depth': 3,
+  'settlement.depth': 30,
   'settlement.patience_ms': 4000,
   'settlement.read_patience_ms': 3000,
   'gateways.rest_ms': 100,
@@ -58,8 +58,9 @@ for (const [name, how] of [
     const state = join(folder, name.replaceAll(/\W+/g, '-'))
     const options = { ...PACES, ...how(proxy) }
     const start = () => startUnit(['gateway', 'bundler', 'mu', 'su', 'cu'], state, options, join(folder, 'node.log'))
-    let node = await start()
+    let node
     try {
+      node = await start()
       const sent = []
       const post = async (url, item) => {
         const answer = await fetch(url, { method: 'POST', headers: { 'content-type': 'application/octet-stream' }, body: item.raw })
@@ -85,9 +86,11 @@ for (const [name, how] of [
       // Blocks go on; for a while those that there were are replaced, and then all is well again.
       const mine = setInterval(() => fetch(`${real.gateway}/mine`).catch(() => {}), 200)
       try {
-        await new Promise((resolve) => setTimeout(resolve, 4000))
-        proxy.isReplaced = true
-        await new Promise((resolve) => setTimeout(resolve, 1000))
+        if ('weave.settlement_wallet' in options) {
+          await until('nothing is in a block', async () => await standing(node, 'seen') > 0)
+          proxy.isReplaced = true
+          await until('nobody notices that blocks are replaced', async () => (await settlement(node)).totals.reorganised > 0)
+        }
         proxy.isReplaced = false
         proxy.isOn = false
         await until('not everything is settled', async () => {
@@ -117,7 +120,7 @@ for (const [name, how] of [
       t.diagnostic(`faults ${JSON.stringify(proxy.counts)}`)
       t.diagnostic(`${ids.length} items settled, ${slots} slots verified from there; ${JSON.stringify(now.totals)}`)
     } finally {
-      await node.kill()
+      await node?.kill()
       await proxy.stop()
       await real.stop()
     }
@@ -127,11 +130,12 @@ for (const [name, how] of [
 test('an acknowledgement waits for the bundler where it is to mean that', { timeout: 120_000 }, async () => {
   const real = await startNetwork()
   const proxy = await startProxy(real.gateway, () => 0)
-  const node = await startUnit(['gateway', 'bundler', 'mu', 'su', 'cu'], join(folder, 'ack'), {
-    ...PACES, 'weave.gateway': proxy.url, 'weave.uploader': proxy.url, 'su.ack': 'settled', 'su.ack_timeout_ms': 1500
-  }, join(folder, 'ack.log'))
+  let node
   try {
-    const item = dataItem(wallet(0), { tags: ao('Process', { Module: '1'.repeat(43), Scheduler: node.addresses.su }) })
+    node = await startUnit(['gateway', 'bundler', 'mu', 'su', 'cu'], join(folder, 'ack'), {
+      ...PACES, 'weave.gateway': proxy.url, 'weave.uploader': proxy.url, 'su.ack': 'settled', 'su.ack_timeout_ms': 1500
+    }, join(folder, 'ack.log'))
+    const item = dataItem(wallet(0), { tags: ao('Process', { Module: 'A'.repeat(43), Scheduler: node.addresses.su }) })
     const post = () => fetch(node.su, { method: 'POST', headers: { 'content-type': 'application/octet-stream' }, body: item.raw })
     // The first draw of the proxy is always "fails".
     proxy.isOn = true
@@ -146,7 +150,7 @@ test('an acknowledgement waits for the bundler where it is to mean that', { time
     assert.equal(transaction.id, item.id)
     assert.equal(await unsettled(node), 0)
   } finally {
-    await node.kill()
+    await node?.kill()
     await proxy.stop()
     await real.stop()
   }
