@@ -156,7 +156,8 @@ impl Vitals {
         say("pirn_settlement_signed", signed.items);
         say("pirn_settlement_posted", posted.items);
         say("pirn_settlement_seen", seen.items);
-        let down = status.as_ref().map_or(0, |status| status.gateways.iter().filter(|it| it.1 > 0).count());
+        let down =
+            status.as_ref().map_or(0, |status| status.gateways.iter().filter(|it| it.failures > 0).count());
         say("pirn_settlement_gateways_down", down as u64);
         let totals = status.map(|status| status.totals).unwrap_or_default();
         say("pirn_settlement_settled", totals.settled);

@@ -89,8 +89,19 @@ pub struct Status {
     pub problem: Option<String>,
     /// The wallet that pays.
     pub wallet: Option<Address>,
-    /// The gateways: base URL, failures in a row, last failure.
-    pub gateways: Vec<(String, u32, Option<String>)>,
+    /// How the gateways are.
+    pub gateways: Vec<GatewayStatus>,
+}
+
+/// How a gateway is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct GatewayStatus {
+    /// Its base URL.
+    pub url: String,
+    /// Failures in a row.
+    pub failures: u32,
+    /// The last of them.
+    pub error: Option<String>,
 }
 
 impl Settlement {
@@ -130,7 +141,7 @@ impl Settlement {
         let of = |standing| counts.of(standing);
         let age = counts.oldest().map(|oldest| self.queue.clock.now().0.saturating_sub(oldest.0));
         let (dry_items, dry_winston) = *lock(&self.dry);
-        let gateway = |GatewayHealth { url, failures, error }| (url, failures, error);
+        let gateway = |GatewayHealth { url, failures, error }| GatewayStatus { url, failures, error };
         Status {
             dry: self.queue.options.dry,
             waiting: of(Standing::Waiting),

@@ -64,11 +64,11 @@ fn shown(standing: &Value) -> String {
     }
     rows.push(row("Wallet", text(&standing["wallet"])));
     for gateway in standing["gateways"].as_array().into_iter().flatten() {
-        let health = match gateway[1].as_u64() {
+        let health = match gateway["failures"].as_u64() {
             Some(0) | None => "answers".to_owned(),
-            Some(failures) => format!("failed {failures} times: {}", text(&gateway[2])),
+            Some(failures) => format!("failed {failures} times: {}", text(&gateway["error"])),
         };
-        rows.push(row("Gateway", format!("{} {health}", text(&gateway[0]))));
+        rows.push(row("Gateway", format!("{} {health}", text(&gateway["url"]))));
     }
     if let Some(problem) = standing["problem"].as_str() {
         rows.push(row("Last problem", problem.to_owned()));
