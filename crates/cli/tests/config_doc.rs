@@ -16,6 +16,9 @@ use person::Person;
 const DECLARED: &[(&str, &str)] = &[
     ("store::Options", "crates/store/src/disk.rs"),
     ("weave::Options", "crates/weave/src/options.rs"),
+    ("crate::outward::Options", "crates/node/src/outward.rs"),
+    ("settlement::Options", "crates/settlement/src/options.rs"),
+    ("pirn_http::client::GatewaysOptions", "crates/http/src/client/gateways.rs"),
     ("pirn_http::server::weave::Options", "crates/http/src/server/weave/mod.rs"),
     ("pirn_http::server::bundler::Options", "crates/http/src/server/bundler.rs"),
     ("mu::Options", "crates/mu/src/options.rs"),
@@ -73,7 +76,15 @@ impl Sources {
         for part in key.split('.') {
             // A choice with content, such as `mining.interval`, is said at its field.
             let Some(fields) = self.fields(&file, &name) else { break };
-            let field = fields.get(part)?;
+            // What is not a section's own is of the options that it embeds.
+            if !fields.contains_key(part)
+                && let Some(embedded) = fields.get("embedded")
+            {
+                let of = embedded.of.clone();
+                let (_, declared) = DECLARED.iter().find(|(known, _)| *known == of)?;
+                (file, name) = (PathBuf::from(declared), of.rsplit("::").next()?.to_owned());
+            }
+            let field = self.fields(&file, &name)?.get(part)?;
             // Fields that need no words of their own have their section's.
             if !field.doc.is_empty() {
                 said = field.doc.clone();

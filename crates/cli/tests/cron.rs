@@ -31,7 +31,8 @@ fn what_is_monitored_is_listed_with_its_next_and_its_last_tick() {
     assert!(next > now && next <= now + 600_999, "{one}");
     assert!(of(&quiet).0.get("next").is_none());
 
-    let handler = r#"Handlers.add("Cron", "Cron", function() Send({ Target = ao.id, Action = "Ticked" }) end)"#;
+    let handler =
+        r#"Handlers.add("Cron", "Cron", function() Send({ Target = ao.id, Action = "Ticked" }) end)"#;
     person.text(&["eval", &process, handler]);
     person.text(&["clock", "+25m"]);
     let (one, now) = of(&process);

@@ -278,7 +278,7 @@ fn what_cannot_be_is_said_with_a_hint() {
         2,
         expect![[r#"
             error[P0032]: there is no weave
-            hint: add gateway to roles, or say where one is: remote.gateway
+            hint: add gateway to roles, or say where one is: weave.gateway, or remote.gateway
         "#]],
     );
     check(

@@ -22,7 +22,7 @@ use crate::snapshots::Snapshots;
 use crate::sources::absolute;
 use crate::temporary::Temporary;
 use crate::vitals::Vitals;
-use crate::{Config, DevelopmentClock, Error, Preloaded, Role, accounts, metrics};
+use crate::{Config, DevelopmentClock, Error, Preloaded, Role, accounts, metrics, outward};
 
 /// Winston in an AR.
 const WINSTON: u128 = 1_000_000_000_000;
@@ -234,7 +234,7 @@ impl Running {
             }
             Ok::<_, Error>(())
         };
-        let weave = units.weave.clone();
+        let weave = outward::served(&units.weave, &units.settlement);
         let mut bundler = config.bundler.clone();
         bundler.gateway = bundler.gateway.or_else(|| network.urls.get("gateway").cloned());
         serve(
@@ -287,6 +287,9 @@ impl Running {
         }
         if let Some(unit) = &units.su {
             unit.stop().await;
+        }
+        if let Some(settlement) = &units.settlement {
+            settlement.stop().await;
         }
         if let Some(unit) = &units.weave {
             unit.stop().await;
@@ -370,6 +373,10 @@ fn context(inner: &Arc<Inner>, common: &Common, units: &Units) -> Context {
             let checks = checks.clone();
             Box::pin(async move { checks.checks().await })
         })),
+        settlement: units.settlement.clone().map(|settlement| {
+            let say = move || serde_json::to_value(settlement.status()).unwrap_or_default();
+            Arc::new(say) as Arc<dyn Fn() -> serde_json::Value + Send + Sync>
+        }),
         reads: None,
         control: config.development.then(controls),
         guard: inner.guard.clone(),

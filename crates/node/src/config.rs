@@ -39,8 +39,12 @@ pub struct Config {
     pub remote: Remote,
     /// The durable log.
     pub store: store::Options,
-    /// The embedded weave.
-    pub weave: weave::Options,
+    /// The embedded weave, and the network on which it settles.
+    pub weave: crate::outward::Options,
+    /// Settlement on the network that `weave.gateway` names.
+    pub settlement: settlement::Options,
+    /// How turns are taken at the gateways that `weave.gateway` names.
+    pub gateways: pirn_http::client::GatewaysOptions,
     /// The embedded weave as a gateway.
     pub gateway: pirn_http::server::weave::Options,
     /// The embedded weave as a bundler.
@@ -210,7 +214,9 @@ impl Default for Config {
             stop_ms: 30_000,
             remote: Remote::default(),
             store: store::Options::default(),
-            weave: weave::Options::default(),
+            weave: crate::outward::Options::default(),
+            settlement: settlement::Options::default(),
+            gateways: pirn_http::client::GatewaysOptions::default(),
             gateway: pirn_http::server::weave::Options::default(),
             bundler: pirn_http::server::bundler::Options::default(),
             mu: mu::Options::default(),

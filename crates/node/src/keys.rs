@@ -30,7 +30,7 @@ impl Keys {
 }
 
 /// The wallet in a file.
-fn read(path: &Path) -> Result<Wallet, Error> {
+pub(crate) fn read(path: &Path) -> Result<Wallet, Error> {
     let file = |what| move |source| Error::File { what, path: path.to_owned(), source };
     let text = fs::read_to_string(path).map_err(file("read the wallet"))?;
     let mode = fs::metadata(path).map_err(file("look at the wallet"))?.permissions().mode();

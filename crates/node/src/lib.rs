@@ -21,6 +21,7 @@ mod assemble;
 mod backup;
 mod roles;
 mod modules;
+mod outward;
 mod prepare;
 mod temporary;
 
@@ -31,6 +32,7 @@ pub use backup::{Existing, back_up, restore, verify_backup};
 pub use config::{Config, Development, DevelopmentClock, Ports, Remote, Role, Wallets};
 pub use error::Error;
 pub use modules::{lua_module, module_draft, module_format};
+pub use outward::Options as WeaveOptions;
 pub use prepare::Preloaded;
 pub use sources::{Loaded, Overrides, Setting, load, nearest};
 pub use store::BackedUp;

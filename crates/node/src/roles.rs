@@ -10,7 +10,7 @@ use unit::{Clock, Compute, Events, Messenger, Scheduler, Weave};
 use crate::keys::Keys;
 use crate::metered::Metered;
 use crate::prepare::{self, Preloaded};
-use crate::{Config, Error, Role, access};
+use crate::{Config, Error, Role, access, outward};
 
 /// What the units of a node share.
 pub(crate) struct Common {
@@ -25,6 +25,8 @@ pub(crate) struct Common {
 #[derive(Default)]
 pub(crate) struct Units {
     pub weave: Option<Arc<weave::EmbeddedWeave>>,
+    /// What sees things onto the network elsewhere.
+    pub settlement: Option<Arc<settlement::Settlement>>,
     pub su: Option<Arc<su::SchedulerUnit>>,
     pub cu: Option<Arc<cu::ComputeUnit>>,
     pub mu: Option<Arc<mu::MessengerUnit>>,
@@ -83,10 +85,16 @@ async fn open_weave(config: &Config, common: &Common, units: &mut Units) -> Resu
             clock: common.clock.clone(),
             events: common.events.clone(),
         };
-        let weave = weave::EmbeddedWeave::open(ports, config.weave.clone()).await;
+        let weave = weave::EmbeddedWeave::open(ports, config.weave.embedded.clone()).await;
         let weave = weave.map_err(|error| Error::Part { part: "weave", source: error.into() })?;
-        units.weave = Some(weave.clone());
-        return Ok(weave);
+        units.weave = Some(weave);
+    }
+    units.settlement = outward::open(config, common, units.weave.clone()).await?;
+    if let Some(settlement) = &units.settlement {
+        return Ok(settlement.clone());
+    }
+    if let Some(weave) = &units.weave {
+        return Ok(weave.clone());
     }
     let remote = &config.remote;
     let gateway = remote.gateway.clone().unwrap_or_default();
@@ -115,7 +123,9 @@ async fn open_scheduler(
             wallet: keys.su.clone(),
         };
         // A weave elsewhere may forget what it took, or replace its newest blocks.
-        let elsewhere = (!config.has(Role::Gateway)).then_some(config.su.settlement_depth);
+        // Settlement looks after what it posts.
+        let is_direct = !config.has(Role::Gateway) && units.settlement.is_none();
+        let elsewhere = is_direct.then_some(config.su.settlement_depth);
         let settle_depth = config.su.settle_depth.or(elsewhere);
         let unit = su::SchedulerUnit::open(ports, su::Options { settle_depth, ..config.su.clone() }).await;
         let unit = unit.map_err(|error| Error::Part { part: "scheduler unit", source: error.into() })?;

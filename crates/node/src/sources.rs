@@ -264,8 +264,14 @@ fn check(config: &Config) -> Result<(), Error> {
     if config.has(Bundler) && !config.has(Gateway) {
         return refuse("a bundler is not without the gateway", "add gateway to roles, or leave bundler out");
     }
-    if !config.has(Gateway) && config.remote.gateway.is_none() {
-        return refuse("there is no weave", "add gateway to roles, or say where one is: remote.gateway");
+    if let Err((what, hint)) = config.weave.check() {
+        return refuse(what, hint);
+    }
+    if !crate::outward::has_weave(config) {
+        return refuse(
+            "there is no weave",
+            "add gateway to roles, or say where one is: weave.gateway, or remote.gateway",
+        );
     }
     if config.has(Mu) && !config.has(Cu) && config.remote.cu.is_none() {
         return refuse(
@@ -384,7 +390,7 @@ mod tests {
             &[],
             expect![[r#"
             there is no weave
-            add gateway to roles, or say where one is: remote.gateway
+            add gateway to roles, or say where one is: weave.gateway, or remote.gateway
         "#]],
         );
     }

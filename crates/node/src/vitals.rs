@@ -59,6 +59,7 @@ pub(crate) struct Vitals {
     su: Option<Arc<su::SchedulerUnit>>,
     cu: Option<Arc<cu::ComputeUnit>>,
     mu: Option<Arc<mu::MessengerUnit>>,
+    settlement: Option<Arc<settlement::Settlement>>,
     disk: Disk,
     options: Options,
 }
@@ -104,6 +105,7 @@ impl Vitals {
             su: units.su.clone(),
             cu: units.cu.clone(),
             mu: units.mu.clone(),
+            settlement: units.settlement.clone(),
             disk: Disk::new(common.store.clone(), common.clock.clone()),
             options,
         }
@@ -112,11 +114,14 @@ impl Vitals {
     /// The text of `/metrics`.
     pub fn metrics(&self) -> String {
         let say = |name: &'static str, value: u64| ::metrics::gauge!(name).set(value as f64);
+        let outward = self.settlement.as_ref().map(|settlement| settlement.status());
         if let Some(unit) = &self.su {
-            say("pirn_su_unsettled", unit.unsettled());
-            say("pirn_su_unconfirmed", unit.unconfirmed());
-            say("pirn_su_settlement_age_ms", unit.settlement_age_ms().unwrap_or(0));
+            let there = outward.as_ref().map_or(0, |status| status.posted.entries + status.seen.entries);
+            say("pirn_su_unsettled", unsettled(unit, outward.as_ref()));
+            say("pirn_su_unconfirmed", unit.unconfirmed() + there);
+            say("pirn_su_settlement_age_ms", settlement_age_ms(unit, outward.as_ref()).unwrap_or(0));
         }
+        self.say_outward(outward, &say);
         if let Some(unit) = &self.cu {
             let counters = unit.counters();
             say("pirn_cu_evaluated", counters.evaluated);
@@ -141,6 +146,28 @@ impl Vitals {
         metrics::render()
     }
 
+    /// Settlement on a network elsewhere; all 0 where there is none.
+    fn say_outward(&self, status: Option<settlement::Status>, say: &dyn Fn(&'static str, u64)) {
+        let counts =
+            status.as_ref().map(|status| (status.waiting, status.signed, status.posted, status.seen));
+        let (waiting, signed, posted, seen) = counts.unwrap_or_default();
+        say("pirn_settlement_waiting", waiting.items);
+        say("pirn_settlement_waiting_bytes", waiting.bytes);
+        say("pirn_settlement_signed", signed.items);
+        say("pirn_settlement_posted", posted.items);
+        say("pirn_settlement_seen", seen.items);
+        let down =
+            status.as_ref().map_or(0, |status| status.gateways.iter().filter(|it| it.failures > 0).count());
+        say("pirn_settlement_gateways_down", down as u64);
+        let totals = status.map(|status| status.totals).unwrap_or_default();
+        say("pirn_settlement_settled", totals.settled);
+        say("pirn_settlement_transactions", totals.transactions);
+        say("pirn_settlement_winston", totals.winston);
+        say("pirn_settlement_reposted", totals.reposted);
+        say("pirn_settlement_reorganised", totals.reorganised);
+        say("pirn_settlement_refused", totals.refused);
+    }
+
     /// What readiness depends on.
     pub async fn checks(&self) -> Vec<Check> {
         judge(&self.look().await, &self.options)
@@ -149,10 +176,11 @@ impl Vitals {
     async fn look(&self) -> Seen {
         Seen {
             storage: Some(self.disk.flush(&self.options).await),
-            settlement: self
-                .su
-                .as_ref()
-                .map(|unit| Settlement { waiting: unit.unsettled(), age_ms: unit.settlement_age_ms() }),
+            settlement: self.su.as_ref().map(|unit| {
+                let outward = self.settlement.as_ref().map(|settlement| settlement.status());
+                let outward = outward.as_ref();
+                Settlement { waiting: unsettled(unit, outward), age_ms: settlement_age_ms(unit, outward) }
+            }),
             slots_behind: self.cu.as_ref().map(|unit| unit.counters().slots_behind),
             outbox: self.mu.as_ref().map(|unit| {
                 let gauges = unit.gauges();
@@ -166,6 +194,16 @@ impl Vitals {
             }),
         }
     }
+}
+
+/// Entries that are durable here and that no weave has taken.
+fn unsettled(unit: &su::SchedulerUnit, outward: Option<&settlement::Status>) -> u64 {
+    unit.unsettled() + outward.map_or(0, |status| status.waiting.entries + status.signed.entries)
+}
+
+/// For how long the oldest of them has waited.
+fn settlement_age_ms(unit: &su::SchedulerUnit, outward: Option<&settlement::Status>) -> Option<u64> {
+    unit.settlement_age_ms().max(outward.and_then(|status| status.age_ms))
 }
 
 /// Whether the disk takes what it is given.
@@ -233,7 +271,7 @@ fn judge(seen: &Seen, options: &Options) -> Vec<Check> {
             Some(age) => format!("{waiting} entries wait for the weave, the oldest for {age} ms"),
             None => "nothing waits for the weave".to_owned(),
         };
-        let remedy = "see that the bundler (remote.bundler, or the gateway) answers and takes uploads; the log says \
+        let remedy = "see that the bundler or the gateways (remote.bundler, weave.uploader, weave.gateway) answer and take uploads; the log says \
                       why it did not";
         say("settlement", ok, age_ms, what, remedy);
     }
@@ -315,14 +353,14 @@ mod tests {
         check(
             Seen { settlement: Some(old), ..well() },
             expect![[r#"
-            settlement: 2 entries wait for the weave, the oldest for 600001 ms; see that the bundler (remote.bundler, or the gateway) answers and takes uploads; the log says why it did not
+            settlement: 2 entries wait for the weave, the oldest for 600001 ms; see that the bundler or the gateways (remote.bundler, weave.uploader, weave.gateway) answer and take uploads; the log says why it did not
         "#]],
         );
         let many = Settlement { waiting: 100_000, age_ms: Some(1) };
         check(
             Seen { settlement: Some(many), ..well() },
             expect![[r#"
-            settlement: 100000 entries wait for the weave, the oldest for 1 ms; see that the bundler (remote.bundler, or the gateway) answers and takes uploads; the log says why it did not
+            settlement: 100000 entries wait for the weave, the oldest for 1 ms; see that the bundler or the gateways (remote.bundler, weave.uploader, weave.gateway) answer and take uploads; the log says why it did not
         "#]],
         );
         check(

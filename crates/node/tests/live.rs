@@ -28,7 +28,7 @@ fn config(state: &Path) -> Config {
     let mut config = Config { ports: Ports::from_base(0).unwrap(), ..Config::development() };
     config.state = Some(state.to_owned());
     config.dev.clock = Some(DevelopmentClock::Manual);
-    config.weave.mining = weave::Mining::Manual;
+    config.weave.embedded.mining = weave::Mining::Manual;
     config
 }
 

@@ -168,6 +168,18 @@ pub enum Error {
     /// The weave says no.
     #[error(transparent)]
     Weave(unit::Error),
+    /// The message has its slot, and an acknowledgement is to mean more than that.
+    #[error("message {id} has slot {slot} of {process}, and the weave has not taken it yet: {why}")]
+    NotTaken {
+        /// Which message.
+        id: Id,
+        /// Whose schedule.
+        process: ProcessId,
+        /// Its slot.
+        slot: protocol::Slot,
+        /// What the weave said.
+        why: String,
+    },
     /// Signing was given up.
     #[error("the assignment could not be signed: {why}")]
     Sign {
@@ -197,7 +209,9 @@ impl Error {
             | Error::NotScheduledAnywhere { .. }
             | Error::NothingToAssign { .. } => Kind::NotFound,
             Error::Busy { .. } => Kind::Busy { retry_after: std::time::Duration::from_secs(1) },
-            Error::Stopping | Error::Poisoned | Error::WeaveTimeout { .. } => Kind::Unavailable,
+            Error::Stopping | Error::Poisoned | Error::WeaveTimeout { .. } | Error::NotTaken { .. } => {
+                Kind::Unavailable
+            }
             Error::Store(_) | Error::Entry { .. } | Error::Sign { .. } => Kind::Internal,
             Error::Weave(error) => error.kind,
         }
@@ -253,6 +267,10 @@ impl Error {
             Error::EmptyPage => "ask for a limit of at least 1".into(),
             Error::Busy { .. } => "send slower, or spread the messages over several processes".into(),
             Error::Stopping | Error::WeaveTimeout { .. } => "try again shortly".into(),
+            Error::NotTaken { .. } => {
+                "send the same item again: it keeps its slot, and is acknowledged once the weave has it"
+                    .into()
+            }
             Error::Poisoned => return store::Error::Poisoned.hint().map(str::to_owned),
             Error::Weave(error) => return error.hint.clone(),
             Error::Store(error) => return error.hint().map(str::to_owned),

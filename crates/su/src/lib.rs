@@ -55,7 +55,7 @@ pub use crate::receive::{Admitted, admit};
 use crate::settle::Settler;
 
 pub use error::Error;
-pub use options::Options;
+pub use options::{Ack, Options};
 
 /// What a scheduler unit needs from outside.
 pub struct Ports {
@@ -232,6 +232,35 @@ impl SchedulerUnit {
         self.ledger.place(Wish { process, message, delivered: None, item, exclude }).await
     }
 
+    /// Waits for the weave, if an acknowledgement is to mean that.
+    async fn acknowledge(&self, entry: &Entry) -> Result<(), Error> {
+        let options = &self.ledger.options;
+        if options.ack == Ack::Durable {
+            return Ok(());
+        }
+        let taken = async {
+            // Settlement does the same in its own time; twice is once.
+            for item in entry.message.iter().chain([&entry.assignment]) {
+                self.weave.upload(item.clone()).await?;
+            }
+            for item in entry.message.iter().chain([&entry.assignment]) {
+                self.weave.taken(item.id).await?;
+            }
+            Ok(())
+        };
+        let late = |why: Option<unit::Error>| Error::NotTaken {
+            id: entry.scheduled.message_id(),
+            process: entry.process(),
+            slot: entry.slot(),
+            why: why
+                .map_or_else(|| format!("it did not within {} ms", options.ack_timeout_ms), |why| why.what),
+        };
+        match tokio::time::timeout(Duration::from_millis(options.ack_timeout_ms), taken).await {
+            Ok(taken) => taken.map_err(|why| late(Some(why))),
+            Err(_) => Err(late(None)),
+        }
+    }
+
     /// An item or transaction as the weave has it, if it has it.
     async fn on_weave(&self, id: Id) -> Result<Option<Arc<Item>>, Error> {
         match ask(self.ledger.options.weave_timeout_ms, self.weave.get(id)).await {
@@ -267,11 +296,13 @@ impl SchedulerUnit {
 impl Scheduler for SchedulerUnit {
     async fn schedule(&self, item: DataItem) -> unit::Result<Placed> {
         let (entry, novelty) = self.schedule_item(item).await?;
+        self.acknowledge(&entry).await?;
         Ok(Placed { entry: entry.scheduled.clone(), novelty })
     }
 
     async fn assign(&self, request: AssignRequest) -> unit::Result<Placed> {
         let (entry, novelty) = self.assign_existing(request).await?;
+        self.acknowledge(&entry).await?;
         Ok(Placed { entry: entry.scheduled.clone(), novelty })
     }
 

@@ -51,12 +51,28 @@ pub struct Options {
     pub confirm_interval_ms: u64,
     /// How long after it took something the weave may not show it in a block, ms. After that it is sent again.
     pub settle_patience_ms: u64,
+    /// When a message is acknowledged: when it is durable here, or only when the weave has taken it and its assignment
+    /// as well.
+    pub ack: Ack,
+    /// How long an acknowledgement waits for the weave, ms. After that the sender is told to ask again; the message has
+    /// its slot all the same.
+    pub ack_timeout_ms: u64,
     /// How long `stop` waits for what is under way, ms.
     pub stop_ms: u64,
     /// Schedulers whose processes this one takes too, and signs for with its own wallet. Only a compute unit that is
     /// told so believes that: for development networks, and in no configuration file.
     #[serde(skip)]
     pub stand_ins: BTreeSet<Address>,
+}
+
+/// When a message is acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ack {
+    /// When it is on this computer's disk.
+    Durable,
+    /// When the weave has taken it: the bundler has promised to keep it, or a gateway has the transaction that has it.
+    Settled,
 }
 
 impl Default for Options {
@@ -82,6 +98,8 @@ impl Default for Options {
             settle_depth: None,
             confirm_interval_ms: 30_000,
             settle_patience_ms: 30 * 60_000,
+            ack: Ack::Durable,
+            ack_timeout_ms: 120_000,
             stop_ms: 10_000,
             stand_ins: BTreeSet::new(),
         }

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::{World, message, options};
-use pirn_su::{Options, Ports, SchedulerUnit};
+use pirn_su::{Ack, Options, Ports, SchedulerUnit};
 use store::MemoryStore;
 use unit::fakes::{FakeClock, FakeWeave};
 use unit::suite::{process_item, wallet};
-use unit::{Scheduler as _, SlotRange, Weave as _};
+use unit::{Kind, Novelty, Scheduler as _, SlotRange, Weave as _};
 
 #[tokio::test]
 async fn a_schedule_settles_on_the_embedded_weave() {
@@ -124,4 +124,19 @@ async fn what_the_weave_took_and_lost_is_sent_again_also_after_a_restart() {
         world.su.refresh_height().await.unwrap();
     }
     until(|| world.su.unconfirmed() == 0 && world.su.unsettled() == 0).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_an_acknowledgement_means_the_weave_nobody_is_told_before_it_has_both_items() {
+    let world = World::memory_with(Options { ack: Ack::Settled, ack_timeout_ms: 1000, ..options() }).await;
+    let process = world.spawn("a").await;
+    assert!(world.weave.has(process.into()));
+    world.weave.fail_uploads(u64::MAX);
+    let late = message(process, "late");
+    let error = world.su.schedule(late.clone()).await.unwrap_err();
+    assert_eq!((error.kind, world.weave.has(late.id)), (Kind::Unavailable, false), "{error}");
+    world.weave.fail_uploads(0);
+    let placed = world.su.schedule(late.clone()).await.unwrap();
+    assert_eq!((placed.novelty, placed.entry.assignment.slot.0), (Novelty::Repeat, 1));
+    assert!(world.weave.has(late.id) && world.weave.has(placed.entry.assignment.id()));
 }

@@ -17,6 +17,7 @@ mod events;
 #[cfg(feature = "fakes")]
 pub mod fakes;
 mod messenger;
+mod network;
 mod page;
 mod scheduler;
 #[cfg(feature = "suite")]
@@ -49,6 +50,7 @@ pub use messenger::{
     DeadLetter, Messenger, Monitored, MonitoredQuery, OutboxEntry, OutboxQuery, Receipt, Trace, TraceKind,
     TraceQuery, TraceRelation,
 };
+pub use network::{GatewayHealth, Network, Whereabouts};
 pub use page::{Page, Sort};
 pub use scheduler::{AssignRequest, Novelty, Placed, ProcessRecord, Scheduled, Scheduler, SlotRange};
 pub use uploads::{UploadStage, UploadState, Uploads};

@@ -13,6 +13,13 @@ pub trait Weave: Send + Sync {
     /// Accepts an item for permanent storage. Verifies it. Twice is once.
     async fn upload(&self, item: DataItem) -> Result<()>;
 
+    /// Waits until an item that was uploaded has been taken by whoever makes it permanent. At once where `upload` waits
+    /// for that already.
+    async fn taken(&self, id: Id) -> Result<()> {
+        let _ = id;
+        Ok(())
+    }
+
     /// An item or a transaction, with its data.
     async fn get(&self, id: Id) -> Result<Found>;
 

@@ -27,6 +27,7 @@ pub mod reorganise;
 pub mod repl;
 pub mod result;
 pub mod send;
+pub mod settlement;
 pub mod snapshot;
 pub mod spawn;
 pub mod status;

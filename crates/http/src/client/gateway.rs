@@ -48,9 +48,9 @@ impl Default for GatewayOptions {
 
 /// A weave at a URL.
 pub struct Gateway {
-    options: GatewayOptions,
+    pub(super) options: GatewayOptions,
     graphql: String,
-    transport: Transport,
+    pub(super) transport: Transport,
     tip: Mutex<Option<(Instant, Tip)>>,
 }
 
@@ -61,6 +61,11 @@ impl Gateway {
             GatewayOptions { gateway: base(&options.gateway), uploader: base(&options.uploader), ..options };
         let graphql = options.graphql.clone().unwrap_or_else(|| format!("{}/graphql", options.gateway));
         Gateway { options, graphql, transport, tip: Mutex::new(None) }
+    }
+
+    /// The base URL of the gateway.
+    pub fn url(&self) -> &str {
+        &self.options.gateway
     }
 
     async fn ask<T: for<'de> Deserialize<'de>>(&self, request: &graphql::Request) -> Result<T> {
@@ -154,7 +159,7 @@ impl Weave for Gateway {
 
     async fn get(&self, id: Id) -> Result<Found> {
         let found = self.head(id).await?;
-        let data = self.transport.get(&format!("{}/raw/{id}", self.options.gateway)).await?.body;
+        let data = self.raw(id).await?;
         let item = Item { data, ..(*found.item).clone() };
         let found = Found { item: item.into(), ..found };
         self.check(&found).await?;

@@ -7,6 +7,8 @@ mod control;
 mod events;
 mod explore;
 mod gateway;
+mod gateways;
+mod network;
 mod routing;
 mod transport;
 
@@ -15,6 +17,7 @@ pub use cu::Compute;
 pub use events::{EventStream, EventsWanted, Said};
 pub use explore::{Explorer, PAGE as EXPLORER_PAGE, Sight, SightBlock, SightBundle};
 pub use gateway::{Gateway, GatewayOptions};
+pub use gateways::{Gateways, GatewaysOptions};
 pub use mu::Messenger;
 pub use routing::RoutingScheduler;
 pub use su::Scheduler;

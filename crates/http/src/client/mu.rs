@@ -40,6 +40,11 @@ impl Messenger {
         self.transport.get(&format!("{}/info", self.url)).await?.json()
     }
 
+    /// How the node's settlement on a network elsewhere stands. Only our own nodes say so.
+    pub async fn settlement(&self) -> Result<serde_json::Value> {
+        self.transport.get(&format!("{}/api/v1/settlement", self.url)).await?.json()
+    }
+
     async fn write(&self, method: Method, path: &str, body: Bytes) -> Result<Answer> {
         let headers = HeaderMap::from_iter([
             (CONTENT_TYPE, HeaderValue::from_static("application/octet-stream")),

@@ -97,6 +97,8 @@ pub struct Context {
     pub metrics: Option<Arc<dyn Fn() -> String + Send + Sync>>,
     /// What `GET /readyz` looks at; no checks means ready.
     pub checks: Option<Checks>,
+    /// How settlement on a network elsewhere stands, for `GET /api/v1/settlement`.
+    pub settlement: Option<Arc<dyn Fn() -> serde_json::Value + Send + Sync>>,
     /// What processes are read with, for `GET /api/v1/processes/{id}/state`.
     pub reads: Option<Arc<Reads>>,
     /// The controls of a development network, for `/api/v1/dev`.
@@ -118,6 +120,7 @@ impl Context {
             network: None,
             metrics: None,
             checks: None,
+            settlement: None,
             reads: None,
             control: None,
             guard: Guard::default(),

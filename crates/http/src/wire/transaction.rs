@@ -169,6 +169,18 @@ pub struct NewChunkShape {
     pub chunk: Base64Url,
 }
 
+impl From<NewChunk> for NewChunkShape {
+    fn from(chunk: NewChunk) -> NewChunkShape {
+        NewChunkShape {
+            data_root: Base64Url(Bytes::copy_from_slice(&chunk.data_root)),
+            data_size: Number(chunk.data_size.into()),
+            data_path: Base64Url(chunk.data_path),
+            offset: Number(chunk.offset.into()),
+            chunk: Base64Url(chunk.data),
+        }
+    }
+}
+
 impl NewChunkShape {
     /// The chunk that it is.
     pub fn read(self) -> Result<NewChunk> {

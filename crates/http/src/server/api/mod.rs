@@ -11,16 +11,16 @@ mod state;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::Request;
-use axum::http::{HeaderValue, header};
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use axum::routing::get;
 use serde::Serialize;
 use unit::Error;
 
-use super::Context;
 use super::reply::Refused;
+use super::{Context, Failure, json};
 use crate::wire::error::status;
 
 pub use guard::Guard;
@@ -41,9 +41,21 @@ pub(super) fn routes(routes: Router, context: &Context) -> Router {
         Arc::new(dev::Server { control: context.control.clone(), options: context.options.clone() });
     routes
         .route("/api/v1/events", get(events::events).with_state(events))
+        .route("/api/v1/settlement", get(settlement).with_state(context.settlement.clone()))
         .route("/api/v1/processes/{process}/state", get(state::all).with_state(reads.clone()))
         .route("/api/v1/processes/{process}/state/{*path}", get(state::one).with_state(reads))
         .merge(dev::routes(control))
+}
+
+/// How settlement stands, where there is any.
+type Standing = Option<Arc<dyn Fn() -> serde_json::Value + Send + Sync>>;
+
+async fn settlement(State(standing): State<Standing>) -> Result<Response, Failure> {
+    let standing = standing.ok_or_else(|| {
+        Error::not_found("this node settles on no network elsewhere")
+            .with_hint("name one: weave.gateway, with weave.settlement_wallet or weave.uploader")
+    })?;
+    Ok(json(StatusCode::OK, &standing()))
 }
 
 /// A refusal as RFC 9457 has it.
