@@ -195,6 +195,9 @@ async fn send(server: &Arc<Server>, entry: Entry, method: &Method, headers: &Hea
     if let Some(digest) = digest {
         own.insert(DIGEST, HeaderValue::try_from(digest).expect("base64url is ASCII"));
     }
+    if is_head && !entry.found.base_layer {
+        put_offsets(server, id, own).await?;
+    }
     // Under an id there is never anything else.
     own.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable"));
     if status == StatusCode::PARTIAL_CONTENT {
@@ -202,6 +205,18 @@ async fn send(server: &Arc<Server>, entry: Entry, method: &Method, headers: &Hea
         own.insert(header::CONTENT_RANGE, HeaderValue::try_from(part).expect("numbers are ASCII"));
     }
     Ok(response)
+}
+
+/// Says where in which transaction an item lies, for whoever reads its head there and checks its signature.
+async fn put_offsets(server: &Server, id: Id, headers: &mut HeaderMap) -> Result<(), crate::server::Failure> {
+    let offsets = server.weave.item_offsets(id).await?;
+    let Some((root, start)) = offsets.root else { return Ok(()) };
+    let root = HeaderValue::try_from(root.to_string()).expect("an id is ASCII");
+    headers.insert("x-ar-io-root-transaction-id", root);
+    headers.insert("x-ar-io-data-item-offset", start.into());
+    headers.insert("x-ar-io-data-item-data-offset", (start + offsets.data_start).into());
+    headers.insert("x-ar-io-data-item-size", offsets.size.into());
+    Ok(())
 }
 
 /// The rest of an answer, read as it is sent.
