@@ -153,3 +153,43 @@ async fn what_is_no_block_is_not_found() {
     assert_eq!(say(&remote, "GET /block/height/7", "").await, absent);
     assert_eq!(say(&remote, "GET /block/height/x", "").await, (400, "Invalid height.".to_owned()));
 }
+
+#[tokio::test]
+async fn the_digest_of_what_is_served_is_said_as_long_as_it_is_not_too_much() {
+    let (remote, weave) = world().await;
+    let item = async |size: usize| {
+        let draft = protocol::Draft { data: vec![b'x'; size].into(), ..Default::default() };
+        let item = protocol::DataItem::sign(&Wallet::ed25519_from_seed([1; 32]), draft).unwrap();
+        unit::Weave::upload(&*weave, item.clone()).await.unwrap();
+        item.id
+    };
+    let (small, large) = (item(3).await, item((1 << 20) + 1).await);
+    let client = reqwest::Client::new();
+    for method in ["GET", "HEAD"] {
+        for (id, digest) in [(small, Some("zS6wg3ybTJYsItL_i1RBt7RYBYh_BR05vxM7WDuvaGA")), (large, None)] {
+            let url = format!("{}/raw/{id}", remote.url);
+            let answer = client.request(method.parse().unwrap(), url).send().await.unwrap();
+            let said = answer.headers().get("x-ar-io-digest").map(|said| said.to_str().unwrap().to_owned());
+            assert_eq!(said.as_deref(), digest, "{method}");
+        }
+    }
+    let part = client.get(format!("{}/raw/{small}", remote.url)).header("range", "bytes=0-0").send().await;
+    assert!(part.unwrap().headers().get("x-ar-io-digest").is_none());
+}
+
+#[tokio::test]
+async fn the_head_of_an_item_says_where_it_lies() {
+    let (remote, weave) = world().await;
+    let draft = protocol::Draft { data: "somewhere".into(), ..Default::default() };
+    let item = protocol::DataItem::sign(&Wallet::ed25519_from_seed([1; 32]), draft).unwrap();
+    unit::Weave::upload(&*weave, item.clone()).await.unwrap();
+    weave.mine(1).await.unwrap();
+    let answer = reqwest::Client::new().head(format!("{}/{}", remote.url, item.id)).send().await.unwrap();
+    let said = |name: &str| answer.headers()[format!("x-ar-io-{name}")].to_str().unwrap().to_owned();
+    let number = |name: &str| said(name).parse::<u64>().unwrap();
+    let root = said("root-transaction-id").parse().unwrap();
+    let start = number("data-item-offset");
+    let all = weave.data(root, start..start + number("data-item-size")).await.unwrap();
+    assert_eq!(all, *item.bytes());
+    assert_eq!(all[(number("data-item-data-offset") - start) as usize..], item.data);
+}

@@ -8,8 +8,10 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use futures::stream;
+use protocol::id::base64url;
 use protocol::{Id, tag};
 use serde_json::json as json_value;
+use sha2::{Digest as _, Sha256};
 use unit::{Entry, Kind};
 
 use super::manifest::{self, Manifest};
@@ -132,6 +134,9 @@ async fn entry(server: &Server, id: &str) -> Result<Result<Entry, Response>, cra
     }
 }
 
+/// The header in which gateways say the SHA-256 of what they serve: clients compare that of several.
+const DIGEST: &str = "x-ar-io-digest";
+
 /// Sends data, or the part that is asked for, piece by piece.
 async fn send(server: &Arc<Server>, entry: Entry, method: &Method, headers: &HeaderMap) -> Answer {
     let id = entry.found.item.id;
@@ -157,10 +162,18 @@ async fn send(server: &Arc<Server>, entry: Entry, method: &Method, headers: &Hea
     };
     let len = range.end - range.start;
     let is_head = method == Method::HEAD;
+    let is_digested = status == StatusCode::OK && size <= server.options.digest_bytes_max;
     // Nothing of the data is enough to know whether it is there.
-    let piece = if is_head { 0 } else { server.options.piece_bytes };
+    let piece = match (is_digested, is_head) {
+        (true, _) => size,
+        (false, true) => 0,
+        (false, false) => server.options.piece_bytes,
+    };
     let end = range.end.min(range.start.saturating_add(piece));
-    let body = match server.weave.data(id, range.start..end).await {
+    let mut digest = None;
+    let body = match server.weave.data(id, range.start..end).await.inspect(|data| {
+        digest = is_digested.then(|| base64url(Sha256::digest(data)));
+    }) {
         Ok(_) if is_head => Body::empty(),
         Ok(first) if end == range.end => Body::from(first),
         Ok(first) => pieces(server.clone(), id, first, end..range.end),
@@ -179,6 +192,12 @@ async fn send(server: &Arc<Server>, entry: Entry, method: &Method, headers: &Hea
     own.insert(header::CONTENT_LENGTH, HeaderValue::from(len));
     own.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     own.insert(header::ETAG, etag);
+    if let Some(digest) = digest {
+        own.insert(DIGEST, HeaderValue::try_from(digest).expect("base64url is ASCII"));
+    }
+    if is_head && !entry.found.base_layer {
+        put_offsets(server, id, own).await?;
+    }
     // Under an id there is never anything else.
     own.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable"));
     if status == StatusCode::PARTIAL_CONTENT {
@@ -186,6 +205,18 @@ async fn send(server: &Arc<Server>, entry: Entry, method: &Method, headers: &Hea
         own.insert(header::CONTENT_RANGE, HeaderValue::try_from(part).expect("numbers are ASCII"));
     }
     Ok(response)
+}
+
+/// Says where in which transaction an item lies, for whoever reads its head there and checks its signature.
+async fn put_offsets(server: &Server, id: Id, headers: &mut HeaderMap) -> Result<(), crate::server::Failure> {
+    let offsets = server.weave.item_offsets(id).await?;
+    let Some((root, start)) = offsets.root else { return Ok(()) };
+    let root = HeaderValue::try_from(root.to_string()).expect("an id is ASCII");
+    headers.insert("x-ar-io-root-transaction-id", root);
+    headers.insert("x-ar-io-data-item-offset", start.into());
+    headers.insert("x-ar-io-data-item-data-offset", (start + offsets.data_start).into());
+    headers.insert("x-ar-io-data-item-size", offsets.size.into());
+    Ok(())
 }
 
 /// The rest of an answer, read as it is sent.

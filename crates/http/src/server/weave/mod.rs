@@ -43,6 +43,8 @@ pub struct Options {
     pub chunk_bytes_max: usize,
     /// Bytes of data that are read at once and sent on, for an answer of any length.
     pub piece_bytes: u64,
+    /// Bytes of data up to which an answer says their SHA-256 (`x-ar-io-digest`): they are in memory at once.
+    pub digest_bytes_max: u64,
     /// Bytes of a manifest.
     pub manifest_bytes_max: u64,
     /// GraphQL.
@@ -58,6 +60,7 @@ impl Default for Options {
             transaction_bytes_max: 17 << 20,
             chunk_bytes_max: 1 << 20,
             piece_bytes: 1 << 20,
+            digest_bytes_max: 1 << 20,
             manifest_bytes_max: 16 << 20,
             graphql: graphql::Options::default(),
             bundler: bundler::Options::default(),
