@@ -184,8 +184,9 @@ impl Poster {
     fn is_due(&self) -> bool {
         let counts = self.queue().counts();
         let waiting = counts.of(Standing::Waiting);
-        // What is signed came earlier; it only makes a bundle due sooner.
-        let age_ms = counts.oldest().map_or(0, |oldest| self.queue().clock.now().0.saturating_sub(oldest.0));
+        // While a transaction does not get through, only full bundles follow it: many small ones would cost more.
+        let oldest = counts.oldest().filter(|_| counts.of(Standing::Signed).items == 0);
+        let age_ms = oldest.map_or(0, |oldest| self.queue().clock.now().0.saturating_sub(oldest.0));
         is_due(waiting.items, waiting.bytes, age_ms, &self.queue().options)
     }
 
