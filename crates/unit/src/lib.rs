@@ -48,4 +48,4 @@ pub use messenger::{
 };
 pub use page::{Page, Sort};
 pub use scheduler::{AssignRequest, Novelty, Placed, ProcessRecord, Scheduled, Scheduler, SlotRange};
-pub use weave::{BlockRef, Found, Query, TagFilter, Tip, Weave};
+pub use weave::{BlockRef, Found, Piece, Query, TagFilter, Tip, Weave};
