@@ -79,7 +79,8 @@ pub(crate) enum Mode {
 impl Rules {
     /// The rules of a process; `None` if it has no WeaveDrive.
     pub(crate) fn of(own: &Tags, module: &Tags, scheduler: Address) -> Option<Rules> {
-        let is_extended = [own, module].iter().any(|tags| tags.all(tag::EXTENSION).any(|name| name == EXTENSION));
+        let is_extended =
+            [own, module].iter().any(|tags| tags.all(tag::EXTENSION).any(|name| name == EXTENSION));
         if !is_extended && module.first(tag::MODULE_FORMAT) != Some(ALWAYS) {
             return None;
         }
@@ -157,7 +158,10 @@ pub(crate) struct Reader {
 
 impl std::fmt::Debug for Reader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Reader").field("process", &self.process).field("rules", &self.rules).finish_non_exhaustive()
+        f.debug_struct("Reader")
+            .field("process", &self.process)
+            .field("rules", &self.rules)
+            .finish_non_exhaustive()
     }
 }
 

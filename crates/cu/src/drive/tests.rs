@@ -42,8 +42,17 @@ fn a_path_is_a_kind_and_a_name() {
     assert_eq!(Path::read(&format!("/data/{id}")), Some(Path::Data(id)));
     assert_eq!(Path::read(&format!("/tx/{id}/owner")), Some(Path::Transaction(id)));
     assert_eq!(Path::read("/block/12"), Some(Path::Block(Height(12))));
-    let none =
-        ["", "/", "/data", "/data/", "/data/x", "data/x", "/block/-1", "/block/99999999999999999999", "/headers/1"];
+    let none = [
+        "",
+        "/",
+        "/data",
+        "/data/",
+        "/data/x",
+        "data/x",
+        "/block/-1",
+        "/block/99999999999999999999",
+        "/headers/1",
+    ];
     for path in none {
         assert_eq!(Path::read(path), None, "{path}");
     }

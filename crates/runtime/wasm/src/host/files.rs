@@ -177,7 +177,12 @@ impl Files {
             return Err(Errno::NoSpace);
         }
         let node = self.nodes.len();
-        self.nodes.push(Entry { content: Content::Weave(opened), mode: FILE | 0o444, changed: 0, parent: ROOT });
+        self.nodes.push(Entry {
+            content: Content::Weave(opened),
+            mode: FILE | 0o444,
+            changed: 0,
+            parent: ROOT,
+        });
         self.stream(Stream { node, path: path.to_owned(), flags: 0, position: 0, is_at_end: false }, 0)
     }
 
