@@ -87,6 +87,28 @@ async fn a_transaction_is_read_and_checked_through_a_gateway() {
     }
 }
 
+#[tokio::test]
+async fn data_is_read_piece_by_piece_and_headers_as_they_were_signed() {
+    let ground = far().await;
+    let data: Vec<u8> = (0..700_000_u32).map(|n| (n % 251) as u8).collect();
+    let wallet = rich(&*ground.node).await;
+    let tx = draft(&*ground.node, data.clone()).await.sign(&wallet).unwrap();
+    ground.node.post_transaction(tx.clone()).await.unwrap();
+    ground.node.mine(1).await.unwrap();
+    for at in [0, 262_143, 262_144, 699_999] {
+        let piece = ground.weave.piece(tx.id, at).await.unwrap();
+        let end = piece.start + piece.bytes.len() as u64;
+        assert!((piece.start..end).contains(&at) && piece.bytes.len() < 400_000, "{at}");
+        assert_eq!((piece.total, &piece.bytes[..]), (700_000, &data[piece.start as usize..end as usize]));
+    }
+    assert!(ground.weave.piece(tx.id, 700_000).await.unwrap().bytes.is_empty());
+    let header: Value = serde_json::from_slice(&ground.weave.transaction_json(tx.id).await.unwrap()).unwrap();
+    assert_eq!(header["ownerAddress"], wallet.address().to_string());
+    let block: Value =
+        serde_json::from_slice(&ground.weave.block_json(protocol::Height(1)).await.unwrap()).unwrap();
+    assert_eq!(block["height"], 1);
+}
+
 fn item(seed: u8, tags: &[(&str, &str)], data: impl Into<Bytes>) -> DataItem {
     let tags: Tags = tags.iter().copied().collect();
     let draft = Draft { tags, anchor: Some([seed; 32]), data: data.into(), ..Draft::default() };
