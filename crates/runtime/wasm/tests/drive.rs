@@ -1,5 +1,6 @@
 //! Files of the weave: what a guest gets of them, what that costs, and that a refusal is no outcome.
 
+#[expect(dead_code, reason = "only what makes modules and machines is used here")]
 mod guest;
 
 use std::sync::Arc;
