@@ -6,7 +6,7 @@
 //!
 //! To be read in this order: [`input`] (what a guest sees) and [`cron`] (when crons are due), which are pure;
 //! `evaluate` (one machine along its schedule), `hands` (on which thread), `line` (who waits for which process), `replay` (how its machine gets
-//! there), `dry_run`, `checkpoint`,
+//! there), `drive` (what it reads of the weave), `dry_run`, `checkpoint`,
 //! `results`, `history`, `attest`.
 //!
 //! # Deviations
@@ -23,6 +23,7 @@ pub mod input;
 mod attest;
 mod base;
 mod checkpoint;
+mod drive;
 mod dry_run;
 mod evaluate;
 mod hands;
@@ -136,6 +137,7 @@ impl ComputeUnit {
             held: Held::default(),
             uses: AtomicU64::new(0),
             lines: Mutex::new(BTreeMap::new()),
+            drive_cache: Arc::default(),
             journal,
             ports,
             options,

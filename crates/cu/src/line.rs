@@ -46,6 +46,8 @@ pub(crate) struct Shared {
     pub(crate) held: Held,
     /// Counts uses of lines, to know which is the least recent.
     pub(crate) uses: AtomicU64,
+    /// What was read of the weave lately.
+    pub(crate) drive_cache: Arc<crate::drive::Cache>,
     pub(crate) lines: Mutex<BTreeMap<ProcessId, Arc<Line>>>,
 }
 

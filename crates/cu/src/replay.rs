@@ -304,7 +304,8 @@ impl Line {
             };
             let start = |memory| {
                 let environment = Arc::clone(&subject.environment);
-                subject.program.start(Start { environment, limits: subject.limits, memory })
+                let drive = subject.drive.clone();
+                subject.program.start(Start { environment, limits: subject.limits, memory, drive })
             };
             let mut found = None;
             let newest = |until| shared.checkpoints.newest(subject.process, subject.module, until);

@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use protocol::{Address, Assignment, Item, Module, ModuleId, Process, ProcessId, Tags, tag};
-use runtime::{Environment, Limits, Program, Refusal, Runtime};
+use runtime::{Drive, Environment, Limits, Program, Refusal, Runtime};
 use tokio::sync::OnceCell;
 use unit::{Code, Error, Kind, Result, Weave};
 
 use crate::cron::{Crons, Moment};
+use crate::drive::{Reader, Rules};
 use crate::line::Shared;
 use crate::{Options, Ports, input, verify};
 
@@ -33,6 +34,8 @@ pub(crate) struct Subject {
     pub(crate) crons: Crons,
     pub(crate) environment: Arc<Environment>,
     pub(crate) limits: Limits,
+    /// Reads the weave for it, if it has WeaveDrive.
+    pub(crate) drive: Option<Arc<dyn Drive>>,
 }
 
 impl Subject {
@@ -65,6 +68,18 @@ impl Subject {
                 return Err(refused(format!("its Extension {unknown:?} is not supported here")));
             }
         }
+        let rules = Rules::of(&item.tags, &loaded.module.tags, scheduler_of);
+        let drive = rules.map(|rules| {
+            let reader = Reader {
+                process,
+                rules,
+                weave: Arc::clone(weave),
+                journal: shared.journal.clone(),
+                cache: Arc::clone(&shared.drive_cache),
+                retries: (options.retries, options.retry_after_ms),
+            };
+            Arc::new(reader) as Arc<dyn Drive>
+        });
         let authorities = item.tags.all(tag::AUTHORITY).flat_map(|list| list.split(','));
         Ok(Subject {
             process,
@@ -77,6 +92,7 @@ impl Subject {
             crons,
             environment: Arc::new(input::environment(&item, &loaded.module)),
             limits,
+            drive,
             is_trusted,
             item,
         })
@@ -201,7 +217,7 @@ impl Known {
 /// A refusal, as the contract says it.
 pub(crate) fn refused(refusal: &Refusal) -> Error {
     match refusal {
-        Refusal::System { .. } => Error::unavailable(refusal.to_string()),
+        Refusal::System { .. } | Refusal::Weave { .. } => Error::unavailable(refusal.to_string()),
         _ => Error::refused(refusal.to_string()).with_code(Code::MODULE_UNSUPPORTED),
     }
 }

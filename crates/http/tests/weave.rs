@@ -87,6 +87,56 @@ async fn a_transaction_is_read_and_checked_through_a_gateway() {
     }
 }
 
+#[tokio::test]
+async fn data_is_read_piece_by_piece_and_headers_as_they_were_signed() {
+    let ground = far().await;
+    let data: Vec<u8> = (0..700_000_u32).map(|n| (n % 251) as u8).collect();
+    let wallet = rich(&*ground.node).await;
+    let tx = draft(&*ground.node, data.clone()).await.sign(&wallet).unwrap();
+    ground.node.post_transaction(tx.clone()).await.unwrap();
+    ground.node.mine(1).await.unwrap();
+    for at in [0, 262_143, 262_144, 699_999] {
+        let piece = ground.weave.piece(tx.id, at).await.unwrap();
+        let end = piece.start + piece.bytes.len() as u64;
+        assert!((piece.start..end).contains(&at) && piece.bytes.len() < 400_000, "{at}");
+        assert_eq!((piece.total, &piece.bytes[..]), (700_000, &data[piece.start as usize..end as usize]));
+    }
+    assert!(ground.weave.piece(tx.id, 700_000).await.unwrap().bytes.is_empty());
+    let header: Value = serde_json::from_slice(&ground.weave.transaction_json(tx.id).await.unwrap()).unwrap();
+    assert_eq!(header["ownerAddress"], wallet.address().to_string());
+    let block: Value =
+        serde_json::from_slice(&ground.weave.block_json(protocol::Height(1)).await.unwrap()).unwrap();
+    assert_eq!(block["height"], 1);
+}
+
+/// Changes one letter of every chunk that is told.
+async fn forging(request: axum::extract::Request, next: axum::middleware::Next) -> axum::response::Response {
+    let is_chunk = request.uri().path().starts_with("/chunk/");
+    let answer = next.run(request).await;
+    if !is_chunk {
+        return answer;
+    }
+    let body = axum::body::to_bytes(answer.into_body(), 1 << 20).await.unwrap();
+    let mut shape: Value = serde_json::from_slice(&body).unwrap();
+    let chunk = shape["chunk"].as_str().unwrap();
+    let first = if chunk.starts_with('A') { "B" } else { "A" };
+    shape["chunk"] = format!("{first}{}", &chunk[1..]).into();
+    axum::response::IntoResponse::into_response(shape.to_string())
+}
+
+#[tokio::test]
+async fn a_chunk_that_was_not_signed_is_not_read() {
+    let node = embedded().await;
+    let router = gateway(&node).layer(axum::middleware::from_fn(forging));
+    let options = GatewayOptions { gateway: running(router).await, tip_ms: 0, ..GatewayOptions::default() };
+    let weave = Gateway::new(options, transport());
+    let tx = draft(&*node, vec![7; 600_000]).await.sign(&rich(&*node).await).unwrap();
+    node.post_transaction(tx.clone()).await.unwrap();
+    node.mine(1).await.unwrap();
+    let error = weave.piece(tx.id, 5).await.unwrap_err();
+    assert_eq!((error.kind, error.code), (unit::Kind::Unavailable, unit::Code::NOT_AS_SIGNED));
+}
+
 fn item(seed: u8, tags: &[(&str, &str)], data: impl Into<Bytes>) -> DataItem {
     let tags: Tags = tags.iter().copied().collect();
     let draft = Draft { tags, anchor: Some([seed; 32]), data: data.into(), ..Draft::default() };

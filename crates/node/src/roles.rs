@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use pirn_http::client::{self, RoutingScheduler, Transport};
+use pirn_http::server::weave::Library;
 use store::{DiskBlobs, DiskStore};
 use unit::{Clock, Compute, Events, Messenger, Scheduler, Weave};
 
@@ -149,12 +150,17 @@ async fn open_compute(
     if let (true, Some(scheduler)) = (config.has(Role::Cu), scheduler) {
         let wasm = runtime_wasm::WasmRuntime::new(config.wasm.clone());
         let wasm = wasm.map_err(|error| Error::Part { part: "WebAssembly runtime", source: error.into() })?;
+        // Guests read headers as a gateway shows them.
+        let library: Arc<dyn Weave> = match (&units.weave, &units.settlement) {
+            (Some(own), None) => Arc::new(Library(own.clone())),
+            _ => weave.clone(),
+        };
         let ports = cu::Ports {
             store: common.store.clone(),
             blobs: common.blobs.clone(),
             scheduler: scheduler.clone(),
             own_scheduler: own.clone().filter(|_| config.has(Role::Su)),
-            weave: weave.clone(),
+            weave: library,
             clock: common.clock.clone(),
             events: common.events.clone(),
             wallet: keys.cu.clone(),

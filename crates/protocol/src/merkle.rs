@@ -54,6 +54,11 @@ pub struct Proven {
 }
 
 impl Proven {
+    /// Whether these are the bytes that lie there.
+    pub fn is_of(&self, chunk: &[u8]) -> bool {
+        chunk.len() as u64 == self.range.end - self.range.start && self.hash[..] == Sha256::digest(chunk)[..]
+    }
+
     /// Whether it lies where nodes want the chunks of `size` bytes: it is full and begins at a multiple of 256 KiB, or
     /// it is one of the last two, which begin at such a multiple and have less than 512 KiB together.
     pub fn is_strict(&self, size: u64) -> bool {
@@ -199,11 +204,10 @@ pub fn check_chunk(
     chunk: &[u8],
 ) -> Result<Proven, BadChunk> {
     let proven = prove(root, size, offset, proof).ok_or(BadChunk::Proof)?;
-    let Range { start, end } = proven.range;
-    if chunk.len() as u64 != end - start || proven.hash[..] != Sha256::digest(chunk)[..] {
+    if !proven.is_of(chunk) {
         return Err(BadChunk::Bytes);
     }
-    if proof.len() > chunk.len() && end != size {
+    if proof.len() > chunk.len() && proven.range.end != size {
         return Err(BadChunk::Costly);
     }
     if !proven.is_strict(size) {

@@ -1,12 +1,13 @@
 //! The contract of a process runtime: (memory, message) → (memory, outcome).
 //!
 //! Synchronous and pure: no clock, no randomness, no file, no socket. Same memory, same input: same outcome, on
-//! every computer, forever.
+//! every computer, forever. The one thing that is read from outside is the weave, which does not change ([`Drive`]).
 //!
 //! [`Runtime`] turns a module into a [`Program`]; a program starts [`Machine`]s; a machine is one process in
 //! memory. What the guest gets wrong is in the [`Outcome`](protocol::Outcome); what this operator declines is a
 //! [`Refusal`] and is never recorded as state.
 
+mod drive;
 mod input;
 mod limits;
 mod memory;
@@ -17,6 +18,9 @@ pub mod suite;
 
 use std::sync::Arc;
 
+pub use drive::{
+    DRIVE_BYTES_MAX, DRIVE_BYTES_PER_OPERATOR, DRIVE_OPEN_OPERATORS, DRIVE_OPENS_MAX, Drive, Opened, Unopened,
+};
 pub use input::{Environment, Input};
 pub use limits::{BadLimit, Limits, parse_memory_limit};
 pub use memory::{Memory, PAGE_BYTES};
@@ -54,6 +58,8 @@ pub struct Start {
     pub limits: Limits,
     /// The memory to go on from; `None` starts empty.
     pub memory: Option<Memory>,
+    /// Reads the weave for it; `None` where nothing of the weave is available to guests.
+    pub drive: Option<Arc<dyn Drive>>,
 }
 
 /// A process in memory.
@@ -103,6 +109,12 @@ pub enum Refusal {
     Memory {
         /// Why.
         why: String,
+    },
+    /// Something that the guest reads from the weave is not to be had now, or not what was signed.
+    #[error("the weave cannot be read for this evaluation: {what}")]
+    Weave {
+        /// What was read, and why it cannot be.
+        what: String,
     },
     /// The operating system did not give what was needed.
     #[error("this computer refused {what}")]

@@ -80,7 +80,7 @@ type Tested = Box<dyn Machine>;
 impl Bench {
     fn start(&self, limits: Limits, memory: Option<Memory>) -> Result<Tested, Refusal> {
         let environment = Arc::new(Environment::from_json("{}"));
-        self.program.start(Start { environment, limits, memory })
+        self.program.start(Start { environment, limits, memory, drive: None })
     }
 
     fn fresh(&self) -> Tested {

@@ -81,7 +81,10 @@ impl Process {
         let crons = Crons::parse(&item.tags).map_err(|why| refused(why.to_string()))?;
         let limits: Limits = cu::limits(process, &item.tags, &loaded.module.tags, &cu::Options::default())?;
         let environment: Arc<Environment> = Arc::new(input::environment(&item, &loaded.module));
-        let machine = loaded.program.start(Start { environment, limits, memory: None }).map_err(refusal)?;
+        let machine = loaded
+            .program
+            .start(Start { environment, limits, memory: None, drive: None })
+            .map_err(refusal)?;
         let plan = assign(process, None, item.id, Vec::new(), now, height);
         let signed = bench.scheduler.sign(plan.draft())?;
         let assignment = plan.signed((*signed).clone());

@@ -23,11 +23,12 @@ use std::ops::Bound;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use protocol::{Address, DataItem, Height, Id, Wallet};
 use serde::Serialize;
 use store::Store;
 use tokio::task::JoinSet;
-use unit::{BlockRef, Clock, Found, GatewayHealth, Kind, Network, Page, Query, Result, Tip, Weave};
+use unit::{BlockRef, Clock, Found, GatewayHealth, Kind, Network, Page, Piece, Query, Result, Tip, Weave};
 
 use crate::confirm::{Confirmer, is_taken};
 use crate::post::Poster;
@@ -260,6 +261,28 @@ impl Weave for Settlement {
             return Ok(true);
         }
         self.network.knows_wallet(address).await
+    }
+
+    async fn piece(&self, id: Id, at: u64) -> Result<Piece> {
+        if let Some(found) = self.kept(id)? {
+            let bytes = found.item.data.clone();
+            return Ok(Piece { total: bytes.len() as u64, start: 0, bytes });
+        }
+        if let Some(beside) = &self.beside {
+            match beside.piece(id, at).await {
+                Err(error) if error.kind == Kind::NotFound => {}
+                answer => return answer,
+            }
+        }
+        self.network.piece(id, at).await
+    }
+
+    async fn transaction_json(&self, id: Id) -> Result<Bytes> {
+        self.network.transaction_json(id).await
+    }
+
+    async fn block_json(&self, height: Height) -> Result<Bytes> {
+        self.network.block_json(height).await
     }
 }
 

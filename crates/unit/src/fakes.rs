@@ -100,6 +100,12 @@ impl FakeWeave {
         self.insert(Found { item: Arc::new(item), base_layer: true, block, cursor: String::new() });
     }
 
+    /// Puts an item in the block at a height.
+    pub fn put_at(&self, item: Item, height: u64) {
+        let (item, block) = (Arc::new(item), Some(block_at(height)));
+        self.insert(Found { item, base_layer: false, block, cursor: String::new() });
+    }
+
     /// Makes an address known as a wallet.
     pub fn put_wallet(&self, address: Address) {
         lock(&self.state).wallets.insert(address);

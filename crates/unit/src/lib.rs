@@ -54,4 +54,4 @@ pub use network::{GatewayHealth, Network, Whereabouts};
 pub use page::{Page, Sort};
 pub use scheduler::{AssignRequest, Novelty, Placed, ProcessRecord, Scheduled, Scheduler, SlotRange};
 pub use uploads::{UploadStage, UploadState, Uploads};
-pub use weave::{BlockRef, Found, Query, TagFilter, Tip, Weave};
+pub use weave::{BlockRef, Found, Piece, Query, TagFilter, Tip, Weave};

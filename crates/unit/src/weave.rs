@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use protocol::{Address, DataItem, Height, Id, Item, Timestamp};
 
-use crate::{Page, Result, Sort};
+use crate::{Error, Page, Result, Sort};
 
 /// Remembers forever.
 #[async_trait]
@@ -37,6 +38,35 @@ pub trait Weave: Send + Sync {
 
     /// Whether some wallet of that address is known: it signed something or has a balance.
     async fn knows_wallet(&self, address: Address) -> Result<bool>;
+
+    /// The part of the data of an item or a transaction that has the byte `at`, or nothing at its end; checked like all
+    /// that is read, and no more than has to be fetched for that.
+    async fn piece(&self, id: Id, at: u64) -> Result<Piece> {
+        let _ = at;
+        let bytes = self.get(id).await?.item.data.clone();
+        Ok(Piece { total: bytes.len() as u64, start: 0, bytes })
+    }
+
+    /// The header of a transaction in a block, as JSON of a gateway, in one order of its keys and with `ownerAddress`.
+    async fn transaction_json(&self, id: Id) -> Result<Bytes> {
+        Err(Error::unavailable(format!("this weave does not tell the header of {id}")))
+    }
+
+    /// A block as JSON, as the gateway tells it.
+    async fn block_json(&self, height: Height) -> Result<Bytes> {
+        Err(Error::unavailable(format!("this weave does not tell the block at height {height}")))
+    }
+}
+
+/// A part of some data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Piece {
+    /// Bytes of all the data.
+    pub total: u64,
+    /// Where the part begins.
+    pub start: u64,
+    /// The part.
+    pub bytes: Bytes,
 }
 
 /// Something on the weave.

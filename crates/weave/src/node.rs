@@ -9,7 +9,7 @@ use protocol::{Address, DataItem, Height, Id, Item, Transaction, deep_hash};
 use store::Order;
 use unit::{
     Arweave, Block, BlockAt, BlockHash, BlockHead, BlockRef, Chunk, Entry, Found, ItemOffsets, NewChunk,
-    NodeInfo, Page, Posted, Query, Reorganised, Result, Sort, Tip, UploadReceipt, Weave,
+    NodeInfo, Page, Piece, Posted, Query, Reorganised, Result, Sort, Tip, UploadReceipt, Weave,
 };
 
 use crate::codec::Reader;
@@ -18,6 +18,8 @@ use crate::keys::{BLOCK_HASH, END, FIND, OFFSET, Place, Term};
 use crate::record::{Account, Head, What};
 use crate::{EmbeddedWeave, Error, chain, mine, post, query, reorganise, upload};
 
+/// Bytes of data that are read at once for who reads it piece by piece.
+const PIECE_BYTES: u64 = 256 << 10;
 /// How many blocks a bundler has for an uploaded item, as its receipt says.
 const DEADLINE_BLOCKS: u64 = 200;
 
@@ -63,6 +65,16 @@ impl Weave for EmbeddedWeave {
         let (first, last) = (term.key(Place::FIRST), term.key(Place::LAST));
         let signed = self.core.store.scan(FIND, keys_between(&first, &last), Order::Ascending, 1);
         Ok(!signed.map_err(Error::from)?.is_empty() || self.core.account(address)? != Account::default())
+    }
+
+    async fn piece(&self, id: Id, at: u64) -> Result<Piece> {
+        let total = self.known(id)?.1.data_size;
+        let start = at / PIECE_BYTES * PIECE_BYTES;
+        if start >= total {
+            return Ok(Piece { total, start: total, bytes: Bytes::new() });
+        }
+        let bytes = self.data(id, start..(start + PIECE_BYTES).min(total)).await?;
+        Ok(Piece { total, start, bytes })
     }
 }
 

@@ -85,7 +85,7 @@ struct SimProgram;
 
 impl Program for SimProgram {
     fn start(&self, start: Start) -> Result<Box<dyn Machine>, Refusal> {
-        let Start { environment, limits, memory } = start;
+        let Start { environment, limits, memory, .. } = start;
         let about = About::of(&environment);
         let state = match memory.as_ref().map(Memory::to_dense) {
             None => State::default(),

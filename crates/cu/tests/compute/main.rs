@@ -5,6 +5,7 @@ extern crate pirn_cu as cu;
 mod attest;
 mod cron;
 mod defects;
+mod drive;
 mod evaluation;
 mod lies;
 mod past;

@@ -8,7 +8,7 @@ use cu::{ComputeUnit, Options, Ports};
 use protocol::{
     DataItem, Draft, Id, Item, Json, Module, ModuleId, Outcome, ProcessId, SignatureType, Tags, Wallet,
 };
-use runtime::{Input, Limits, Machine, Memory, Program, Refusal, Runtime, Start};
+use runtime::{Drive, Input, Limits, Machine, Memory, Opened, Program, Refusal, Runtime, Start, Unopened};
 use serde::{Deserialize, Serialize};
 use store::{MemoryBlobs, MemoryStore};
 use unit::fakes::{FakeClock, FakeScheduler, FakeWeave};
@@ -270,7 +270,8 @@ impl Program for CountingProgram {
             Some(memory) => serde_json::from_slice(&memory.to_dense())
                 .map_err(|e| Refusal::Memory { why: e.to_string() })?,
         };
-        Ok(Box::new(Counter { lab: Arc::clone(&self.0), limits: start.limits, state }))
+        let drive = start.drive;
+        Ok(Box::new(Counter { lab: Arc::clone(&self.0), limits: start.limits, state, drive }))
     }
 }
 
@@ -284,6 +285,18 @@ struct Counter {
     lab: Arc<Lab>,
     limits: Limits,
     state: State,
+    drive: Option<Arc<dyn Drive>>,
+}
+
+/// What a guest would read at a path, as text.
+fn read(drive: Option<&dyn Drive>, input: &Input, path: &str) -> Result<String, Unopened> {
+    let Some(drive) = drive else { return Ok("no drive".to_owned()) };
+    let bytes = match drive.open(&input.to_json(), path)? {
+        Opened::NotAvailable => return Ok("not available".to_owned()),
+        Opened::Text(text) => text,
+        Opened::Data { id, size } => drive.read(id, 0, size as usize).map_err(Unopened::Refused)?,
+    };
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 impl Machine for Counter {
@@ -306,6 +319,11 @@ impl Machine for Counter {
                 "looped".to_owned()
             }
             "Panic" => panic!("a machine breaks, on purpose"),
+            path if path.starts_with('/') => match read(self.drive.as_deref(), input, path) {
+                Ok(text) => text,
+                Err(Unopened::Failed(why)) => return Ok(Outcome::failed(&why, 1, 1)),
+                Err(Unopened::Refused(refusal)) => return Err(refusal),
+            },
             "Echo" => input.to_json(),
             "Limits" => format!("{} {}", self.limits.memory_bytes, self.limits.compute),
             _ => self.state.count.to_string(),
@@ -314,7 +332,8 @@ impl Machine for Counter {
     }
 
     fn fork(&mut self) -> Result<Box<dyn Machine>, Refusal> {
-        Ok(Box::new(Counter { lab: Arc::clone(&self.lab), limits: self.limits, state: self.state.clone() }))
+        let (lab, drive) = (Arc::clone(&self.lab), self.drive.clone());
+        Ok(Box::new(Counter { lab, limits: self.limits, state: self.state.clone(), drive }))
     }
 
     fn memory(&mut self) -> Result<Memory, Refusal> {

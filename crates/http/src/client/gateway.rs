@@ -4,18 +4,19 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use protocol::merkle;
 use protocol::{Address, DataItem, Height, Id, Item, Transaction};
 use reqwest::Method;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
-use unit::{BlockRef, Code, Error, Found, Kind, Page, Query, Result, Sort, Tip, Weave};
+use unit::{BlockRef, Code, Error, Found, Kind, Page, Piece, Query, Result, Sort, Tip, Weave};
 
 use super::Transport;
 use super::transport::base;
 use crate::wire::graphql::{self, Blocks, Response, Transactions};
-use crate::wire::transaction::TransactionShape;
+use crate::wire::transaction::{ChunkShape, OffsetShape, TransactionShape, header_json};
 
 /// Where the weave is, and how far it is believed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,7 +53,23 @@ pub struct Gateway {
     graphql: String,
     pub(super) transport: Transport,
     tip: Mutex<Option<(Instant, Tip)>>,
+    /// Transactions whose data was read piece by piece, the newest last.
+    rooted: Mutex<Vec<(Id, Rooted)>>,
+    /// The item that was read last, whole, for who reads it piece by piece.
+    whole: Mutex<Option<(Id, Bytes)>>,
 }
+
+/// Where the data of a transaction is, and by what it is proven.
+#[derive(Debug, Clone, Copy)]
+struct Rooted {
+    root: merkle::Hash,
+    size: u64,
+    /// Of its first byte, in the weave.
+    start: u64,
+}
+
+/// Transactions that are remembered with their data root.
+const ROOTED_MAX: usize = 256;
 
 impl Gateway {
     /// The weave that these options name.
@@ -60,7 +77,14 @@ impl Gateway {
         let options =
             GatewayOptions { gateway: base(&options.gateway), uploader: base(&options.uploader), ..options };
         let graphql = options.graphql.clone().unwrap_or_else(|| format!("{}/graphql", options.gateway));
-        Gateway { options, graphql, transport, tip: Mutex::new(None) }
+        Gateway {
+            options,
+            graphql,
+            transport,
+            tip: Mutex::new(None),
+            rooted: Mutex::default(),
+            whole: Mutex::default(),
+        }
     }
 
     /// The base URL of the gateway.
@@ -105,6 +129,67 @@ impl Gateway {
         let what = format!("what {} gives as {} is not what was signed", self.options.gateway, item.id);
         let hint = "ask another gateway, or do not verify this one";
         Err(Error::unavailable(what).with_code(Code::NOT_AS_SIGNED).with_hint(hint))
+    }
+
+    /// The header of a transaction that is in a block, as it was signed.
+    async fn transaction(&self, id: Id) -> Result<Transaction> {
+        let answer = self.transport.get(&format!("{}/tx/{id}", self.options.gateway)).await?;
+        let transaction = answer.json::<TransactionShape>()?.read()?;
+        if self.options.verify && (transaction.id != id || transaction.verify().is_err()) {
+            let what =
+                format!("the header that {} gives as {id} is not what was signed", self.options.gateway);
+            return Err(Error::unavailable(what).with_code(Code::NOT_AS_SIGNED));
+        }
+        Ok(transaction)
+    }
+
+    /// Where the data of that is, if it is a transaction whose data is proven chunk by chunk; `None` for what is read
+    /// whole.
+    async fn rooted(&self, id: Id) -> Result<Option<Rooted>> {
+        let known =
+            |rooted: &[(Id, Rooted)]| rooted.iter().find(|(of, _)| *of == id).map(|(_, rooted)| *rooted);
+        if let Some(known) = known(&self.rooted.lock().unwrap_or_else(PoisonError::into_inner)) {
+            return Ok(Some(known));
+        }
+        if !self.head(id).await?.base_layer {
+            return Ok(None);
+        }
+        let transaction = self.transaction(id).await?;
+        let Ok(root) = merkle::Hash::try_from(&transaction.data_root[..]) else { return Ok(None) };
+        let url = format!("{}/tx/{id}/offset", self.options.gateway);
+        let end = match self.transport.get(&url).await {
+            Ok(answer) => answer.json::<OffsetShape>()?.offset.0,
+            // Not every gateway has chunks.
+            Err(error) if error.kind == Kind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let size = transaction.data_size;
+        let start = u64::try_from(end).ok().and_then(|end| end.checked_add(1)?.checked_sub(size));
+        let start = start.ok_or_else(|| Error::unavailable(format!("{url} answered with no offset")))?;
+        let found = Rooted { root, size, start };
+        let mut rooted = self.rooted.lock().unwrap_or_else(PoisonError::into_inner);
+        if rooted.len() >= ROOTED_MAX {
+            rooted.remove(0);
+        }
+        rooted.push((id, found));
+        Ok(Some(found))
+    }
+
+    /// The chunk with the byte `at` of a transaction, proven.
+    async fn chunk_of(&self, id: Id, rooted: Rooted, at: u64) -> Result<Piece> {
+        let Rooted { root, size, start } = rooted;
+        if at >= size {
+            return Ok(Piece { total: size, start: size, bytes: Bytes::new() });
+        }
+        let url = format!("{}/chunk/{}", self.options.gateway, start.saturating_add(at));
+        let shape = self.transport.get(&url).await?.json::<ChunkShape>()?;
+        let chunk = shape.chunk.0;
+        let proven = merkle::prove(&root, size, at, &shape.data_path.0).filter(|proven| proven.is_of(&chunk));
+        let proven = proven.ok_or_else(|| {
+            Error::unavailable(format!("the chunk of {url} is not what {id} was signed with"))
+                .with_code(Code::NOT_AS_SIGNED)
+        })?;
+        Ok(Piece { total: size, start: proven.range.start, bytes: chunk })
     }
 
     async fn check_transaction(&self, item: &Item) -> Result<bool> {
@@ -197,6 +282,44 @@ impl Weave for Gateway {
     async fn blocks(&self, from: Height, limit: usize) -> Result<Vec<BlockRef>> {
         let page = self.ask::<Blocks>(&graphql::blocks(from.0, limit)).await?.blocks;
         Ok(page.edges.into_iter().map(|edge| edge.node.read()).collect())
+    }
+
+    /// Transactions come chunk by chunk, each with its proof; items have none, and are read whole once.
+    async fn piece(&self, id: Id, at: u64) -> Result<Piece> {
+        if let Some(rooted) = self.rooted(id).await? {
+            return self.chunk_of(id, rooted, at).await;
+        }
+        let known = self.whole.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let bytes = match known.filter(|(of, _)| *of == id) {
+            Some((_, bytes)) => bytes,
+            None => {
+                let bytes = self.get(id).await?.item.data.clone();
+                *self.whole.lock().unwrap_or_else(PoisonError::into_inner) = Some((id, bytes.clone()));
+                bytes
+            }
+        };
+        Ok(Piece { total: bytes.len() as u64, start: 0, bytes })
+    }
+
+    async fn transaction_json(&self, id: Id) -> Result<Bytes> {
+        let transaction = self.transaction(id).await?;
+        let mut shape = TransactionShape::from(&transaction);
+        // Format 1 has its data in its header, format 2 need not.
+        if transaction.format != 1 {
+            shape.data.0 = Bytes::new();
+        }
+        header_json(&shape, transaction.address())
+    }
+
+    async fn block_json(&self, height: Height) -> Result<Bytes> {
+        let url = format!("{}/block/height/{}", self.options.gateway, height.0);
+        let body = self.transport.get(&url).await?.body;
+        let told = serde_json::from_slice::<serde_json::Value>(&body).ok();
+        if told.and_then(|block| block.get("height")?.as_u64()) != Some(height.0) {
+            return Err(Error::unavailable(format!("{url} answered with no block of that height"))
+                .with_code(Code::STRANGE_ANSWER));
+        }
+        Ok(body)
     }
 
     async fn knows_wallet(&self, address: Address) -> Result<bool> {

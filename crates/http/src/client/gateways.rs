@@ -11,8 +11,8 @@ use protocol::{Address, DataItem, Height, Id, Transaction};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use unit::{
-    BlockRef, Error, Found, GatewayHealth, Kind, Network, NewChunk, Page, Posted, Query, Result, Tip, Weave,
-    Whereabouts,
+    BlockRef, Error, Found, GatewayHealth, Kind, Network, NewChunk, Page, Piece, Posted, Query, Result, Tip,
+    Weave, Whereabouts,
 };
 
 use super::Gateway;
@@ -181,6 +181,18 @@ impl Weave for Gateways {
 
     async fn knows_wallet(&self, address: Address) -> Result<bool> {
         self.any(|gateway| gateway.knows_wallet(address)).await
+    }
+
+    async fn piece(&self, id: Id, at: u64) -> Result<Piece> {
+        self.any(|gateway| gateway.piece(id, at)).await
+    }
+
+    async fn transaction_json(&self, id: Id) -> Result<Bytes> {
+        self.any(|gateway| gateway.transaction_json(id)).await
+    }
+
+    async fn block_json(&self, height: Height) -> Result<Bytes> {
+        self.any(|gateway| gateway.block_json(height)).await
     }
 }
 

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use protocol::id::{base64url, from_base64url};
-use protocol::{Id, Transaction};
+use protocol::{Address, Id, Transaction};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use unit::{Chunk, Code, Error, NewChunk, Result};
 
@@ -110,6 +110,19 @@ fn is_zero(number: &Number) -> bool {
 pub struct TagShape {
     pub name: Base64Url,
     pub value: Base64Url,
+}
+
+/// The header of a transaction as WeaveDrive shows it: the shape, and the address of its owner after it.
+pub fn header_json(shape: &TransactionShape, owner: Address) -> Result<Bytes> {
+    #[derive(Serialize)]
+    struct Header<'a> {
+        #[serde(flatten)]
+        shape: &'a TransactionShape,
+        #[serde(rename = "ownerAddress")]
+        owner: Address,
+    }
+    let text = serde_json::to_vec(&Header { shape, owner }).map_err(|error| Error::internal(&error))?;
+    Ok(text.into())
 }
 
 impl TransactionShape {

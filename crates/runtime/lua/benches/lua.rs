@@ -44,7 +44,7 @@ impl Process {
             "Process": { "Id": PROCESS, "Owner": OWNER, "Tags": tags }, "Module": { "Id": "M", "Owner": "X", "Tags": [] },
         });
         let environment = Arc::new(Environment::from_json(environment.to_string()));
-        let machine = program.machine(Start { environment, limits: LIMITS, memory: None });
+        let machine = program.machine(Start { environment, limits: LIMITS, memory: None, drive: None });
         let mut process = Process { machine: machine.expect("a machine"), messages: 0 };
         process.send(&[("Type", "Process")], "");
         process

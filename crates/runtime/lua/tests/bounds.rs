@@ -35,7 +35,7 @@ fn machine() -> Machine {
     let environment =
         json!({ "Process": { "Id": "P", "Owner": "O", "Tags": [] }, "Module": { "Id": "M", "Tags": [] } });
     let environment = Arc::new(Environment::from_json(environment.to_string()));
-    program.machine(Start { environment, limits: LIMITS, memory: None }).unwrap()
+    program.machine(Start { environment, limits: LIMITS, memory: None, drive: None }).unwrap()
 }
 
 fn message(action: &str, data: &str) -> String {

@@ -20,7 +20,7 @@ fn machine(program: &WasmProgram, memory: Option<Memory>) -> Machine {
     let environment =
         json!({ "Process": { "Id": "P", "Owner": "O", "Tags": [] }, "Module": { "Id": "M", "Tags": [] } });
     let environment = Arc::new(Environment::from_json(environment.to_string()));
-    program.machine(Start { environment, limits: LIMITS, memory }).unwrap()
+    program.machine(Start { environment, limits: LIMITS, memory, drive: None }).unwrap()
 }
 
 fn message(id: &str, from: &str, tags: &[(&str, &str)], data: &str) -> String {

@@ -61,7 +61,7 @@ fn start(program: &WasmProgram, memory: Option<Memory>) -> Machine {
     let environment =
         json!({ "Process": { "Id": "P", "Owner": "O", "Tags": [] }, "Module": { "Id": "M", "Tags": [] } });
     let environment = Arc::new(Environment::from_json(environment.to_string()));
-    program.machine(Start { environment, limits: LIMITS, memory }).unwrap()
+    program.machine(Start { environment, limits: LIMITS, memory, drive: None }).unwrap()
 }
 
 /// Something that a program does. Names are few, so that programs meet what others left.

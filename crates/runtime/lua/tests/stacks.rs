@@ -18,7 +18,7 @@ fn booted(runtime: WasmRuntime, limits: Limits) -> Machine {
         json!({ "Process": { "Id": "P", "Owner": "O", "Tags": [] }, "Module": { "Id": "M", "Tags": [] } });
     let environment = Arc::new(Environment::from_json(environment.to_string()));
     let program = runtime.program(&module).unwrap();
-    let mut machine = program.machine(Start { environment, limits, memory: None }).unwrap();
+    let mut machine = program.machine(Start { environment, limits, memory: None, drive: None }).unwrap();
     let outcome = machine.handle_json(&message(&[("Type", "Process")], "")).unwrap();
     assert_eq!(outcome.error, None);
     machine

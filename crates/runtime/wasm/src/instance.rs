@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use wasmtime::{AsContextMut, Global, Store, StoreContextMut, Trap, UpdateDeadline, Val};
 
-use runtime::{GAS_PER_OPERATOR, Limits, Profile};
+use runtime::{Drive, GAS_PER_OPERATOR, Limits, Profile, Refusal};
 
 use crate::exports::{Callee, Exports};
 use crate::format::Main;
@@ -55,7 +55,11 @@ pub(crate) struct Evaluated {
 
 impl Instance {
     /// An instance with an empty memory of the module's initial size.
-    pub fn new(program: &Program, limits: Limits) -> wasmtime::Result<Instance> {
+    pub fn new(
+        program: &Program,
+        limits: Limits,
+        drive: Option<Arc<dyn Drive>>,
+    ) -> wasmtime::Result<Instance> {
         let format = program.format;
         let host = Host {
             format,
@@ -64,6 +68,7 @@ impl Instance {
             gas_max: limits.compute,
             exports: None,
             is_awake: program.shape.is_awake,
+            drive,
             moment: Moment::new(),
             watch: program.watching.clone().flatten().map(|stacks| Box::new(Watch::new(stacks))),
         };
@@ -177,25 +182,36 @@ impl Instance {
         Ok(())
     }
 
-    /// Evaluates a message.
-    pub fn evaluate(&mut self, from: &Beginning, message: &str, environment: &str) -> Evaluated {
+    /// Evaluates a message. A refusal says that the operator declined in the middle of it.
+    pub fn evaluate(
+        &mut self,
+        from: &Beginning,
+        message: &str,
+        environment: &str,
+    ) -> Result<Evaluated, Refusal> {
         let compute = self.limits.compute;
         let ready = self.prepare(&from.globals, operators_max(&self.exports, compute), compute);
+        if self.store.data().drive.is_some() {
+            self.store.data_mut().moment.drives.message = message.into();
+        }
         let done = ready.and_then(|()| self.handle(from, message, environment));
         let (gas, is_out) = spent(&mut self.store, &self.exports, self.limits);
         let gas = if is_out { compute } else { gas };
         let how = if is_out || done.is_err() { End::Stopped } else { End::Returned };
         let profile = self.store.data_mut().watch.as_mut().map(|watch| watch.end(how, gas));
+        if let Some(refusal) = self.store.data_mut().moment.drives.refusal.take() {
+            return Err(refusal);
+        }
         if is_out {
             let why = format!("out of gas: the evaluation used its Compute-Limit of {compute}");
-            return Evaluated { answer: Err(why), gas, profile };
+            return Ok(Evaluated { answer: Err(why), gas, profile });
         }
         let answer = done.map_err(|error| match error.downcast_ref::<Trap>() {
             Some(Trap::StackOverflow) => "stack overflow: the module called itself too deeply".to_owned(),
             Some(trap) => format!("the module trapped: {trap}"),
             None => error.to_string(),
         });
-        Evaluated { answer, gas, profile }
+        Ok(Evaluated { answer, gas, profile })
     }
 
     fn prepare(&mut self, globals: &[Val], operators: u64, gas: u64) -> wasmtime::Result<()> {

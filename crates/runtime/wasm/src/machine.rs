@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use protocol::{Digest, Outcome};
-use runtime::{Environment, Input, Limits, Memory, PAGE_BYTES, Pages, Profile, Refusal, Start};
+use runtime::{Drive, Environment, Input, Limits, Memory, PAGE_BYTES, Pages, Profile, Refusal, Start};
 use rustix::io::Errno;
 
 use crate::MachineOptions;
@@ -28,6 +28,7 @@ pub struct Machine {
     program: Arc<Program>,
     environment: Arc<Environment>,
     limits: Limits,
+    drive: Option<Arc<dyn Drive>>,
     state: State,
     /// Of the last evaluation.
     profile: Option<Profile>,
@@ -66,12 +67,12 @@ struct Life {
 impl Machine {
     /// A machine that starts fresh or from a checkpoint.
     pub(crate) fn start(program: Arc<Program>, start: Start) -> Result<Machine, Refusal> {
-        let Start { environment, limits, memory } = start;
+        let Start { environment, limits, memory, drive } = start;
         let first = match program.first() {
             Ok(first) => first.clone(),
             Err(why) => {
                 let state = State::Dead(format!("the module cannot start: {why}"));
-                return Ok(Machine { program, environment, limits, state, profile: None });
+                return Ok(Machine { program, environment, limits, drive, state, profile: None });
             }
         };
         if first.size > limits.memory_bytes {
@@ -79,7 +80,7 @@ impl Machine {
                 "out of memory: the module starts with {} bytes and the Memory-Limit is {}",
                 first.size, limits.memory_bytes
             ));
-            return Ok(Machine { program, environment, limits, state, profile: None });
+            return Ok(Machine { program, environment, limits, drive, state, profile: None });
         }
         let (image, size) = match memory {
             None => (first.image.clone(), first.size),
@@ -95,7 +96,7 @@ impl Machine {
             }
         };
         let life = Life::new(first, image, size);
-        Ok(Machine { program, environment, limits, state: State::Live(Box::new(life)), profile: None })
+        Ok(Machine { program, environment, limits, drive, state: State::Live(Box::new(life)), profile: None })
     }
 
     /// Evaluates a message that is JSON already.
@@ -111,12 +112,12 @@ impl Machine {
             State::Live(life) => life,
         };
         let first = life.first.clone();
-        let instance = life.instance(&self.program, self.limits, &self.environment)?;
+        let instance = life.instance(&self.program, self.limits, &self.environment, &self.drive)?;
         let before = instance.size();
         let environment = self.environment.to_json();
         let done = match stack::run(|| instance.evaluate(&first.beginning, message, environment)) {
-            Ok(done) => done,
-            Err(refusal) => {
+            Ok(Ok(done)) => done,
+            Err(refusal) | Ok(Err(refusal)) => {
                 // What was half done goes with the instance.
                 life.fail();
                 return Err(refusal);
@@ -166,7 +167,7 @@ impl runtime::Machine for Machine {
         let state = match &mut self.state {
             State::Dead(why) => State::Dead(why.clone()),
             State::Live(life) => {
-                life.instance(&self.program, self.limits, &self.environment)?;
+                life.instance(&self.program, self.limits, &self.environment, &self.drive)?;
                 life.commit(self.program.options.overlay_bytes_max)?;
                 let mut fork = Life::new(life.first.clone(), life.image.clone(), life.size);
                 // Its first commit copies the image, and most forks are thrown away before.
@@ -175,7 +176,8 @@ impl runtime::Machine for Machine {
             }
         };
         let (program, environment) = (self.program.clone(), self.environment.clone());
-        Ok(Box::new(Machine { program, environment, limits: self.limits, state, profile: None }))
+        let (limits, drive) = (self.limits, self.drive.clone());
+        Ok(Box::new(Machine { program, environment, limits, drive, state, profile: None }))
     }
 
     fn memory(&mut self) -> Result<Memory, Refusal> {
@@ -183,7 +185,7 @@ impl runtime::Machine for Machine {
             State::Dead(_) => return Ok(Memory::default()),
             State::Live(life) => life,
         };
-        life.instance(&self.program, self.limits, &self.environment)?;
+        life.instance(&self.program, self.limits, &self.environment, &self.drive)?;
         life.commit(self.program.options.overlay_bytes_max)?;
         pages_of(&life.image, life.size).map_err(refused("to read a committed memory"))
     }
@@ -193,7 +195,7 @@ impl runtime::Machine for Machine {
             State::Dead(_) => return Ok(Memory::default().root()),
             State::Live(life) => life,
         };
-        life.instance(&self.program, self.limits, &self.environment)?;
+        life.instance(&self.program, self.limits, &self.environment, &self.drive)?;
         life.commit(self.program.options.overlay_bytes_max)?;
         life.root().map_err(refused("to read a committed memory"))
     }
@@ -235,6 +237,7 @@ impl Life {
         program: &Program,
         limits: Limits,
         environment: &Environment,
+        drive: &Option<Arc<dyn Drive>>,
     ) -> Result<&mut Instance, Refusal> {
         if self.is_broken {
             return Err(system(
@@ -243,12 +246,12 @@ impl Life {
         }
         if self.instance.is_none() {
             let engine = |error: wasmtime::Error| system(format!("an instance: {error:#}"));
-            let mut instance = Instance::new(program, limits).map_err(engine)?;
+            let mut instance = Instance::new(program, limits, drive.clone()).map_err(engine)?;
             instance.grow_to(self.size).map_err(engine)?;
             instance.view().map(&self.image).map_err(refused("to map a memory"))?;
             for message in &self.since {
                 let environment = environment.to_json();
-                let again = stack::run(|| instance.evaluate(&self.first.beginning, message, environment))?;
+                let again = stack::run(|| instance.evaluate(&self.first.beginning, message, environment))??;
                 debug_assert!(again.answer.is_ok(), "an evaluation that succeeded, succeeds again");
             }
             self.instance = Some(instance);

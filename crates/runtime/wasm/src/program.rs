@@ -58,7 +58,7 @@ impl Program {
     fn begin(&self) -> Result<Arc<First>, String> {
         let limits = Limits { memory_bytes: CAPACITY_MAX, compute: u64::MAX >> 1 };
         let why = |error: &dyn std::fmt::Display| error.to_string();
-        let mut instance = Instance::new(self, limits).map_err(|error| why(&error))?;
+        let mut instance = Instance::new(self, limits, None).map_err(|error| why(&error))?;
         let beginning = stack::run(|| instance.begin(&self.data)).map_err(|error| why(&error))?;
         let beginning = beginning.map_err(|error| why(&error))?;
         // The instance's pages are its own, all that it has written: they are the image.

@@ -222,7 +222,7 @@ impl Process<'_> {
             (memory, _) => memory,
         };
         let environment = Arc::new(Environment::from_json(environment));
-        let start = Start { environment: environment.clone(), limits: self.limits, memory };
+        let start = Start { environment: environment.clone(), limits: self.limits, memory, drive: None };
         let machine =
             self.program.machine(start).context(Code::MODULE_UNSUPPORTED, "could not start the process")?;
         self.machine = Some((machine, environment));

@@ -4,7 +4,10 @@
 //! exist where [`Options::control`] says so.
 
 mod content;
+mod library;
 mod manifest;
+
+pub use library::Library;
 
 use std::sync::Arc;
 

@@ -26,12 +26,15 @@ pub(crate) enum Sleep {
     WakingUp(u64),
 }
 
-/// WeaveDrive, which is not available here: 0, after a sleep if the guest can sleep.
-pub(super) fn not_available(call: &mut Call<'_, '_>) -> wasmtime::Result<i64> {
+/// Answers what takes time, after a sleep if the guest can sleep. `find` is called once.
+pub(super) fn answer_later(
+    call: &mut Call<'_, '_>,
+    find: fn(&mut Call<'_, '_>) -> wasmtime::Result<i64>,
+) -> wasmtime::Result<i64> {
     let exports = Arc::clone(call.exports()?);
     let (Some(asyncify), Some(malloc), Some(free)) = (&exports.asyncify, &exports.malloc, &exports.free)
     else {
-        return Ok(0);
+        return find(call);
     };
     match call.moment().sleep {
         Sleep::Awake => {
@@ -46,7 +49,7 @@ pub(super) fn not_available(call: &mut Call<'_, '_>) -> wasmtime::Result<i64> {
             }
             if call.caller.data().is_awake {
                 free.call(&mut *call.caller, &[at])?;
-                return Ok(0);
+                return find(call);
             }
             let word = call.width().bytes();
             call.put_word(at, at + header)?;
@@ -54,13 +57,14 @@ pub(super) fn not_available(call: &mut Call<'_, '_>) -> wasmtime::Result<i64> {
             call.put_i32(at + 2 * word, 0)?;
             call.moment().sleep = Sleep::FallingAsleep(at);
             asyncify.start_unwind.call(&mut *call.caller, &[at])?;
+            Ok(0)
         }
         Sleep::WakingUp(at) => {
             call.moment().sleep = Sleep::Awake;
             asyncify.stop_rewind.call(&mut *call.caller, &[])?;
             free.call(&mut *call.caller, &[at])?;
+            find(call)
         }
-        Sleep::FallingAsleep(_) => return Err(Stop::Abort("it does not fall asleep".into()).into()),
+        Sleep::FallingAsleep(_) => Err(Stop::Abort("it does not fall asleep".into()).into()),
     }
-    Ok(0)
 }

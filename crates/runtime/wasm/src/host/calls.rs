@@ -134,10 +134,15 @@ fn read(call: &mut Call<'_, '_>) -> Made {
     }
     let mut total = 0;
     for (at, n) in parts(call)? {
-        let (memory, moment) = call.memory_and_moment()?;
-        let got = match moment.files.read(fd, super::slice(memory, at, n)?) {
-            Ok(got) => got as u64,
-            Err(error) => return Ok(Err(error)),
+        let got = match super::drive::fill(call, fd, at, n)? {
+            Some(got) => got,
+            None => {
+                let (memory, moment) = call.memory_and_moment()?;
+                match moment.files.read(fd, super::slice(memory, at, n)?) {
+                    Ok(got) => got as u64,
+                    Err(error) => return Ok(Err(error)),
+                }
+            }
         };
         total += got;
         if got < n {

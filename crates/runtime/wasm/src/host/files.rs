@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use runtime::Opened;
+
 use super::errno::{Errno, flags};
 
 /// Bytes in all files together.
@@ -33,6 +35,8 @@ enum Content {
     Null,
     Zeros,
     Terminal,
+    /// Something of the weave.
+    Weave(Opened),
 }
 
 #[derive(Debug)]
@@ -50,6 +54,8 @@ struct Stream {
     path: String,
     flags: i32,
     position: u64,
+    /// It was moved to the end of something of the weave, and not read since.
+    is_at_end: bool,
 }
 
 /// What `stat` says.
@@ -162,7 +168,39 @@ impl Files {
         }
         how &= !(flags::EXCLUSIVE | flags::TRUNCATE | flags::NO_FOLLOW);
         let path = self.path_of(node);
-        self.stream(Stream { node, path, flags: how, position: 0 }, 0)
+        self.stream(Stream { node, path, flags: how, position: 0, is_at_end: false }, 0)
+    }
+
+    /// Opens something of the weave, to be read. It has no place in the tree.
+    pub fn open_weave(&mut self, path: &str, opened: Opened) -> Result<i32> {
+        if self.nodes.len() >= NODES_MAX {
+            return Err(Errno::NoSpace);
+        }
+        let node = self.nodes.len();
+        self.nodes.push(Entry {
+            content: Content::Weave(opened),
+            mode: FILE | 0o444,
+            changed: 0,
+            parent: ROOT,
+        });
+        self.stream(Stream { node, path: path.to_owned(), flags: 0, position: 0, is_at_end: false }, 0)
+    }
+
+    /// What of the weave is open under that number, and from where its next read is; `None` for other files.
+    ///
+    /// Moved to its end it is read from its start: guests ask for as many bytes as its size is, which they have just
+    /// learned that way, and the reference gives them these.
+    pub fn weave_at(&self, fd: i32) -> Option<(Opened, u64)> {
+        let stream = self.at(fd).ok()?;
+        let Content::Weave(opened) = &self.nodes[stream.node].content else { return None };
+        Some((opened.clone(), if stream.is_at_end { 0 } else { stream.position }))
+    }
+
+    /// Something of the weave was read up to there.
+    pub fn set_position(&mut self, fd: i32, position: u64) {
+        if let Ok(stream) = self.at_mut(fd) {
+            (stream.position, stream.is_at_end) = (position, false);
+        }
     }
 
     fn stream(&mut self, stream: Stream, least: usize) -> Result<i32> {
@@ -201,7 +239,7 @@ impl Files {
         let n = match &self.nodes[node].content {
             Content::Folder(_) => return Err(Errno::IsFolder),
             Content::Link(_) => return Err(Errno::Invalid),
-            Content::Null | Content::Terminal => 0,
+            Content::Null | Content::Terminal | Content::Weave(_) => 0,
             Content::Zeros => {
                 to.fill(0);
                 to.len()
@@ -228,7 +266,7 @@ impl Files {
         match &mut self.nodes[node].content {
             Content::Folder(_) => return Err(Errno::IsFolder),
             Content::Link(_) => return Err(Errno::Invalid),
-            Content::Null | Content::Zeros => {}
+            Content::Null | Content::Zeros | Content::Weave(_) => {}
             Content::Terminal => looked = !from.is_empty(),
             Content::File(bytes) => {
                 if append {
@@ -265,12 +303,19 @@ impl Files {
             (_, 0) => 0,
             (_, 1) => stream.position,
             (Content::File(bytes), 2) => bytes.len() as u64,
+            (Content::Weave(opened), 2) => size_of(opened),
             (_, 2) => 0,
             _ => return Err(Errno::Invalid),
         };
         let position = base.checked_add_signed(offset).filter(|at| *at <= i64::MAX as u64);
         let position = position.ok_or(Errno::Invalid)?;
-        self.at_mut(fd)?.position = position;
+        let is_at_end = match whence {
+            0 => false,
+            1 => offset == 0 && stream.is_at_end,
+            _ => offset == 0 && matches!(self.nodes[stream.node].content, Content::Weave(_)),
+        };
+        let stream = self.at_mut(fd)?;
+        (stream.position, stream.is_at_end) = (position, is_at_end);
         Ok(position)
     }
 
@@ -305,6 +350,7 @@ impl Files {
             Content::Folder(_) => 4096,
             Content::File(bytes) => bytes.len() as u64,
             Content::Link(target) => target.len() as u64,
+            Content::Weave(opened) => size_of(opened),
             _ => 0,
         };
         let is_device = matches!(entry.content, Content::Null | Content::Zeros | Content::Terminal);
@@ -532,6 +578,14 @@ impl Files {
             node = parent;
         }
         names.iter().rev().fold(String::new(), |path, name| path + "/" + name)
+    }
+}
+
+fn size_of(opened: &Opened) -> u64 {
+    match opened {
+        Opened::NotAvailable => 0,
+        Opened::Data { size, .. } => *size,
+        Opened::Text(text) => text.len() as u64,
     }
 }
 

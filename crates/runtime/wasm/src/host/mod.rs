@@ -1,11 +1,12 @@
 //! What a guest sees of the world: the functions it imports.
 //!
-//! There is no world. The clock counts calls, files live in memory until the message is done, nobody types,
+//! There is no world but the weave, if the operator gives it ([`runtime::Drive`]). The clock counts calls, files live in memory until the message is done, nobody types,
 //! nobody listens, nothing is executed. Names and behaviour: `protocol/04b-wasm-host.md`.
 
 mod asyncify;
 mod calls;
 mod clock;
+mod drive;
 mod errno;
 mod files;
 mod heap;
@@ -20,6 +21,7 @@ use crate::format::{Format, Width};
 use crate::profile::Watch;
 
 pub(crate) use asyncify::Sleep;
+use drive::Drives;
 use files::Files;
 
 /// Arguments that an imported function may have.
@@ -39,6 +41,8 @@ pub(crate) struct Host {
     pub exports: Option<Arc<Exports>>,
     /// The guest could put its stack aside, but must not: see [`crate::awake`].
     pub is_awake: bool,
+    /// Reads the weave for it.
+    pub drive: Option<Arc<dyn runtime::Drive>>,
     /// State of this message.
     pub moment: Moment,
     /// Looks at what it does, if somebody asks for a profile.
@@ -52,12 +56,15 @@ pub(crate) struct Moment {
     files: Files,
     /// Whether the guest is winding its stack up or down.
     pub sleep: Sleep,
+    /// What it has to do with the weave.
+    pub drives: Drives,
 }
 
 impl Moment {
     /// The state that every message starts with.
     pub fn new() -> Moment {
-        Moment { clock: clock::FIRST, temp_ret: 0, files: Files::default(), sleep: Sleep::Awake }
+        let (files, drives) = (Files::default(), Drives::default());
+        Moment { clock: clock::FIRST, temp_ret: 0, files, sleep: Sleep::Awake, drives }
     }
 }
 
@@ -89,6 +96,9 @@ pub(crate) enum Stop {
     /// An import that nobody provides.
     #[error("the module called {0}, which this host does not provide")]
     Missing(String),
+    /// The operator declines to go on.
+    #[error("{0}")]
+    Refused(String),
     /// A pointer that points nowhere.
     #[error("the module passed a pointer out of its memory")]
     Pointer,
@@ -180,10 +190,7 @@ fn answer(module: &str, name: &str) -> Option<Answer> {
         "_emscripten_throw_longjmp" => |_| Err(Stop::Jump.into()),
         "environ_get" => heap::environ,
         "environ_sizes_get" => heap::environ_sizes,
-        "__asyncjs__weavedrive_open" | "__asyncjs__weavedrive_read" | "__asyncjs__weavedrive_close" => {
-            asyncify::not_available
-        }
-        _ => return calls::answer(name),
+        _ => return drive::answer(name).or_else(|| calls::answer(name)),
     })
 }
 

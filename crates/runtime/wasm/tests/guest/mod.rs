@@ -63,7 +63,7 @@ pub fn program(format: &str) -> WasmProgram {
 
 /// What machines start from.
 pub fn start(limits: Limits, memory: Option<Memory>) -> Start {
-    Start { environment: Arc::new(Environment::from_json("{}")), limits, memory }
+    Start { environment: Arc::new(Environment::from_json("{}")), limits, memory, drive: None }
 }
 
 /// A machine of the guest.
