@@ -36,7 +36,8 @@ fn what_is_monitored_is_listed_with_its_next_and_its_last_tick() {
     person.text(&["eval", &process, handler]);
     person.text(&["clock", "+25m"]);
     let (one, now) = of(&process);
-    assert_eq!(one["cron"], "0-10-minutes", "{one}");
+    let log = person.text(&["log", &process]);
+    assert_eq!(one["cron"], "0-10-minutes", "{one} {log}");
     let pushed = one["pushed"].as_u64().unwrap();
     assert!(now - pushed < 600_000 && one.get("error").is_none(), "{one}");
     let said = person.text(&["cron"]);

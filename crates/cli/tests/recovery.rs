@@ -100,7 +100,7 @@ fn a_state_of_a_newer_version_is_refused() {
     bytes[28..32].copy_from_slice(&crc.to_le_bytes());
     std::fs::write(&segment, &bytes).unwrap();
     let said = refused(&person, "state");
-    assert!(said.contains("is a log of version 99; this program knows version 1"), "{said}");
+    assert!(said.contains("is a log of version 99; this program knows version 2"), "{said}");
     assert!(said.contains("hint: start it with the version of Pirn that wrote it"), "{said}");
     assert_eq!(std::fs::read(&segment).unwrap(), bytes, "it is left as it is");
 }

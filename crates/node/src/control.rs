@@ -313,6 +313,10 @@ async fn walk(units: &Units, clock: &VirtualClock, target: Timestamp) -> Result<
             mine(units, 1).await?;
             block_due = Some(at.saturating_add(ms));
         }
+        // A block that was made for what waited may be newer than what the scheduler has heard: ticks wait for it.
+        if let Some(su) = &units.su {
+            su.refresh_height().await.map_err(Error::from)?;
+        }
         if let Some(mu) = &units.mu {
             mu.look_at_crons().await?;
         }
