@@ -10,7 +10,7 @@ use pirn_http::server;
 use protocol::{DataItem, Draft, Id, Transaction, Wallet, ans104};
 use serde_json::{Value, json};
 use store::MemoryStore;
-use unit::fakes::FakeClock;
+use unit::fakes::{FakeClock, FakeWeave};
 use unit::{Arweave, Weave};
 use weave::EmbeddedWeave;
 
@@ -91,6 +91,31 @@ async fn what_is_no_item_is_refused_and_what_is_missing_can_still_come() {
     assert_eq!(post(&remote, &at("finalize"), Bytes::new()).await.0, 400);
     post(&remote, &at("0"), good.bytes().slice(..1000)).await;
     assert_eq!(post(&remote, &at("finalize"), Bytes::new()).await.0, 200);
+}
+
+#[tokio::test]
+async fn what_is_finalized_often_at_once_is_put_together_once_and_goes_where_uploads_go() {
+    let clock = FakeClock::advancing(1_700_000_000_000, 1);
+    let ports = weave::Ports { store: Arc::new(MemoryStore::new()), clock, events: unit::Events::silent() };
+    let options = weave::Options { part_bytes_max: 1000, ..weave::Options::default() };
+    let served = EmbeddedWeave::open(ports, options).await.unwrap();
+    let elsewhere = FakeWeave::new();
+    let context = server::Context { uploads: Some(elsewhere.clone()), ..context() };
+    let options = server::bundler::Options { sign_receipts: false, ..Default::default() };
+    let remote = remote(server::bundler::router(served, options, context)).await;
+    let item = item(1, &[], vec![7; 4321]);
+    let upload = send_parts(&remote, item.bytes()).await;
+    let finalize = format!("/chunks/arweave/{upload}/finalize");
+    elsewhere.fail_uploads(1);
+    assert_eq!(post(&remote, &finalize, Bytes::new()).await.0, 503);
+    let all = (0..16).map(|_| post(&remote, &finalize, Bytes::new()));
+    let statuses: Vec<u16> =
+        futures::future::join_all(all).await.into_iter().map(|(status, _)| status).collect();
+    assert!(
+        statuses.contains(&200) && statuses.iter().all(|status| [200, 202].contains(status)),
+        "{statuses:?}"
+    );
+    assert_eq!((elsewhere.ids(), post(&remote, &finalize, Bytes::new()).await.0), (vec![item.id], 200));
 }
 
 #[tokio::test]

@@ -109,6 +109,27 @@ async fn data_is_read_piece_by_piece_and_headers_as_they_were_signed() {
     assert_eq!(block["height"], 1);
 }
 
+#[tokio::test]
+async fn data_that_lies_elsewhere_since_blocks_were_replaced_is_found_again() {
+    let ground = far().await;
+    let (node, wallet) = (&*ground.node, rich(&*ground.node).await);
+    // The first one is forgotten with the block that it names, and the second moves to its place.
+    let tip = node.mine(1).await.unwrap().hash;
+    let first = draft(node, vec![1; 600_000]).await;
+    let first = Transaction { last_tx: Bytes::copy_from_slice(&tip.0), ..first }.sign(&wallet).unwrap();
+    let second = draft(node, vec![2; 600_000]).await.sign(&wallet).unwrap();
+    for tx in [&first, &second] {
+        node.post_transaction(tx.clone()).await.unwrap();
+    }
+    node.mine(1).await.unwrap();
+    let before = node.offset(second.id).await.unwrap();
+    assert_eq!(ground.weave.piece(second.id, 5).await.unwrap().bytes[0], 2);
+    assert_eq!(node.reorganise(2).await.unwrap().dropped, [first.id]);
+    node.mine(1).await.unwrap();
+    assert_ne!(node.offset(second.id).await.unwrap(), before);
+    assert_eq!(ground.weave.piece(second.id, 5).await.unwrap().bytes[0], 2);
+}
+
 /// Changes one letter of every chunk that is told.
 async fn forging(request: axum::extract::Request, next: axum::middleware::Next) -> axum::response::Response {
     let is_chunk = request.uri().path().starts_with("/chunk/");

@@ -11,7 +11,7 @@ use pirn_http::server::{self, Context, Globals, Guard, Reads, Serving};
 use pirn_http::wire::info::Network;
 use store::{DiskBlobs, DiskStore};
 use tokio::sync::watch;
-use unit::{Arweave as _, Clock, Events, Weave as _};
+use unit::{Arweave as _, Clock, Events, Weave};
 
 use crate::clock::{SystemClock, VirtualClock};
 use crate::control::Controls;
@@ -22,7 +22,7 @@ use crate::snapshots::Snapshots;
 use crate::sources::absolute;
 use crate::temporary::Temporary;
 use crate::vitals::Vitals;
-use crate::{Config, DevelopmentClock, Error, Preloaded, Role, accounts, metrics, outward};
+use crate::{Config, DevelopmentClock, Error, Preloaded, Role, accounts, metrics};
 
 /// Winston in an AR.
 const WINSTON: u128 = 1_000_000_000_000;
@@ -234,7 +234,7 @@ impl Running {
             }
             Ok::<_, Error>(())
         };
-        let weave = outward::served(&units.weave, &units.settlement);
+        let weave = units.weave.clone();
         let mut bundler = config.bundler.clone();
         bundler.gateway = bundler.gateway.or_else(|| network.urls.get("gateway").cloned());
         serve(
@@ -373,6 +373,7 @@ fn context(inner: &Arc<Inner>, common: &Common, units: &Units) -> Context {
             let checks = checks.clone();
             Box::pin(async move { checks.checks().await })
         })),
+        uploads: units.settlement.clone().map(|settlement| settlement as Arc<dyn Weave>),
         settlement: units.settlement.clone().map(|settlement| {
             let say = move || serde_json::to_value(settlement.status()).unwrap_or_default();
             Arc::new(say) as Arc<dyn Fn() -> serde_json::Value + Send + Sync>

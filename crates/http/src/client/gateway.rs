@@ -143,14 +143,15 @@ impl Gateway {
         Ok(transaction)
     }
 
+    /// Where the data of that was when it was read last.
+    fn known_root(&self, id: Id) -> Option<Rooted> {
+        let known = self.rooted.lock().unwrap_or_else(PoisonError::into_inner);
+        known.iter().find(|(of, _)| *of == id).map(|(_, rooted)| *rooted)
+    }
+
     /// Where the data of that is, if it is a transaction whose data is proven chunk by chunk; `None` for what is read
     /// whole.
-    async fn rooted(&self, id: Id) -> Result<Option<Rooted>> {
-        let known =
-            |rooted: &[(Id, Rooted)]| rooted.iter().find(|(of, _)| *of == id).map(|(_, rooted)| *rooted);
-        if let Some(known) = known(&self.rooted.lock().unwrap_or_else(PoisonError::into_inner)) {
-            return Ok(Some(known));
-        }
+    async fn look_up_root(&self, id: Id) -> Result<Option<Rooted>> {
         if !self.head(id).await?.base_layer {
             return Ok(None);
         }
@@ -286,7 +287,15 @@ impl Weave for Gateway {
 
     /// Transactions come chunk by chunk, each with its proof; items have none, and are read whole once.
     async fn piece(&self, id: Id, at: u64) -> Result<Piece> {
-        if let Some(rooted) = self.rooted(id).await? {
+        if let Some(rooted) = self.known_root(id) {
+            let piece = self.chunk_of(id, rooted, at).await;
+            if piece.is_ok() {
+                return piece;
+            }
+            // It may lie elsewhere since blocks were replaced.
+            self.rooted.lock().unwrap_or_else(PoisonError::into_inner).retain(|(of, _)| *of != id);
+        }
+        if let Some(rooted) = self.look_up_root(id).await? {
             return self.chunk_of(id, rooted, at).await;
         }
         let known = self.whole.lock().unwrap_or_else(PoisonError::into_inner).clone();

@@ -12,7 +12,8 @@ use axum::routing::{get, post};
 use protocol::{DataItem, Id};
 use serde::{Deserialize, Serialize};
 use serde_json::json as json_value;
-use unit::{Arweave, Entry, Error, Kind};
+use tokio::sync::Semaphore;
+use unit::{Arweave, Entry, Error, Kind, Weave};
 
 use super::common::finish;
 use super::limits::Guest;
@@ -42,11 +43,18 @@ impl Default for Options {
 #[derive(Clone)]
 pub(super) struct Receiver {
     pub(super) weave: Arc<dyn Arweave>,
+    /// Takes what is sent: the same weave, or one that wraps it.
+    uploads: Arc<dyn Weave>,
     options: Options,
     pub(super) limits: super::Options,
-    /// Items that are being taken in.
+    /// Items, and uploads in parts, that are being taken in.
     under_way: Arc<Mutex<BTreeSet<Id>>>,
+    /// Who puts parts together: an item that came in parts is in memory whole until it is kept.
+    pub(super) assembling: Arc<Semaphore>,
 }
+
+/// Uploads that are put together at once.
+const ASSEMBLED_MAX: usize = 2;
 
 /// The routes of a bundler.
 pub fn router(weave: Arc<dyn Arweave>, options: Options, context: Context) -> Router {
@@ -174,7 +182,9 @@ fn unknown() -> Response {
 impl Receiver {
     pub(super) fn new(weave: Arc<dyn Arweave>, options: Options, context: Context) -> Receiver {
         let limits = super::Options { body_bytes_max: options.item_bytes_max, ..context.options };
-        Receiver { weave, options, limits, under_way: Arc::default() }
+        let uploads = context.uploads.unwrap_or_else(|| weave.clone());
+        let assembling = Arc::new(Semaphore::new(ASSEMBLED_MAX));
+        Receiver { weave, uploads, options, limits, under_way: Arc::default(), assembling }
     }
 
     /// Reads an item, has it kept, and answers with a receipt.
@@ -183,11 +193,19 @@ impl Receiver {
         let item = DataItem::parse(bytes).map_err(|error| no_item(&error))?;
         guest.check_item(&item).await?;
         let id = item.id;
-        let Some(_under_way) = UnderWay::begin(&self.under_way, id) else {
-            return Ok(StatusCode::ACCEPTED.into_response());
-        };
-        self.weave.upload(item).await?;
+        let Some(_under_way) = self.begin(id) else { return Ok(StatusCode::ACCEPTED.into_response()) };
+        self.upload(item).await?;
         self.answer(id, headers).await
+    }
+
+    /// Notes that this is being taken in; `None` if somebody is at it.
+    pub(super) fn begin(&self, id: Id) -> Option<UnderWay> {
+        UnderWay::begin(&self.under_way, id)
+    }
+
+    /// Has an item kept.
+    pub(super) async fn upload(&self, item: DataItem) -> unit::Result<()> {
+        self.uploads.upload(item).await
     }
 
     /// What whoever uploaded an item hears.
@@ -217,7 +235,7 @@ impl Receiver {
 }
 
 /// Notes that an item is being taken in: who sends it meanwhile hears that it is.
-struct UnderWay {
+pub(super) struct UnderWay {
     all: Arc<Mutex<BTreeSet<Id>>>,
     id: Id,
 }

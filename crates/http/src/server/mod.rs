@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
-use unit::{Clock, Control, Events};
+use unit::{Clock, Control, Events, Weave};
 
 use crate::wire::info::{Check, Network};
 
@@ -99,6 +99,8 @@ pub struct Context {
     pub checks: Option<Checks>,
     /// How settlement on a network elsewhere stands, for `GET /api/v1/settlement`.
     pub settlement: Option<Arc<dyn Fn() -> serde_json::Value + Send + Sync>>,
+    /// Takes the items that are uploaded here, where that is not the weave that is served: one that settles elsewhere.
+    pub uploads: Option<Arc<dyn Weave>>,
     /// What processes are read with, for `GET /api/v1/processes/{id}/state`.
     pub reads: Option<Arc<Reads>>,
     /// The controls of a development network, for `/api/v1/dev`.
@@ -121,6 +123,7 @@ impl Context {
             metrics: None,
             checks: None,
             settlement: None,
+            uploads: None,
             reads: None,
             control: None,
             guard: Guard::default(),

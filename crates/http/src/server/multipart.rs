@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
+use axum::response::IntoResponse as _;
 use protocol::{DataItem, Id};
 use serde_json::json as json_value;
 use unit::{Error, Kind, UploadStage, UploadState};
@@ -69,11 +70,15 @@ pub(super) async fn send(
 }
 
 async fn finalize(receiver: &Receiver, upload: Id, guest: &Guest, headers: &HeaderMap) -> Answer {
+    // Whoever asks for the same meanwhile hears that it is under way, and makes no second copy of it.
+    let Some(_under_way) = receiver.begin(upload) else { return Ok(StatusCode::ACCEPTED.into_response()) };
     match receiver.weave.upload_state(upload).await?.stage {
         UploadStage::Done(id) => return receiver.answer(id, headers).await,
         UploadStage::Refused(why) => return Err(Error::invalid(why).into()),
         UploadStage::Open => {}
     }
+    // Never closed.
+    let _permit = receiver.assembling.acquire().await.map_err(|error| Error::internal(&error))?;
     let bytes = receiver.weave.assemble_upload(upload).await?;
     let refuse = async |error: Error| {
         let stage = UploadStage::Refused(error.to_string());
@@ -85,7 +90,7 @@ async fn finalize(receiver: &Receiver, upload: Id, guest: &Guest, headers: &Head
     };
     guest.check_item(&item).await?;
     let id = item.id;
-    match receiver.weave.upload(item).await {
+    match receiver.upload(item).await {
         Ok(()) => {}
         // Anything else may be better next time.
         Err(error) if matches!(error.kind, Kind::Invalid | Kind::TooLarge) => {
