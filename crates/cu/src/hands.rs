@@ -25,8 +25,6 @@ use unit::{Error, Kind, Result};
 const SLICE: Duration = Duration::from_millis(10);
 /// How often somebody looks, while anything is evaluated.
 const LOOK: Duration = Duration::from_millis(3);
-/// The priority of who stepped back: the lowest.
-const BEHIND: i32 = 19;
 /// Threads that are kept while they have nothing to do.
 const IDLE_MAX: usize = 16;
 
@@ -191,8 +189,7 @@ fn watch(inner: &Weak<Inner>) {
         for hand in state.working.values() {
             let worked = now.saturating_sub(hand.since.load(Ordering::Relaxed));
             if u128::from(worked) > SLICE.as_micros() && !hand.is_behind.swap(true, Ordering::Relaxed) {
-                // Should it not be allowed to step back, it stays where it is.
-                let _ = rustix::process::setpriority_process(Some(hand.thread), BEHIND);
+                step_back(hand.thread);
             }
         }
         drop(state);
@@ -201,34 +198,46 @@ fn watch(inner: &Weak<Inner>) {
     }
 }
 
+/// Has a thread run only where nobody else wants to, from now on and at once: not after the slice of some milliseconds that the
+/// lowest priority would still have. Should that not be allowed, it stays where it is.
+#[expect(unsafe_code, reason = "a call of the operating system that no library of ours has")]
+fn step_back(thread: Pid) {
+    let nothing = libc::sched_param { sched_priority: 0 };
+    // SAFETY: the structure outlives the call, which reads nothing else of our memory.
+    unsafe { libc::sched_setscheduler(thread.as_raw_nonzero().get(), libc::SCHED_IDLE, &raw const nothing) };
+}
+
 fn lock(inner: &Inner) -> MutexGuard<'_, State> {
     inner.state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
+#[expect(unsafe_code, reason = "a call of the operating system that no library of ours has")]
 mod tests {
     use super::*;
 
-    fn priority() -> i32 {
-        rustix::process::getpriority_process(Some(rustix::thread::gettid())).unwrap()
+    /// How the operating system shares the processor with this thread.
+    fn policy() -> i32 {
+        // SAFETY: it reads no memory of ours.
+        unsafe { libc::sched_getscheduler(0) }
     }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn who_takes_long_steps_back_and_is_not_seen_again() {
         let hands = Hands::new();
-        let usual = priority();
+        let usual = policy();
         let (thread, behind, is_behind) = hands
             .run(|| {
-                while priority() != BEHIND {
+                while policy() != libc::SCHED_IDLE {
                     std::thread::yield_now();
                 }
-                (rustix::thread::gettid(), priority(), next_message())
+                (rustix::thread::gettid(), policy(), next_message())
             })
             .await
             .unwrap();
-        assert_eq!((behind, is_behind), (BEHIND, true));
+        assert_eq!((behind, is_behind), (libc::SCHED_IDLE, true));
         for _ in 0..20 {
-            let (next, was) = hands.run(|| (rustix::thread::gettid(), priority())).await.unwrap();
+            let (next, was) = hands.run(|| (rustix::thread::gettid(), policy())).await.unwrap();
             assert!(next != thread && was == usual, "{next:?} {was}");
         }
     }

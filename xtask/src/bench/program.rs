@@ -114,6 +114,7 @@ impl Programs {
         json!({
             "size": self.size, "modules": modules, "urls": network["urls"], "addresses": network["addresses"],
             "authority": network["authority"], "lua": network["lua"], "facts": network["facts"],
+            "state": network["state"],
         })
     }
 
