@@ -1,0 +1,198 @@
+--- A market maker: on every tick it takes its orders out of an order book and offers to buy a little below the price of a
+--- feed, and to sell a little above.
+---
+--- Its owner configures it and transfers to it what it may trade with: it has nothing else. It buys no more than
+--- `Most-Base` and stops when what it has is worth less than `Floor`, or when the feed is silent.
+local amount = require("lib.amount")
+local till = require("lib.till")
+local feeds = require("lib.feeds")
+local is_tick = require("lib.ticks")
+
+--- Ticks after which an answer of the book is not waited for any more.
+local PATIENCE = 3
+local WHOLE = amount.of("10000")
+
+Plan = Plan or nil
+Stopped = Stopped or nil
+--- What is at the book and has not come back, at most: `{ base, quote }` as texts.
+Away = Away or { base = "0", quote = "0" }
+--- `{ label, refunds, ticks }` while orders are being taken out.
+Cancelling = Cancelling or nil
+Rounds = Rounds or 0
+
+local function read(msg)
+  local plan, problem = { feed = msg.Feed or "price" }, nil
+  for field, name in pairs({ book = "Book", base = "Base", quote = "Quote" }) do
+    if not till.is_id(msg[name]) then
+      return nil, name .. " must be an id"
+    end
+    plan[field] = msg[name]
+  end
+  for field, name in pairs({ lot = "Lot", lots = "Lots", most = "Most-Base" }) do
+    local number
+    number, problem = amount.positive(msg[name], name)
+    if not number then
+      return nil, problem
+    end
+    plan[field] = amount.text(number)
+  end
+  local floor
+  floor, problem = amount.parse(msg.Floor or "0", "Floor")
+  if not floor then
+    return nil, problem
+  end
+  plan.floor = amount.text(floor)
+  plan.spread, problem = amount.setting(msg.Spread or "50", "Spread (of ten thousand)", 1, 5000)
+  if not plan.spread then
+    return nil, problem
+  end
+  local quorum, age
+  quorum, problem = amount.setting(msg.Quorum or "1", "Quorum", 1, 32)
+  age, problem = amount.setting(msg["Max-Age"] or "300000", "Max-Age (milliseconds)", 1000, 86400000)
+  if not quorum or not age then
+    return nil, problem or "Quorum must be from 1 to 32"
+  end
+  local declared
+  declared, problem = feeds.declare(plan.feed, { feeders = feeds.list(msg.Feeders), quorum = quorum, max_age = age, kind = "number" })
+  return declared and plan or nil, problem
+end
+
+Handlers.add("maker.configure", till.from_owner("Configure"), function(msg)
+  local plan, problem = nil, "its pair is chosen: withdraw, and spawn another for another pair"
+  if not Plan or (msg.Base == Plan.base and msg.Quote == Plan.quote and msg.Book == Plan.book) then
+    plan, problem = read(msg)
+  end
+  if not plan then
+    return till.refuse(msg, "Configure", problem)
+  end
+  Plan, Stopped = plan, nil
+  msg.reply({ Action = "Configured" })
+end)
+
+local function free(token)
+  return till.held(token) - till.owed(token)
+end
+
+local function side_of(token)
+  return token == Plan.base and "base" or "quote"
+end
+
+--- What is at the book, less what came back; trades bring the one for the other.
+local function back(side, quantity)
+  local away = amount.of(Away[side])
+  Away[side] = amount.text(away - amount.min(away, quantity))
+end
+
+local function place(now)
+  Cancelling = nil
+  local price, problem = feeds.number(Plan.feed, now)
+  if not price or amount.is_zero(price) then
+    print("no offers: " .. (problem or "the price is 0"))
+    return
+  end
+  local base, quote, lot, lots = free(Plan.base), free(Plan.quote), amount.of(Plan.lot), amount.of(Plan.lots)
+  -- The feed's price is that of a lot. Worth is counted with what is away at its own side: it may come back so.
+  local worth = quote + amount.of(Away.quote) + amount.share(base + amount.of(Away.base), price, lot)
+  if worth < amount.of(Plan.floor) then
+    Stopped = "what it has is worth " .. amount.text(worth) .. ", less than its Floor"
+    return
+  end
+  local bid = amount.share(price, WHOLE - Plan.spread, WHOLE)
+  local ask = amount.share_up(price, WHOLE + Plan.spread, WHOLE)
+  Rounds = Rounds + 1
+  local room = amount.of(Plan.most) - base - amount.of(Away.base)
+  local buy = amount.is_zero(bid) and amount.zero or amount.min(lots, quote // bid)
+  buy = room > amount.zero and amount.min(buy, room // lot) or amount.zero
+  local sell = amount.min(lots, base // lot)
+  for side, order in pairs({ buy = { Plan.quote, buy * bid, bid, "quote" }, sell = { Plan.base, sell * lot, ask, "base" } }) do
+    local token, quantity, at, purse = table.unpack(order)
+    if not amount.is_zero(quantity) then
+      Away[purse] = amount.text(amount.of(Away[purse]) + quantity)
+      till.pay(token, Plan.book, quantity, { ["X-Action"] = "Order", ["X-Side"] = side, ["X-Price"] = amount.text(at), ["X-Order"] = "round-" .. Rounds }, { kind = "order", side = purse })
+    end
+  end
+end
+
+--- The token refused the order: it is still here.
+till.on_failed("order", function(payment, quantity)
+  back(payment.purpose.side, quantity)
+end)
+
+local function arrived(now)
+  if Cancelling and Cancelling.refunds and Cancelling.came >= Cancelling.refunds and not Stopped then
+    place(now)
+  end
+end
+
+till.on_credit(function(token)
+  return Plan ~= nil and (token == Plan.base or token == Plan.quote)
+end, function(msg, quantity)
+  if msg.Sender == Plan.book then
+    if msg["X-Refund"] then
+      back(side_of(msg.From), quantity)
+    else
+      -- A trade: what it took of the other side is known when the rest comes back.
+      Fills = (Fills or 0) + 1
+    end
+    if Cancelling and msg["X-Cancel"] == Cancelling.label then
+      Cancelling.came = Cancelling.came + 1
+      arrived(msg.Timestamp)
+    end
+    return true
+  elseif msg.Sender == Owner and not msg["X-Refund"] then
+    return true
+  end
+  return nil, "only the owner gives the maker its money"
+end)
+
+Handlers.add("maker.tick", is_tick, function(msg)
+  if not Plan then
+    return
+  end
+  if Cancelling then
+    Cancelling.ticks = Cancelling.ticks + 1
+    if Cancelling.ticks < PATIENCE then
+      return
+    end
+  end
+  Rounds = Rounds + 1
+  Cancelling = { label = "cancel-" .. Rounds, came = 0, ticks = 0 }
+  Send({ Target = Plan.book, Action = "Cancel-All", Label = Cancelling.label })
+end)
+
+Handlers.add("maker.cancelled", function(msg)
+  return msg.Action == "Cancelled-All" and Plan ~= nil and msg.From == Plan.book
+end, function(msg)
+  if not Cancelling or msg.Label ~= Cancelling.label or Cancelling.refunds then
+    return
+  end
+  Cancelling.refunds = amount.setting(msg.Refunds, "Refunds", 0, 2) or 0
+  -- Nothing is at the book but what is on its way back.
+  Away = { base = msg.Base, quote = msg.Quote }
+  if Cancelling.came > 0 then
+    -- Refunds that overtook the answer are back already; the rest is counted when it comes.
+    Away = { base = "0", quote = "0" }
+  end
+  arrived(msg.Timestamp)
+end)
+
+Handlers.add("maker.stop", till.from_owner("Stop"), function(msg)
+  Stopped = "its owner stopped it"
+  Rounds = Rounds + 1
+  Cancelling = { label = "cancel-" .. Rounds, came = 0, ticks = 0 }
+  Send({ Target = Plan and Plan.book or ao.id, Action = "Cancel-All", Label = Cancelling.label })
+  msg.reply({ Action = "Stopped" })
+end)
+
+Handlers.add("maker.withdraw", till.from_owner("Withdraw"), function(msg)
+  if not Plan then
+    return till.refuse(msg, "Withdraw", "it has no plan")
+  end
+  for _, token in ipairs({ Plan.base, Plan.quote }) do
+    till.pay(token, Owner, free(token), { ["X-Action"] = "Withdrawn" })
+  end
+end)
+
+Handlers.add("maker.status", "Status", function(msg)
+  msg.reply({ Action = "Status-Result", Data = Stopped or (Plan and "at work") or "without a plan", Rounds = tostring(Rounds), Fills = tostring(Fills or 0) })
+end)
