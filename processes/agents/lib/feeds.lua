@@ -11,6 +11,8 @@ local feeds = {}
 local FEEDERS_MAX = 32
 --- How far a feeder's clock may be ahead of the scheduler's, in milliseconds.
 local AHEAD_MAX = 60000
+--- Of times and numbers.
+local COUNT_MAX = 999999999999999
 --- Bytes of a value.
 local VALUE_MAX = 256
 
@@ -53,6 +55,21 @@ function feeds.list(text)
   return out
 end
 
+--- Declares a feed of numbers as a message says it: `Feeders`, `Quorum` (1), `Max-Age` in milliseconds (five minutes).
+---@return boolean|nil, string|nil
+function feeds.declare_from(msg, name)
+  local quorum, problem = amount.setting(msg.Quorum or "1", "Quorum", 1, FEEDERS_MAX)
+  if not quorum then
+    return nil, problem
+  end
+  local age
+  age, problem = amount.setting(msg["Max-Age"] or "300000", "Max-Age (milliseconds)", 1000, 86400000)
+  if not age then
+    return nil, problem
+  end
+  return feeds.declare(name, { feeders = feeds.list(msg.Feeders), quorum = quorum, max_age = age, kind = "number" })
+end
+
 local function is_trusted(feed, who)
   for _, feeder in ipairs(feed.feeders) do
     if feeder == who then
@@ -70,13 +87,14 @@ local function take(msg)
   elseif not is_trusted(feed, msg.From) then
     return "not a trusted feeder of it"
   end
-  local value, time = msg["Feed-Value"], amount.setting(msg["Feed-Time"], "Feed-Time", 0, 10 ^ 15 // 1 | 0)
-  local sequence = amount.setting(msg["Feed-Sequence"], "Feed-Sequence", 0, 10 ^ 15 // 1 | 0)
+  local value = msg["Feed-Value"]
+  local time = amount.setting(msg["Feed-Time"], "Feed-Time", 0, COUNT_MAX)
+  local sequence = amount.setting(msg["Feed-Sequence"], "Feed-Sequence", 0, COUNT_MAX)
   if not time or not sequence or type(value) ~= "string" or value == "" or #value > VALUE_MAX then
     return "Feed-Value, Feed-Time and Feed-Sequence are needed"
   elseif feed.kind == "number" and not amount.parse(value) then
     return "Feed-Value must be a whole number in decimal digits"
-  elseif time > msg.Timestamp + AHEAD_MAX then
+  elseif time > tonumber(msg.Timestamp) + AHEAD_MAX then
     return "Feed-Time is in the future"
   end
   local last = feed.said[msg.From]

@@ -14,14 +14,14 @@ local WHOLE = amount.of("10000")
 
 Plan = Plan or nil
 Stopped = Stopped or nil
---- What is at the book and has not come back, at most: `{ base, quote }` as texts.
-Away = Away or { base = "0", quote = "0" }
---- `{ label, refunds, ticks }` while orders are being taken out.
+--- `{ label, refunds, came, ticks }` while orders are being taken out.
 Cancelling = Cancelling or nil
 Rounds = Rounds or 0
+--- Notices of trades.
+Fills = Fills or 0
 
 local function read(msg)
-  local plan, problem = { feed = msg.Feed or "price" }, nil
+  local plan, problem = { feed = msg["Feed-Name"] or "price" }, nil
   for field, name in pairs({ book = "Book", base = "Base", quote = "Quote" }) do
     if not till.is_id(msg[name]) then
       return nil, name .. " must be an id"
@@ -46,14 +46,8 @@ local function read(msg)
   if not plan.spread then
     return nil, problem
   end
-  local quorum, age
-  quorum, problem = amount.setting(msg.Quorum or "1", "Quorum", 1, 32)
-  age, problem = amount.setting(msg["Max-Age"] or "300000", "Max-Age (milliseconds)", 1000, 86400000)
-  if not quorum or not age then
-    return nil, problem or "Quorum must be from 1 to 32"
-  end
   local declared
-  declared, problem = feeds.declare(plan.feed, { feeders = feeds.list(msg.Feeders), quorum = quorum, max_age = age, kind = "number" })
+  declared, problem = feeds.declare_from(msg, plan.feed)
   return declared and plan or nil, problem
 end
 
@@ -73,16 +67,6 @@ local function free(token)
   return till.held(token) - till.owed(token)
 end
 
-local function side_of(token)
-  return token == Plan.base and "base" or "quote"
-end
-
---- What is at the book, less what came back; trades bring the one for the other.
-local function back(side, quantity)
-  local away = amount.of(Away[side])
-  Away[side] = amount.text(away - amount.min(away, quantity))
-end
-
 local function place(now)
   Cancelling = nil
   local price, problem = feeds.number(Plan.feed, now)
@@ -91,8 +75,8 @@ local function place(now)
     return
   end
   local base, quote, lot, lots = free(Plan.base), free(Plan.quote), amount.of(Plan.lot), amount.of(Plan.lots)
-  -- The feed's price is that of a lot. Worth is counted with what is away at its own side: it may come back so.
-  local worth = quote + amount.of(Away.quote) + amount.share(base + amount.of(Away.base), price, lot)
+  -- The feed's price is that of a lot. Nothing is at the book now.
+  local worth = quote + amount.share(base, price, lot)
   if worth < amount.of(Plan.floor) then
     Stopped = "what it has is worth " .. amount.text(worth) .. ", less than its Floor"
     return
@@ -100,24 +84,23 @@ local function place(now)
   local bid = amount.share(price, WHOLE - Plan.spread, WHOLE)
   local ask = amount.share_up(price, WHOLE + Plan.spread, WHOLE)
   Rounds = Rounds + 1
-  local room = amount.of(Plan.most) - base - amount.of(Away.base)
+  local room = amount.of(Plan.most) - base
   local buy = amount.is_zero(bid) and amount.zero or amount.min(lots, quote // bid)
   buy = room > amount.zero and amount.min(buy, room // lot) or amount.zero
   local sell = amount.min(lots, base // lot)
-  for side, order in pairs({ buy = { Plan.quote, buy * bid, bid, "quote" }, sell = { Plan.base, sell * lot, ask, "base" } }) do
-    local token, quantity, at, purse = table.unpack(order)
-    if not amount.is_zero(quantity) then
-      Away[purse] = amount.text(amount.of(Away[purse]) + quantity)
-      till.pay(token, Plan.book, quantity, { ["X-Action"] = "Order", ["X-Side"] = side, ["X-Price"] = amount.text(at), ["X-Order"] = "round-" .. Rounds }, { kind = "order", side = purse })
-    end
+  local function offer(side, token, quantity, at)
+    till.pay(token, Plan.book, quantity, {
+      ["X-Action"] = "Order", ["X-Side"] = side, ["X-Price"] = amount.text(at), ["X-Order"] = "round-" .. Rounds,
+    }, { kind = "order" })
   end
+  offer("buy", Plan.quote, buy * bid, bid)
+  offer("sell", Plan.base, sell * lot, ask)
 end
 
---- The token refused the order: it is still here.
-till.on_failed("order", function(payment, quantity)
-  back(payment.purpose.side, quantity)
-end)
+--- The token refused the order: it is still here, and the next tick tries again.
+till.on_failed("order", function() end)
 
+--- New offers when the old ones are back, all of them.
 local function arrived(now)
   if Cancelling and Cancelling.refunds and Cancelling.came >= Cancelling.refunds and not Stopped then
     place(now)
@@ -126,14 +109,9 @@ end
 
 till.on_credit(function(token)
   return Plan ~= nil and (token == Plan.base or token == Plan.quote)
-end, function(msg, quantity)
+end, function(msg)
   if msg.Sender == Plan.book then
-    if msg["X-Refund"] then
-      back(side_of(msg.From), quantity)
-    else
-      -- A trade: what it took of the other side is known when the rest comes back.
-      Fills = (Fills or 0) + 1
-    end
+    Fills = Fills + (msg["X-Action"] == "Filled" and 1 or 0)
     if Cancelling and msg["X-Cancel"] == Cancelling.label then
       Cancelling.came = Cancelling.came + 1
       arrived(msg.Timestamp)
@@ -167,12 +145,6 @@ end, function(msg)
     return
   end
   Cancelling.refunds = amount.setting(msg.Refunds, "Refunds", 0, 2) or 0
-  -- Nothing is at the book but what is on its way back.
-  Away = { base = msg.Base, quote = msg.Quote }
-  if Cancelling.came > 0 then
-    -- Refunds that overtook the answer are back already; the rest is counted when it comes.
-    Away = { base = "0", quote = "0" }
-  end
   arrived(msg.Timestamp)
 end)
 
@@ -194,5 +166,5 @@ Handlers.add("maker.withdraw", till.from_owner("Withdraw"), function(msg)
 end)
 
 Handlers.add("maker.status", "Status", function(msg)
-  msg.reply({ Action = "Status-Result", Data = Stopped or (Plan and "at work") or "without a plan", Rounds = tostring(Rounds), Fills = tostring(Fills or 0) })
+  msg.reply({ Action = "Status-Result", Data = Stopped or (Plan and "at work") or "without a plan", Rounds = tostring(Rounds), Fills = tostring(Fills) })
 end)

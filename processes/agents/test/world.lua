@@ -31,6 +31,18 @@ function world.flaky(token, every)
     end]]):format(every))
 end
 
+local sequence = 0
+
+--- A feeder says a value; its time is now, unless it is said.
+function world.feed(process, feeder, name, value, fields)
+  sequence = sequence + 1
+  local message = { Target = process, Action = "Feed", ["Feed-Name"] = name, ["Feed-Value"] = tostring(value), ["Feed-Time"] = tostring(t.clock.now()), ["Feed-Sequence"] = tostring(sequence) }
+  for field, given in pairs(fields or {}) do
+    message[field] = given
+  end
+  return feeder:send(message)
+end
+
 function world.balance(token, who)
   return math.tointeger(tonumber(token:state(("Balances[%q] or '0'"):format(tostring(who.id or who)))))
 end
