@@ -121,12 +121,12 @@ Handlers.add("feeds.take", "Feed", function(msg)
   end
 end)
 
---- The values that are fresh at `now`.
-local function fresh(feed, now)
+--- The values that are fresh at `now`, and no older than `since`.
+local function fresh(feed, now, since)
   local out = {}
   for _, feeder in ipairs(feed.feeders) do
     local last = feed.said[feeder]
-    if last and (not feed.max_age or last.time + feed.max_age >= now) then
+    if last and (not feed.max_age or last.time + feed.max_age >= now) and last.time >= (since or 0) then
       out[#out + 1] = last.value
     end
   end
@@ -155,15 +155,15 @@ function feeds.number(name, now)
   return values[(#values + 1) // 2]
 end
 
---- What enough feeders say alike. nil and why, if they do not.
+--- What enough feeders say alike, since a time. nil and why, if they do not.
 ---@return string|nil, string|nil
-function feeds.outcome(name, now)
+function feeds.outcome(name, now, since)
   local feed = Feeds[name]
   if not feed then
     return nil, "there is no feed " .. tostring(name)
   end
   local counts = {}
-  for _, value in ipairs(fresh(feed, now)) do
+  for _, value in ipairs(fresh(feed, now, since)) do
     counts[value] = (counts[value] or 0) + 1
     if counts[value] >= feed.quorum then
       return value
