@@ -4,7 +4,7 @@
 --- that less the slippage, and never for less than the owner's floor. One purchase is on its way at a time.
 local amount = require("lib.amount")
 local till = require("lib.till")
-local is_tick = require("lib.ticks")
+local on_tick = require("lib.ticks")
 
 --- Ticks after which an answer is not waited for any more. What was sent stays spent until it comes back.
 local PATIENCE = 5
@@ -133,7 +133,7 @@ end, function(msg, quantity)
   return nil, "only the owner gives the bot its money"
 end)
 
-Handlers.add("dca.tick", is_tick, function()
+on_tick("dca.tick", function()
   if not Plan or Paused then
     return
   end

@@ -5,7 +5,7 @@
 --- worth at the price it was told.
 local amount = require("lib.amount")
 local till = require("lib.till")
-local is_tick = require("lib.ticks")
+local on_tick = require("lib.ticks")
 local json = require("json")
 
 --- Ticks after which an answer is not waited for any more.
@@ -44,7 +44,7 @@ Handlers.add("watcher.configure", till.from_owner("Configure"), function(msg)
   msg.reply({ Action = "Configured" })
 end)
 
-Handlers.add("watcher.tick", is_tick, function()
+on_tick("watcher.tick", function()
   if not Plan or Stopped then
     return
   end

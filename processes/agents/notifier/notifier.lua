@@ -5,7 +5,7 @@
 --- another one, it goes back, and nothing is told any more. `Unsubscribe` gives back what is not used.
 local amount = require("lib.amount")
 local till = require("lib.till")
-local is_tick = require("lib.ticks")
+local on_tick = require("lib.ticks")
 
 local SUBSCRIBERS_MAX = 500
 --- Accounts that are looked at on one tick; the others have their turn on the next.
@@ -126,7 +126,7 @@ local function forget_old()
   end
 end
 
-Handlers.add("notifier.tick", is_tick, function(msg)
+on_tick("notifier.tick", function(msg)
   if not Plan then
     return
   end

@@ -6,7 +6,7 @@
 local amount = require("lib.amount")
 local till = require("lib.till")
 local feeds = require("lib.feeds")
-local is_tick = require("lib.ticks")
+local on_tick = require("lib.ticks")
 
 --- Ticks after which an answer of the book is not waited for any more.
 local PATIENCE = 3
@@ -123,7 +123,7 @@ end, function(msg)
   return nil, "only the owner gives the maker its money"
 end)
 
-Handlers.add("maker.tick", is_tick, function(msg)
+on_tick("maker.tick", function(msg)
   if not Plan then
     return
   end

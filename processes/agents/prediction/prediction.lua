@@ -7,7 +7,7 @@
 local amount = require("lib.amount")
 local till = require("lib.till")
 local feeds = require("lib.feeds")
-local is_tick = require("lib.ticks")
+local on_tick = require("lib.ticks")
 
 local OUTCOMES_MAX = 8
 --- Accounts with shares of one outcome.
@@ -94,7 +94,7 @@ feeds.on_heard(function(_, msg)
   resolve(tonumber(msg.Timestamp))
 end)
 
-Handlers.add("market.tick", is_tick, function(msg)
+on_tick("market.tick", function(msg)
   resolve(tonumber(msg.Timestamp))
 end)
 

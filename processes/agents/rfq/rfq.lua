@@ -6,7 +6,7 @@
 local amount = require("lib.amount")
 local till = require("lib.till")
 local feeds = require("lib.feeds")
-local is_tick = require("lib.ticks")
+local on_tick = require("lib.ticks")
 
 --- Quotes that hold at the same time, of all and of one account.
 local QUOTES_MAX = 200
@@ -164,7 +164,7 @@ end, function(msg, quantity)
   return true
 end)
 
-Handlers.add("rfq.tick", is_tick, function(msg)
+on_tick("rfq.tick", function(msg)
   sweep(tonumber(msg.Timestamp))
 end)
 
