@@ -142,8 +142,8 @@ test(`a day of agents, seed ${SEED}`, { timeout: 600_000 }, async (t) => {
       price = Math.max(400, price + between(-60, step < 60 ? 40 : 60))
       for (const process of [maker, rfq, lending]) for (const who of [dan, eve]) await say(who, process, 'price', price)
       // One who will be liquidated: the price falls for the first half of the day.
-      if (step === 0) await transfer(gold, cleo, lending, 100, { 'X-Action': 'Collateral' })
-      if (step === 1) await send(cleo, lending, { Action: 'Borrow', Quantity: 6 * price })
+      if (step === 0) await transfer(gold, dan, lending, 100, { 'X-Action': 'Collateral' })
+      if (step === 1) await send(dan, lending, { Action: 'Borrow', Quantity: 6 * price })
       for (let n = 0; n < 2; n++) await pick(draw, acts)(pick(draw, [ben, cleo]))
       if (step === 50) for (const who of [dan, eve]) await say(who, prediction, 'outcome', 'yes')
       await post(`${network.gateway}/api/v1/dev/clock/advance`, { ms: 900_000 })
