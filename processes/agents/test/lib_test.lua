@@ -84,3 +84,76 @@ describe("ticks", function()
     assert.are.equal(5, bot:state("Ticked"))
   end)
 end)
+
+describe("feeds", function()
+  local process, feeders
+  setup(function()
+    process = t.spawn("lending")
+    feeders = {}
+    for n = 1, 5 do feeders[n] = t.account("feeder-" .. n) end
+    process:eval(([[
+      List = { %q, %q, %q, %q, %q }
+      assert(require("lib.feeds").declare("price", { feeders = List, quorum = 3, max_age = 60000, kind = "number" }))
+      assert(require("lib.feeds").declare("match", { feeders = List, quorum = 3, kind = "outcome" }))]]):format(
+      feeders[1].id, feeders[2].id, feeders[3].id, feeders[4].id, feeders[5].id))
+  end)
+
+  local function number()
+    return process:state(("(function() local x, y = require('lib.feeds').number('price', %d) return x and tostring(x) or y end)()"):format(t.clock.now()))
+  end
+  local function outcome()
+    return process:state(("require('lib.feeds').outcome('match', %d)"):format(t.clock.now()))
+  end
+
+  it("give the median of what is fresh, if enough is", function()
+    world.feed(process, feeders[1], "price", 100)
+    world.feed(process, feeders[2], "price", 102)
+    assert.matches("2 of 5", number())
+    t.clock.advance("30s")
+    world.feed(process, feeders[3], "price", 1)
+    assert.are.equal("100", number())
+    world.feed(process, feeders[4], "price", 104)
+    assert.are.equal("100", number()) -- of four, the lower one in the middle
+    world.feed(process, feeders[5], "price", 999999)
+    assert.are.equal("102", number())
+    t.clock.advance("31s")
+    assert.are.equal("104", number())
+    t.clock.advance("30s")
+    assert.matches("0 of 5", number())
+  end)
+
+  it("count each feeder once, with its newest word", function()
+    for _ = 1, 3 do world.feed(process, feeders[1], "price", 100) end
+    assert.matches("1 of 5", number())
+    for n = 1, 3 do world.feed(process, feeders[n], "match", "yes") end
+    assert.are.equal("yes", outcome())
+    world.feed(process, feeders[1], "match", "no")
+    assert.is_nil(outcome())
+  end)
+
+  it("hear no one who is not listed, nothing of other names, and nothing that is no number", function()
+    world.feed(process, t.ben, "price", 100)
+    world.feed(process, feeders[1], "prices", 100)
+    for _, value in ipairs({ "", "-1", "1.5", "x", ("9"):rep(39), ("9"):rep(300) }) do
+      world.feed(process, feeders[1], "price", value)
+    end
+    for _, fields in ipairs({ { ["Feed-Time"] = "now" }, { ["Feed-Sequence"] = "-1" }, { ["Feed-Sequence"] = ("9"):rep(20) } }) do
+      world.feed(process, feeders[1], "price", 100, fields)
+    end
+    assert.matches("0 of 5", number())
+    t.expect_none(function(message) return message.Action ~= nil and message.From == process.id end)
+  end)
+
+  it("are declared with feeders that differ, and a quorum that can be had", function()
+    for _, feed in ipairs({
+      "{ feeders = {}, quorum = 1, kind = 'number' }", "{ feeders = { 'a', 'a' }, quorum = 1, kind = 'number' }",
+      "{ feeders = { 'a' }, quorum = 2, kind = 'number' }", "{ feeders = { 'a', 'b' }, quorum = 1, kind = 'outcome' }",
+    }) do
+      assert.is_nil(process:state("require('lib.feeds').declare('x', " .. feed .. ")"))
+    end
+    -- Another list of feeders keeps what those said that are still on it.
+    world.feed(process, feeders[1], "price", 7)
+    process:eval("require('lib.feeds').declare('price', { feeders = { List[1] }, quorum = 1, max_age = 60000, kind = 'number' })")
+    assert.are.equal("7", number())
+  end)
+end)
