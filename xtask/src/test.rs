@@ -31,6 +31,10 @@ pub fn run() -> anyhow::Result<bool> {
     lua.arg("processes/test/run.lua").current_dir(root);
     tally.tests("library of processes (Lua 5.3)", lua, Counter::Lua);
 
+    let mut agents = Command::new(target.join("debug/pirn"));
+    agents.arg("test").current_dir(root.join("processes/agents"));
+    tally.tests("agents (pirn test)", agents, Counter::Trial);
+
     heading("Lua module");
     if !crate::lua::is_installed() {
         install(crate::lua::PACKAGES);
@@ -93,6 +97,7 @@ fn conformance(tally: &mut Tally, node: &Node, folder: &Path, pirn: &Path) -> an
 enum Counter {
     Libtest,
     Lua,
+    Trial,
     Node,
 }
 
@@ -170,6 +175,19 @@ impl Counts {
                 if let Some((passed, failed)) = counts {
                     (self.passed, self.failed) = (passed, failed);
                 }
+            }
+            // Once, at the end: `64 passed · 1 failed · 1 error in 19.5 s`. A file that could not be run has failed.
+            Counter::Trial => {
+                let Some((counts, _)) =
+                    line.split_once(" in ").filter(|(counts, _)| counts.contains(" passed"))
+                else {
+                    return;
+                };
+                let of = |what: &str| {
+                    let mut parts = counts.split(" · ");
+                    parts.find(|part| part.contains(what)).and_then(number).unwrap_or(0)
+                };
+                (self.passed, self.failed) = (of("passed"), of("failed") + of("error"));
             }
             // Once, at the end, after all that the tests themselves print: `ℹ pass 3`, `ℹ fail 0`. A test that was
             // cancelled has not passed.
@@ -264,6 +282,17 @@ mod tests {
     #[test]
     fn the_last_line_of_a_lua_run_counts() {
         check(Counter::Lua, "failed: process_test: a passed, b failed\n155 passed, 2 failed\n", 155, 2);
+    }
+
+    #[test]
+    fn the_last_line_of_a_trial_counts() {
+        check(
+            Counter::Trial,
+            "  ✓ buys in an hour  3 ms\n64 passed · 1 failed · 2 errors in 19.5 s\n",
+            64,
+            3,
+        );
+        check(Counter::Trial, "65 passed in 900 ms\n", 65, 0);
     }
 
     #[test]

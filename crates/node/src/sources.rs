@@ -97,7 +97,7 @@ impl Loaded {
 }
 
 /// The sections of the file that are a project's and no node's: whoever runs projects reads them.
-const OF_PROJECTS: &[&str] = &["processes"];
+const OF_PROJECTS: &[&str] = &["processes", "feeds"];
 
 /// The file, without what is not about a node.
 struct OfNode<P>(P);

@@ -16,6 +16,7 @@ pub mod env;
 pub mod eval;
 pub mod explain;
 pub mod explore;
+pub mod feed;
 pub mod fund;
 pub mod log;
 pub mod mine;

@@ -86,6 +86,11 @@ impl Transport {
         self.send(Method::GET, url, HeaderMap::new(), Bytes::new()).await
     }
 
+    /// Asks anybody for something: the bytes of the answer.
+    pub async fn read(&self, url: &str) -> Result<Bytes> {
+        self.get(url).await.map(|answer| answer.body)
+    }
+
     /// Sends something, and passes over what is answered.
     pub async fn post(&self, url: &str, content_type: &str, body: Bytes) -> Result<()> {
         let value = header::HeaderValue::from_str(content_type);

@@ -1,0 +1,25 @@
+--- The demo of the pool: `pirn test amm/demo_test.lua` tells the story and checks how it ends.
+local world = require("test.world")
+
+it("is given two tokens, swaps them, and pays its providers", function()
+  local gold = world.token("GOLD", { [t.ada.id] = 1000000, [t.ben.id] = 100000 })
+  local coin = world.token("COIN", { [t.ada.id] = 4000000 })
+  local pool = t.spawn("amm")
+  pool:send({ Action = "Configure", ["Token-A"] = gold, ["Token-B"] = coin, Fee = "30" })
+  world.transfer(gold, t.ada, pool, 1000000, { ["X-Action"] = "Provide" })
+  world.transfer(coin, t.ada, pool, 4000000, { ["X-Action"] = "Provide" })
+  pool:send({ Action = "Provide" })
+  print("ada provides 1,000,000 GOLD and 4,000,000 COIN: " .. pool:state("Shares['" .. t.ada.id .. "']") .. " shares are hers")
+  for _ = 1, 5 do
+    local before = world.balance(coin, t.ben)
+    world.transfer(gold, t.ben, pool, 20000, { ["X-Action"] = "Swap", ["X-Min-Output"] = "1" })
+    print(("ben swaps 20,000 GOLD for %d COIN"):format(world.balance(coin, t.ben) - before))
+  end
+  world.transfer(coin, t.ben, pool, world.balance(coin, t.ben), { ["X-Action"] = "Swap", ["X-Min-Output"] = "1" })
+  print(("he swaps all of it back, and has %d of his 100,000 GOLD: the rest is the fee"):format(world.balance(gold, t.ben)))
+  pool:send({ Action = "Withdraw", Quantity = pool:state("Shares['" .. t.ada.id .. "']") })
+  print(("ada takes out %d GOLD and %d COIN"):format(world.balance(gold, t.ada), world.balance(coin, t.ada)))
+  assert.is_true(world.balance(gold, t.ben) < 100000)
+  world.conserved(gold, 1100000)
+  world.conserved(coin, 4000000)
+end)

@@ -1,0 +1,26 @@
+--- The demo of the watcher: `pirn test lending/demo_test.lua` tells the story and checks how it ends.
+local world = require("test.world")
+
+it("is watched by an agent that pays debts which fall under", function()
+  local gold, coin = world.token("GOLD", { [t.ben.id] = 1000 }), world.token("COIN", { [t.ada.id] = 1000000 })
+  local lending, watcher = t.spawn("lending"), t.spawn("watcher")
+  lending:send({ Action = "Configure", Collateral = gold, Debt = coin, Lot = "10", Feeders = t.dan.id })
+  watcher:send({ Action = "Configure", Lending = lending, Collateral = gold, Debt = coin, Each = "30000", Budget = "60000" })
+  world.transfer(coin, t.ada, lending, 500000, { ["X-Action"] = "Fund" })
+  world.transfer(coin, t.ada, watcher, 100000)
+  world.feed(lending, t.dan, "price", 1000)
+  world.transfer(gold, t.ben, lending, 1000, { ["X-Action"] = "Collateral" })
+  t.ben:send({ Target = lending, Action = "Borrow", Quantity = "60000" })
+  print("ben borrows 60,000 COIN on 1,000 GOLD, ten of which are worth 1,000")
+  for _, price in ipairs({ 900, 800, 740, 740, 740 }) do
+    world.feed(lending, t.dan, "price", price)
+    t.clock.advance("1m")
+    local account = lending:state("Accounts['" .. t.ben.id .. "']")
+    print(("price %d: ben owes %s on %s; the watcher has spent %s and got %s GOLD"):format(price, account.debt, account.collateral, watcher:state("Spent"), watcher:state("Seized")))
+  end
+  watcher:send({ Action = "Withdraw" })
+  print(("its owner takes back %d COIN and %d GOLD"):format(world.balance(coin, t.ada), world.balance(gold, t.ada)))
+  assert.are.equal("30000", watcher:state("Spent"))
+  world.conserved(gold, 1000)
+  world.conserved(coin, 1000000)
+end)
