@@ -2,7 +2,7 @@
 // meanwhile. In the end everything must be there once.
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { dataItem } from './items.mjs'
 import { moduleTags } from './modules.mjs'
@@ -68,18 +68,18 @@ export class Settler {
     return item.id
   }
 
-  /** Publishes the module and spawns a process of it. `anchor` as `dataItem` has it. */
-  async spawn (anchor) {
-    const module = await this.post(`${this.node.bundler}/tx`, { anchor, tags: moduleTags({ format: 'wasm32-unknown-emscripten4' }), data: MODULE })
+  /** Publishes the module and spawns a process of it. */
+  async spawn () {
+    const module = await this.post(`${this.node.bundler}/tx`, { tags: moduleTags({ format: 'wasm32-unknown-emscripten4' }), data: MODULE })
     const { addresses, authority, su } = this.node
-    this.process = await this.post(su, { anchor, tags: ao('Process', { Module: module, Scheduler: addresses.su, Authority: authority }) })
+    this.process = await this.post(su, { tags: ao('Process', { Module: module, Scheduler: addresses.su, Authority: authority }) })
     return this.process
   }
 
   /** The `n`th message: every tenth is a long one. */
-  message (n, anchor) {
+  message (n) {
     const data = `Count = (Count or 0) + 1 --[[${'x'.repeat(n % 10 === 0 ? 40_000 : 10)}]] return Count`
-    return this.post(this.node.su, { anchor, target: this.process, tags: ao('Message', { Action: 'Eval' }), data })
+    return this.post(this.node.su, { target: this.process, tags: ao('Message', { Action: 'Eval' }), data })
   }
 
   /** How everything stands. */
@@ -110,13 +110,25 @@ export class Settler {
     const { edges, page_info: page } = await json(`${this.node.su}/${this.process}?process-id=${this.process}&limit=1000`)
     assert.equal(page.has_next_page, false)
     assert.equal(edges.length, this.sent.length - 1, 'everything but the module has a slot')
-    return [...new Set([...this.sent.map(({ id }) => id), ...edges.map(({ node }) => node.assignment.id)])]
+    /** The module, then the schedule as it was made. */
+    this.order = [this.sent[0].id, ...edges.flatMap(({ node }) => [node.message.id, node.assignment.id])]
+    assert.deepEqual(this.sent.map(({ id }) => id).filter((id) => !this.order.includes(id)), [])
+    return this.order
   }
 
   /** `pirn verify`, with the other weave for everything that is read; how many slots it found well. */
-  async verify (gateway) {
+  verify (gateway) { return this.#verify('--gateway', gateway) }
+
+  /** The same of items of which only the bytes are known, by their id. */
+  verifyBytes (bytes) {
+    const file = join(this.folder, 'process.bundle')
+    writeFileSync(file, bundleOf(this.order.map((id) => [id, bytes.get(id)])))
+    return this.#verify('--file', file, '--gateway', 'http://127.0.0.1:9')
+  }
+
+  async #verify (...where) {
     const { su, cu, mu } = this.node
-    const args = ['verify', '--json', '--gateway', gateway, '--su', su, '--cu', cu, '--mu', mu, this.process]
+    const args = ['verify', '--json', ...where, '--su', su, '--cu', cu, '--mu', mu, this.process]
     const env = { ...globalThis.process.env, XDG_STATE_HOME: join(this.folder, 'verify') }
     const { error, stdout, stderr } = await new Promise((resolve) => execFile(PIRN, args, { env, maxBuffer: 1 << 28 }, (error, stdout, stderr) => resolve({ error, stdout, stderr })))
     assert.ok(!error, `pirn verify ${this.process}: ${error?.code}\n${stdout}\n${stderr}`)
@@ -124,9 +136,9 @@ export class Settler {
   }
 }
 
-/** Makes blocks at a gateway until `stop()`. */
-export function mining (gateway) {
-  const mine = setInterval(() => fetch(`${gateway}/mine`).catch(() => {}), 200)
+/** Makes a block at a gateway every `ms` until `stop()`. */
+export function mining (gateway, ms = 200) {
+  const mine = setInterval(() => fetch(`${gateway}/mine`).catch(() => {}), ms)
   return { stop: () => clearInterval(mine) }
 }
 
@@ -134,19 +146,19 @@ export function mining (gateway) {
  * Sends a process and messages to `settler`, which settles through `proxy` on `real`, with faults; it is killed twice. If
  * `isReplaced`, all blocks are for a while; if `isModuleFirst`, faults begin when the module is posted. Ends when everything is settled.
  */
-export async function settleWithFaults (settler, { real, proxy, isReplaced, isModuleFirst, anchor }) {
+export async function settleWithFaults (settler, { real, proxy, isReplaced, isModuleFirst, blockMs }) {
   await settler.start()
-  await settler.spawn(anchor)
+  await settler.spawn()
   if (isModuleFirst) await settler.until('the module is not posted', ({ waiting, signed }) => waiting.items + signed.items === 0)
   proxy.isOn = true
   for (let n = 0; n < MESSAGES; n++) {
-    await settler.message(n, anchor)
+    await settler.message(n)
     if (n === MESSAGES / 3 || n === 2 * MESSAGES / 3) await settler.restart()
   }
   assert.ok(await settler.unsettled() > 0 || await settler.at('posted') > 0, 'the network is not that fast')
 
   // Blocks go on; for a while those that there were are replaced, and then all is well again.
-  const mine = mining(real.gateway)
+  const mine = mining(real.gateway, blockMs)
   try {
     if (isReplaced) {
       await settler.until('nothing is in a block', ({ seen }) => seen.items > 0)
@@ -189,6 +201,12 @@ export function itemsOf (bundle) {
   }
   assert.equal(at, bundle.length, 'the index of a bundle covers its bytes')
   return items
+}
+
+function bundleOf (items) {
+  const number = (n) => { const bytes = Buffer.alloc(32); bytes.writeBigUInt64LE(BigInt(n)); return bytes }
+  const index = items.flatMap(([id, raw]) => [number(raw.length), Buffer.from(id, 'base64url')])
+  return Buffer.concat([number(items.length), ...index, ...items.map(([, raw]) => raw)])
 }
 
 /** No item was paid for twice, unless a transaction was refused for good; answers the bytes of each by id. */
