@@ -1,18 +1,20 @@
 // arlocal as it is on npm, in a program of its own. `node arlocal.mjs FOLDER` starts one by hand.
 import { spawn } from 'node:child_process'
-import { openSync } from 'node:fs'
+import { mkdirSync, openSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { createServer } from 'node:net'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { install } from './driver.mjs'
 
 const FILE = fileURLToPath(import.meta.url)
 
-/** Starts one with its files in `folder`, which it empties; what it complains of goes to the file `log`. Answers `{ gateway, stop() }`. */
-export async function startArlocal (folder, log) {
-  // It ends when its input does: so also when whoever started it is gone.
-  const child = spawn(process.execPath, [FILE, folder], { stdio: ['pipe', 'pipe', log ? openSync(log, 'a') : 'ignore'] })
+/** Starts one with its files in `folder`; what it complains of goes to the file `complaints` there. Answers `{ gateway, stop() }`. */
+export async function startArlocal (folder) {
+  mkdirSync(folder, { recursive: true })
+  // It ends when its input does: so also when whoever started it is gone. Where it runs, it writes a log.
+  const child = spawn(process.execPath, [FILE, join(folder, 'weave')], { cwd: folder, stdio: ['pipe', 'pipe', openSync(join(folder, 'complaints'), 'a')] })
   const exited = new Promise((resolve) => child.once('exit', resolve))
   const port = await Promise.race([
     new Promise((resolve) => createInterface({ input: child.stdout }).once('line', resolve)),

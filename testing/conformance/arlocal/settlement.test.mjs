@@ -36,7 +36,7 @@ after(() => rmSync(folder, { recursive: true, force: true }))
 
 test('a node settles on arlocal', { timeout: 300_000 }, async (t) => {
   t.diagnostic(`SETTLEMENT_SEED=${SEED} node --test`)
-  const real = await startArlocal(join(folder, 'arlocal'), join(folder, 'arlocal.log'))
+  const real = await startArlocal(join(folder, 'arlocal'))
   const proxy = await startProxy(real.gateway, randomFor(`${SEED}`, 'arlocal'))
   const settler = new Settler(folder, 'node', {
     'weave.gateway': proxy.url, 'weave.settlement_wallet': payer, 'settlement.concurrency': 1, 'settlement.bundle_bytes_max': 200_000, 'settlement.depth': 6
