@@ -39,7 +39,7 @@ test('a node settles on arlocal', { timeout: 300_000 }, async (t) => {
   const real = await startArlocal(join(folder, 'arlocal'))
   const proxy = await startProxy(real.gateway, randomFor(`${SEED}`, 'arlocal'))
   const settler = new Settler(folder, 'node', {
-    'weave.gateway': proxy.url, 'weave.settlement_wallet': payer, 'settlement.concurrency': 1, 'settlement.bundle_bytes_max': 200_000, 'settlement.depth': 6
+    'weave.gateway': proxy.url, 'weave.settlement_wallet': payer, 'settlement.concurrency': 1, 'settlement.bundle_bytes_max': 200_000, 'settlement.depth': 5
   })
   const fund = async (address) => {
     const answer = await fetch(`${real.gateway}/mint/${address}/1000000000000000`)
@@ -53,7 +53,7 @@ test('a node settles on arlocal', { timeout: 300_000 }, async (t) => {
     await fund(settler.node.addresses.mu)
     await settler.stop()
 
-    await settleWithFaults(settler, { real, proxy, isReplaced: true, isModuleFirst: true, blockMs: 700 })
+    await settleWithFaults(settler, { real, proxy, isReplaced: true, isModuleFirst: true, blockMs: 1000 })
     const ids = await settler.ids()
     await allThereOnce(real, ids)
     await dataIsThere(settler, real, '/')

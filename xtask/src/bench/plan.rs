@@ -31,6 +31,9 @@ pub(super) enum How {
     Replay { name: &'static str, module: &'static str },
 }
 
+/// The group of what the weave does, beside arlocal.
+pub(super) const WEAVE: &str = "weave";
+
 const LUA_ONLY: &[&str] = &[];
 
 /// All of them.
@@ -80,7 +83,7 @@ pub(super) const MEASUREMENTS: &[Measurement] = &[
     program("items", "growth", "with the size of a data item", "items.mjs", &[], LUA_ONLY),
     program("fan-out", "growth", "with messages that one sends", "fan-out.mjs", &[], LUA_ONLY),
     program("neighbours", "growth", "beside endless loops and giant state", "neighbours.mjs", &[], LUA_ONLY),
-    program("weave", "weave", "what the weave takes in, and queries by its size", "weave.mjs", &[], LUA_ONLY),
+    program("weave", WEAVE, "what the weave takes in, and queries by its size", "weave.mjs", &[], LUA_ONLY),
     program("dry-runs", "growth", "dry runs beside messages", "dry-runs.mjs", &[], &[AOS]),
 ];
 
