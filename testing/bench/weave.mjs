@@ -1,13 +1,19 @@
 // What the weave takes in (items, bundles, chunks) and how many queries it answers, by how many items it has.
-// With ARLOCAL=URL, the transactions and queries of the smallest size also go to the arlocal there.
+// The transactions and queries of the smallest size also go to arlocal, which is started for that; or to the one at
+// ARLOCAL=URL. WEAVE_ITEMS=N fills up to so many instead: as many as there is disk for.
 import { createHash } from 'node:crypto'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import Arweave from 'arweave'
 import { request } from 'undici'
 import { ED25519, dataItem, network, now, quantile, row, sized, sleep, together, whileTime } from './lib.mjs'
+import { startArlocal } from '../conformance/arlocal/arlocal.mjs'
 import { wallet } from '../conformance/lib/wallets.mjs'
 
 const SINGLE = sized(500, 5000)
-const SIZES = sized([1000, 10_000], [10_000, 100_000], [10_000, 100_000, 1_000_000])
+const SIZES = sized([1000, 10_000], [10_000, 100_000], [10_000, 100_000, 1_000_000, 10_000_000])
+if (process.env.WEAVE_ITEMS) SIZES.splice(0, Infinity, ...SIZES.filter((size) => size < process.env.WEAVE_ITEMS), Number(process.env.WEAVE_ITEMS))
 const BUNDLE = 1000
 const QUERY_MS = sized(500, 3000)
 const CHUNKED = sized(8, 64) * 2 ** 20
@@ -22,9 +28,12 @@ async function ask (method, url, body, type) {
   return bytes
 }
 
+/** Beyond so many items, those that are added have hardly any data: it is the index that grows, not the disk. */
+const LARGE = 1_000_000
+
 /** The `n`th item: a name that all have, one that every thousandth has, and about 300 bytes of data. */
 const item = (n) => dataItem(ED25519, {
-  tags: { 'App-Name': 'bench', Group: `g${n % 1000}`, Number: String(n), 'Content-Type': 'text/plain' }, data: Buffer.alloc(300, `${n} `)
+  tags: { 'App-Name': 'bench', Group: `g${n % 1000}`, Number: String(n), 'Content-Type': 'text/plain' }, data: n < LARGE ? Buffer.alloc(300, `${n} `) : `${n}`
 })
 
 async function items (from, count) {
@@ -145,10 +154,14 @@ const bundles = []
 for (let n = 0; n < smallest; n++) bundles.push(bundleOf(await items(n * BUNDLE, BUNDLE)))
 await transactions('weave', gateway, bundles)
 await queries('weave', gateway, SIZES[0])
-const arlocal = process.env.ARLOCAL
-if (arlocal) {
-  await transactions('arlocal', arlocal, bundles)
-  await queries('arlocal', arlocal, SIZES[0])
+const files = mkdtempSync(join(tmpdir(), 'pirn-bench-arlocal-'))
+const arlocal = process.env.ARLOCAL ? { gateway: process.env.ARLOCAL, stop () {} } : await startArlocal(files)
+try {
+  await transactions('arlocal', arlocal.gateway, bundles)
+  await queries('arlocal', arlocal.gateway, SIZES[0])
+} finally {
+  await arlocal.stop()
+  rmSync(files, { recursive: true, force: true })
 }
 
 let there = SIZES[0]

@@ -125,6 +125,9 @@ pub fn run(arguments: &[String]) -> anyhow::Result<bool> {
     ensure!(pirn.is_file(), "{} is no file", pirn.display());
     let node = Node::find_or_install(&target.join("tools/node"))?;
     let programs = Programs::install(node, options.size.name())?;
+    if chosen.iter().any(|measurement| measurement.group == plan::WEAVE) {
+        programs.also("conformance/arlocal")?;
+    }
 
     let conditions = conditions::Conditions::now(&pirn, programs.node_version(), &options);
     eprintln!("{conditions}");

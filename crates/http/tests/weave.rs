@@ -331,6 +331,9 @@ async fn graphql_takes_what_clients_send() {
     assert_eq!(nothing["data"]["transactions"]["edges"], json!([]));
     let exact = r#"{transactions(tags: [{name: "N", values: ["1"], match: EXACT}]) {edges {node {id}}}}"#;
     assert_eq!(graphql(&remote, exact).await["data"]["transactions"]["edges"].as_array().unwrap().len(), 1);
+    let wild = r#"{transactions(tags: [{name: "N", values: ["*"], match: WILDCARD},
+        {name: "Type", values: ["Mess*e"], match: WILDCARD}, {name: "N", values: ["1"]}]) {edges {node {id}}}}"#;
+    assert_eq!(graphql(&remote, wild).await, graphql(&remote, exact).await);
 }
 
 #[tokio::test]
@@ -347,7 +350,7 @@ async fn graphql_refuses_what_is_wrong_or_too_much() {
     check(r#"{blocks(after: "garbage") {edges {cursor}}}"#, "invalid cursor").await;
     check("{transactions(first: -1) {edges {cursor}}}", "negative").await;
     check("{transactions(block: {min: -1}) {edges {cursor}}}", "negative").await;
-    check(r#"{transactions(tags: [{name: "a", values: ["b"], match: WILDCARD}]) {edges {cursor}}}"#, "EXACT")
+    check(r#"{transactions(tags: [{name: "a", values: ["b"], match: FUZZY_OR}]) {edges {cursor}}}"#, "EXACT")
         .await;
     let many: String = (0..100).map(|i| format!("a{i}: transactions {{edges {{cursor}}}} ")).collect();
     check(&format!("{{{many}}}"), "complex").await;

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use pirn_http::client::{Gateway, GatewayOptions, Gateways, Transport};
-use protocol::Wallet;
+use pirn_http::client::{Gateway, GatewayOptions, Gateways, Receipts, Transport};
+use protocol::{Address, Wallet};
 use serde::{Deserialize, Deserializer, Serialize};
 use settlement::Settlement;
 use unit::Weave;
@@ -26,6 +26,10 @@ pub struct Options {
     /// Base URL of a bundler of that network, which takes items of any kind of key. Used where there is no
     /// `settlement_wallet`.
     pub uploader: Option<String>,
+    /// Address of the key with which that bundler signs its receipts. Named, an item counts as posted only with such a
+    /// receipt; not named, a receipt is checked by the key that it names, and a bundler that signs none is believed
+    /// until the item is looked for on the network.
+    pub uploader_address: Option<Address>,
     /// A file with the JWK of a wallet of that network, RSA or secp256k1. It signs and pays for bundles.
     pub settlement_wallet: Option<PathBuf>,
     /// The embedded weave.
@@ -93,6 +97,7 @@ fn gateways(options: &Options, transport: &Transport) -> Vec<Gateway> {
             gateway: url.clone(),
             graphql: options.graphql.clone().filter(|_| i == 0),
             uploader: options.uploader.clone().unwrap_or_else(|| url.clone()),
+            receipts: options.uploader_address.map_or(Receipts::Checked, Receipts::SignedBy),
             ..GatewayOptions::default()
         };
         Gateway::new(of, transport.clone())

@@ -113,9 +113,7 @@ impl Poster {
         match post(&*network, &tx, &data, &self.queue().options).await {
             Ok(()) => {
                 self.failing.remove(&at);
-                let is_first = parcel.posted == Timestamp(0);
-                (parcel.posted, parcel.seen, parcel.deep) = (self.queue().clock.now(), false, None);
-                self.queue().posted(at, &parcel, is_first).await?;
+                self.taken(at, &mut parcel).await?;
                 info!(transaction = %id, items = parcel.lots.len(), "posted a bundle");
             }
             Err(error) if error.kind.is_transient() => {
@@ -133,15 +131,19 @@ impl Poster {
                         // The next bundle may be refused for the same reason.
                         self.failed(REFUSED, retry_after(&error));
                     }
-                    Ok(_) => {
-                        parcel.posted = self.queue().clock.now();
-                        self.queue().posted(at, &parcel, true).await?;
-                    }
+                    Ok(_) => self.taken(at, &mut parcel).await?,
                     Err(_) => self.failed(at, retry_after(&error)),
                 }
             }
         }
         Ok(())
+    }
+
+    /// The network has a parcel, whether it said so or not; for how long and how deep is looked at from now on.
+    async fn taken(&self, at: u64, parcel: &mut Parcel) -> Result<(), Error> {
+        let is_first = parcel.posted == Timestamp(0);
+        (parcel.posted, parcel.seen, parcel.deep) = (self.queue().clock.now(), false, None);
+        self.queue().posted(at, parcel, is_first).await
     }
 
     /// Makes bundles of what waits, as long as they are due.

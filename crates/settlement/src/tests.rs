@@ -21,6 +21,8 @@ struct Real {
     reorganised: AtomicBool,
     /// Whether items within bundles can be read.
     unpacks: AtomicBool,
+    /// Whether anything can be read.
+    reads: AtomicBool,
 }
 
 #[derive(Clone)]
@@ -44,11 +46,19 @@ impl Real {
             took: Mutex::default(),
             reorganised: AtomicBool::new(false),
             unpacks: AtomicBool::new(true),
+            reads: AtomicBool::new(true),
         })
     }
 
     fn fault(&self, fault: Fault) {
         lock(&self.faults).push(fault);
+    }
+
+    fn readable(&self) -> Result<()> {
+        match self.reads.load(Ordering::SeqCst) {
+            true => Ok(()),
+            false => Err(unit::Error::not_found("its data is not here")),
+        }
     }
 
     fn next(&self) -> Option<Fault> {
@@ -79,6 +89,7 @@ impl Weave for Real {
         self.take(Some(item.id), (), self.weave.upload(item)).await
     }
     async fn get(&self, id: Id) -> Result<Found> {
+        self.readable()?;
         if !self.unpacks.load(Ordering::SeqCst) && self.weave.transaction(id).await.is_err() {
             return Err(unit::Error::not_found("bundles are not unpacked here"));
         }
@@ -134,6 +145,7 @@ impl Network for Real {
         self.weave.balance(wallet).await
     }
     async fn data(&self, id: Id) -> Result<Bytes> {
+        self.readable()?;
         Ok(self.weave.get(id).await?.item.data.clone())
     }
     fn gateways(&self) -> Vec<GatewayHealth> {
@@ -379,6 +391,29 @@ async fn a_gateway_that_unpacks_nothing_shows_the_whole_bundle() {
     let mut world = World::new(small(), Some(payer())).await;
     world.real.unpacks.store(false, Ordering::SeqCst);
     world.upload(4, 100).await;
+    world.finish().await;
+}
+
+#[tokio::test]
+async fn what_is_refused_the_second_time_because_it_is_there_counts_once() {
+    let mut world = World::new(small(), Some(payer())).await;
+    world.upload(4, 100).await;
+    world.post().await;
+    world.real.weave.mine(4).await.unwrap();
+    world.real.reads.store(false, Ordering::SeqCst);
+    world.confirm().await;
+    assert_eq!(world.settlement.status().seen.items, 4, "it lies deep, and cannot be read");
+    world.clock.advance(10_000);
+    world.confirm().await;
+    assert_eq!(world.settlement.status().signed.items, 4, "its data is sent again");
+    world.real.fault(Fault::Fail(unit::Error::invalid("404")));
+    world.post().await;
+    let status = world.settlement.status();
+    assert_eq!((status.posted.items, status.signed.items, status.seen.items), (4, 0, 0));
+    assert_eq!(status.totals.transactions, 1);
+    world.confirm().await;
+    assert_eq!(world.settlement.status().seen.items, 4, "it is not given up at once");
+    world.real.reads.store(true, Ordering::SeqCst);
     world.finish().await;
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use protocol::{Address, Height, Id, Timestamp, Transaction};
+use protocol::{Address, Height, Id, Timestamp, Transaction, deep_hash};
 
 use crate::{BlockRef, Found, Page, Query, Result, Sort, Uploads, Weave};
 
@@ -262,4 +262,17 @@ pub struct UploadReceipt {
     pub public: Bytes,
     /// RSA-PSS without salt over the deep hash of `Bundlr`, the version, the id, the deadline and the time.
     pub signature: Bytes,
+}
+
+impl UploadReceipt {
+    /// What is signed of a receipt of that version: 48 bytes. Bundlers elsewhere sign the same.
+    pub fn message(version: &str, id: Id, deadline_height: Height, timestamp: Timestamp) -> [u8; 48] {
+        let signed = deep_hash::List::of(5)
+            .blob("Bundlr")
+            .blob(version)
+            .blob(id.to_string())
+            .blob(deadline_height.to_string())
+            .blob(timestamp.to_string());
+        signed.finish()
+    }
 }

@@ -109,6 +109,13 @@ pub enum Happened {
         /// How many transactions are in it.
         transactions: usize,
     },
+    /// The newest blocks of the weave are no part of its chain any more. Those in their place follow.
+    Reorganised {
+        /// The height of the newest block that stays.
+        height: Height,
+        /// The blocks that are gone, newest first: at most [`Events::PUSHED_MAX`] of them.
+        orphaned: Vec<BlockHash>,
+    },
 }
 
 /// An outcome, unless it is larger than what a ring is for.
@@ -137,11 +144,12 @@ pub enum EventKind {
     Delivered,
     Failed,
     Mined,
+    Reorganised,
 }
 
 impl EventKind {
     /// All of them.
-    pub const ALL: [EventKind; 8] = [
+    pub const ALL: [EventKind; 9] = [
         EventKind::Received,
         EventKind::Assigned,
         EventKind::Evaluated,
@@ -150,6 +158,7 @@ impl EventKind {
         EventKind::Delivered,
         EventKind::Failed,
         EventKind::Mined,
+        EventKind::Reorganised,
     ];
 
     /// Its name on the wire.
@@ -163,6 +172,7 @@ impl EventKind {
             EventKind::Delivered => "delivered",
             EventKind::Failed => "failed",
             EventKind::Mined => "mined",
+            EventKind::Reorganised => "reorganised",
         }
     }
 }
@@ -179,6 +189,7 @@ impl Happened {
             Happened::Delivered { .. } => EventKind::Delivered,
             Happened::Failed { .. } => EventKind::Failed,
             Happened::Mined { .. } => EventKind::Mined,
+            Happened::Reorganised { .. } => EventKind::Reorganised,
         }
     }
 
@@ -193,6 +204,7 @@ impl Happened {
             | Happened::Ticked { outcome: Told::Whole(outcome), .. } => bytes_of(outcome),
             Happened::Pushed { sent, .. } => sent.len() * size_of::<Id>(),
             Happened::Failed { why, .. } => why.len(),
+            Happened::Reorganised { orphaned, .. } => orphaned.len() * size_of::<BlockHash>(),
             Happened::Evaluated { .. }
             | Happened::Ticked { .. }
             | Happened::Delivered { .. }

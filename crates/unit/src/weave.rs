@@ -93,6 +93,8 @@ pub struct Query {
     pub recipients: Vec<Id>,
     /// Every one of these.
     pub tags: Vec<TagFilter>,
+    /// Every one of these as well, in whose values `*` stands for any characters, or none.
+    pub patterns: Vec<TagFilter>,
     /// In one of these bundles.
     pub bundles: Vec<Id>,
     /// In a block of at least this height.
@@ -118,6 +120,32 @@ pub struct TagFilter {
     pub negated: bool,
 }
 
+impl TagFilter {
+    /// Whether it holds for an item, where `*` in its values stands for any characters, or none.
+    pub fn holds_as_patterns(&self, item: &Item) -> bool {
+        let mut values = item.tags.all(&self.name);
+        let there = values.any(|value| self.values.iter().any(|pattern| is_like(value, pattern)));
+        there != self.negated
+    }
+}
+
+/// Whether a text is a pattern, in which `*` stands for any characters, or none. Takes as many steps as the text has
+/// bytes for each `*` at most: what is between two of them is found where it comes first.
+fn is_like(text: &str, pattern: &str) -> bool {
+    let Some((head, rest)) = pattern.split_once('*') else { return text == pattern };
+    let Some(mut text) = text.strip_prefix(head) else { return false };
+    let (middle, tail) = rest.rsplit_once('*').unwrap_or(("", rest));
+    let Some(end) = text.len().checked_sub(tail.len()).filter(|_| text.ends_with(tail)) else { return false };
+    text = &text[..end];
+    for part in middle.split('*') {
+        match text.find(part) {
+            Some(at) => text = &text[at + part.len()..],
+            None => return false,
+        }
+    }
+    true
+}
+
 impl Query {
     /// Whether an item is what is asked for, as far as the item itself says it: not its block, nor the bundle it is in.
     pub fn matches(&self, item: &Item) -> bool {
@@ -130,6 +158,7 @@ impl Query {
             && one_of(&self.recipients, item.target)
             && (self.owners.is_empty() || self.owners.contains(&item.address()))
             && self.tags.iter().all(tag_holds)
+            && self.patterns.iter().all(|filter| filter.holds_as_patterns(item))
     }
 
     /// A query by tags that must all be there.
@@ -159,4 +188,27 @@ pub struct BlockRef {
     pub height: Height,
     /// Its time, in whole seconds, as ms.
     pub timestamp: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_stands_for_any_characters_or_none() {
+        for (pattern, like, unlike) in [
+            ("a", &["a"][..], &["", "aa", "A"][..]),
+            ("*", &["", "a", "*"], &[]),
+            ("a*", &["a", "ab"], &["ba", ""]),
+            ("*a", &["a", "ba"], &["ab"]),
+            ("a*a", &["aa", "aba"], &["a", "ab"]),
+            ("a*b*c", &["abc", "a b c", "axbybzc"], &["ac", "acb", "abcd"]),
+            ("*é*é*", &["éé", "1é2é3"], &["é"]),
+            ("a**b", &["ab", "a*b"], &["a"]),
+            ("**", &["", "x"], &[]),
+        ] {
+            like.iter().for_each(|text| assert!(is_like(text, pattern), "{text} {pattern}"));
+            unlike.iter().for_each(|text| assert!(!is_like(text, pattern), "{text} {pattern}"));
+        }
+    }
 }

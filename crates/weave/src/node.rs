@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use protocol::{Address, DataItem, Height, Id, Item, Transaction, deep_hash};
+use protocol::{Address, DataItem, Height, Id, Item, Transaction};
 use store::Order;
 use unit::{
     Arweave, Block, BlockAt, BlockHash, BlockHead, BlockRef, Chunk, Entry, Found, ItemOffsets, NewChunk,
@@ -240,13 +240,8 @@ impl Arweave for EmbeddedWeave {
         let timestamp = head.received;
         let deadline_height = Height(head.received_at.0 + DEADLINE_BLOCKS);
         let signature = aside(&self.core, move |core| {
-            let signed = deep_hash::List::of(5)
-                .blob("Bundlr")
-                .blob(RECEIPT_VERSION)
-                .blob(id.to_string())
-                .blob(deadline_height.to_string())
-                .blob(timestamp.to_string());
-            Ok(core.wallet.sign_unsalted(&signed.finish()))
+            let message = UploadReceipt::message(RECEIPT_VERSION, id, deadline_height, timestamp);
+            Ok(core.wallet.sign_unsalted(&message))
         });
         let public = Bytes::copy_from_slice(self.core.wallet.owner());
         Ok(UploadReceipt { id, timestamp, deadline_height, public, signature: signature.await?.into() })

@@ -32,7 +32,7 @@ pub(crate) fn run(core: &Core, query: &Query) -> unit::Result<Page<Entry>> {
         + query.owners.len()
         + query.recipients.len()
         + query.bundles.len()
-        + query.tags.iter().map(|tag| tag.values.len()).sum::<usize>();
+        + query.tags.iter().chain(&query.patterns).map(|tag| tag.values.len()).sum::<usize>();
     if terms > core.options.query_terms_max {
         let what = format!("a query may name {} things, not {terms}", core.options.query_terms_max);
         return Err(unit::Error::new(Kind::TooLarge, what).with_hint("ask in several queries"));
@@ -47,7 +47,7 @@ pub(crate) fn run(core: &Core, query: &Query) -> unit::Result<Page<Entry>> {
 /// The range of places that the query asks for; `None` if it is empty. Only what is in a block has a height.
 fn bounds(core: &Core, query: &Query) -> unit::Result<Option<(Place, Place)>> {
     // No value is one of none.
-    if query.tags.iter().any(|tag| tag.values.is_empty() && !tag.negated) {
+    if query.tags.iter().chain(&query.patterns).any(|tag| tag.values.is_empty() && !tag.negated) {
         return Ok(None);
     }
     let (mut first, mut last) = (Place::FIRST, Place::LAST);
@@ -175,8 +175,8 @@ impl Walk<'_> {
         filters
     }
 
-    /// The entry, if everything holds for it: the lists know neither what must not be, nor do they see through a
-    /// collision of hashes.
+    /// The entry, if everything holds for it: the lists know neither what must not be nor patterns, nor do they see
+    /// through a collision of hashes.
     fn matching(&mut self, id: Id, head: Head) -> Result<Option<Entry>, Error> {
         self.step()?;
         let item = Item { id, ..head.item(Bytes::new()).ok_or(Error::Damaged("an item"))? };
@@ -214,6 +214,7 @@ fn holds(query: &Query, item: &Item) -> bool {
         && (query.recipients.is_empty()
             || item.target.is_some_and(|target| query.recipients.contains(&target)))
         && query.tags.iter().all(tag_holds)
+        && query.patterns.iter().all(|filter| filter.holds_as_patterns(item))
 }
 
 /// Everything that is known about something.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use protocol::{Address, Height, Id, Transaction};
 use store::{Batch, Order};
 use tracing::{debug, warn};
-use unit::{BlockHash, BlockHead, Happened, Reorganised};
+use unit::{BlockHash, BlockHead, Events, Happened, Reorganised};
 
 use crate::Error;
 use crate::chain::{self, Contents, Mined};
@@ -69,6 +69,10 @@ pub(crate) async fn reorganise(core: &Arc<Core>, blocks: u64) -> unit::Result<Re
         (state.mined, state.tip, state.recent, state.pending) = (mined, tip, recent, pending);
     }
     drop(unpacking);
+    core.events.tell(None, || Happened::Reorganised {
+        height: Height(tip.height.0 - blocks.len() as u64),
+        orphaned: orphaned.iter().take(Events::PUSHED_MAX).copied().collect(),
+    });
     for &BlockHead { height, hash, .. } in &blocks {
         core.events.tell(None, || Happened::Mined { height, hash, transactions: 0 });
     }

@@ -14,6 +14,8 @@ use crate::record::Account;
 pub(crate) enum Refusal {
     /// Something about it is wrong, and stays wrong.
     Verification(String),
+    /// It is signed by a sort of key that transactions of its format are not signed with.
+    SignatureType,
     /// Its data has another size or root than it says.
     Split(Invalid),
     /// `last_tx` names no recent block, and not the wallet's last transaction.
@@ -28,6 +30,8 @@ impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Error {
         let error = match refusal {
             Refusal::Verification(why) => Error::invalid("Transaction verification failed.").with_hint(why),
+            Refusal::SignatureType => Error::invalid("Invalid signature type.")
+                .with_hint("transactions of format 1 are signed with RSA keys: use format 2"),
             Refusal::Split(invalid) => {
                 Error::invalid("The attached data is split in an unknown way.").with_hint(invalid.to_string())
             }
@@ -55,6 +59,10 @@ pub(crate) struct Chunked {
 
 /// The checks that need nothing but the transaction. Gives the chunks of the data that came with it, if any did.
 pub(crate) fn alone(tx: &Transaction, inline_max: u64, data_max: u64) -> Result<Option<Chunked>, Refusal> {
+    // A transaction without an owner is signed by a secp256k1 key, which format 2 tells by its signature.
+    if tx.format == 1 && tx.owner.is_empty() {
+        return Err(Refusal::SignatureType);
+    }
     let size = tx.data.len() as u64;
     if size > inline_max {
         return Err(Refusal::TooLarge { size, max: inline_max });

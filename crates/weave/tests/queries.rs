@@ -58,6 +58,23 @@ async fn tag_filters_must_all_hold_and_one_of_their_values_each() {
 }
 
 #[tokio::test]
+async fn patterns_narrow_what_else_is_asked_for() {
+    let weave = six().await;
+    let by = |tags: Vec<TagFilter>, patterns: Vec<TagFilter>| {
+        let weave = weave.clone();
+        async move { find(&weave, ascending(Query { tags, patterns, ..Query::default() })).await }
+    };
+    expect(by(vec![], vec![tag("Parity", &["e*n"], false)]).await, "a c e");
+    expect(by(vec![], vec![tag("Parity", &["*d", "ev?n"], false)]).await, "b d f");
+    expect(by(vec![tag("Parity", &["odd"], false)], vec![tag("App", &["tw*"], false)]).await, "b d f");
+    expect(by(vec![], vec![tag("App", &["tw*"], true)]).await, "");
+    expect(by(vec![], vec![tag("Nothing", &["*"], false)]).await, "");
+    expect(by(vec![], vec![tag("Nothing", &["*"], true)]).await, "a b c d e f");
+    expect(by(vec![], vec![tag("Unit", &[], false)]).await, "");
+    expect(by(vec![tag("Unit", &["*"], false)], vec![]).await, "");
+}
+
+#[tokio::test]
 async fn owners_recipients_and_ids_are_alternatives_within_and_conditions_between() {
     let weave = six().await;
     let target = Id([5; 32]);

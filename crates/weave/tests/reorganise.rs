@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use common::{ascending, bundle_tags, draft, find, item, manual, other_rsa, over, rich, tx_tags, weave};
-use pirn_weave::{EmbeddedWeave, Options};
+use pirn_weave::{EmbeddedWeave, Options, Ports};
 use protocol::{Height, Transaction, ans104};
 use store::MemoryStore;
-use unit::{Arweave, BlockAt, Kind, Posted, Query, Weave};
+use unit::{Arweave, BlockAt, Events, EventsOptions, Happened, Heard, Kind, Posted, Query, Weave};
 
 /// The chain as one can read it: every block's hash is that of its height, and chains to the one below.
 async fn check_chain(weave: &EmbeddedWeave) {
@@ -24,6 +24,25 @@ async fn check_chain(weave: &EmbeddedWeave) {
         }
         previous = Some(block.head.hash);
     }
+}
+
+#[tokio::test]
+async fn whoever_listens_hears_which_blocks_are_gone() {
+    let clock = unit::fakes::FakeClock::advancing(1_700_000_000_000, 1);
+    let events = Events::new(1, clock.clone(), EventsOptions::default());
+    let ports = Ports { store: Arc::new(MemoryStore::new()), clock, events: events.clone() };
+    let weave = EmbeddedWeave::open(ports, manual()).await.unwrap();
+    weave.mine(5).await.unwrap();
+    let mut listener = events.listen(None).unwrap();
+    let done = weave.reorganise(2).await.unwrap();
+    let Heard::Events(heard) = listener.next().await else { panic!("nothing is heard") };
+    let Happened::Reorganised { height, orphaned } = &heard[0].what else { panic!("{:?}", heard[0]) };
+    assert_eq!((*height, orphaned), (Height(3), &done.orphaned));
+    let mined = heard[1..].iter().map(|event| match event.what {
+        Happened::Mined { height, .. } => height.0,
+        _ => panic!("{event:?}"),
+    });
+    assert_eq!(mined.collect::<Vec<_>>(), [4, 5, 6]);
 }
 
 #[tokio::test]

@@ -31,6 +31,9 @@ pub(super) enum How {
     Replay { name: &'static str, module: &'static str },
 }
 
+/// The group of what the weave does, beside arlocal.
+pub(super) const WEAVE: &str = "weave";
+
 const LUA_ONLY: &[&str] = &[];
 
 /// All of them.
@@ -87,7 +90,7 @@ pub(super) const MEASUREMENTS: &[Measurement] = &[
         &[],
         LUA_ONLY,
     ),
-    program("weave", "weave", "what the weave takes in, and queries by its size", "weave.mjs", &[], LUA_ONLY),
+    program("weave", WEAVE, "what the weave takes in, and queries by its size", "weave.mjs", &[], LUA_ONLY),
     program("cores", "growth", "what a second core is worth", "cores.mjs", &[], &[AOS]),
     program("dry-runs", "growth", "dry runs beside messages", "dry-runs.mjs", &[], &[AOS]),
 ];

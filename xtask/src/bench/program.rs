@@ -67,16 +67,14 @@ impl Programs {
     /// Installs what is in their lock file, unless it is there.
     pub(super) fn install(node: Node, size: &'static str) -> anyhow::Result<Programs> {
         let folder = crate::root().join("testing/bench");
-        let modified = |file: &str| folder.join(file).metadata().and_then(|file| file.modified()).ok();
-        // npm writes that one last.
-        if modified("node_modules/.package-lock.json") < modified("package-lock.json") {
-            let mut install = node.command("npm");
-            install.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(&folder);
-            let status = install.stdout(Stdio::null()).status().context("could not run npm")?;
-            ensure!(status.success(), "could not install what the load programs use: {status}");
-        }
+        install(&node, &folder)?;
         let version = node.version()?;
         Ok(Programs { node, version, folder, size })
+    }
+
+    /// Installs what a program uses of another folder of `testing`.
+    pub(super) fn also(&self, folder: &str) -> anyhow::Result<()> {
+        install(&self.node, &crate::root().join("testing").join(folder))
     }
 
     /// As `node --version` says it.
@@ -133,6 +131,18 @@ impl Programs {
         };
         names.iter().map(one).collect()
     }
+}
+
+fn install(node: &Node, folder: &Path) -> anyhow::Result<()> {
+    let modified = |file: &str| folder.join(file).metadata().and_then(|file| file.modified()).ok();
+    // npm writes that one last.
+    if modified("node_modules/.package-lock.json") < modified("package-lock.json") {
+        let mut install = node.command("npm");
+        install.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(folder);
+        let status = install.stdout(Stdio::null()).status().context("could not run npm")?;
+        ensure!(status.success(), "could not install what is in {}: {status}", folder.display());
+    }
+    Ok(())
 }
 
 /// Runs a command to its end, or ends it.

@@ -15,6 +15,7 @@ use unit::{BlockRef, Code, Error, Found, Kind, Page, Piece, Query, Result, Sort,
 
 use super::Transport;
 use super::transport::base;
+use crate::wire::bundler::ReceivedShape;
 use crate::wire::graphql::{self, Blocks, Response, Transactions};
 use crate::wire::transaction::{ChunkShape, OffsetShape, TransactionShape, header_json};
 
@@ -31,6 +32,8 @@ pub struct GatewayOptions {
     /// Whether the signature of everything that is read with its data is checked. Gateways that do not tell the
     /// anchors of items exactly make items unreadable that have one.
     pub verify: bool,
+    /// What becomes of the bundler's receipts.
+    pub receipts: Receipts,
     /// Milliseconds for which the newest block is taken for the newest.
     pub tip_ms: u64,
 }
@@ -42,9 +45,22 @@ impl Default for GatewayOptions {
             graphql: None,
             uploader: "https://up.arweave.net".to_owned(),
             verify: true,
+            receipts: Receipts::Unread,
             tip_ms: 2_000,
         }
     }
+}
+
+/// What becomes of a bundler's receipts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Receipts {
+    /// None is asked for: a signature takes a bundler milliseconds, and one of ours is believed.
+    Unread,
+    /// One that is signed is checked by the key that it names. A bundler that signs nothing is believed.
+    Checked,
+    /// An item is taken only with a receipt that the key of this address signed.
+    SignedBy(Address),
 }
 
 /// A weave at a URL.
@@ -233,14 +249,30 @@ fn item_holds(item: &Item) -> bool {
 impl Weave for Gateway {
     async fn upload(&self, item: DataItem) -> Result<()> {
         item.verify().map_err(|error| Error::invalid(error.to_string()))?;
-        let headers = HeaderMap::from_iter([
+        let mut headers = HeaderMap::from_iter([
             (CONTENT_TYPE, HeaderValue::from_static("application/octet-stream")),
             (ACCEPT, HeaderValue::from_static("application/json")),
-            // A receipt takes the bundler milliseconds, and nobody here reads it.
-            (HeaderName::from_static("prefer"), HeaderValue::from_static("return=minimal")),
         ]);
+        let by = match self.options.receipts {
+            Receipts::Unread => {
+                headers.insert(HeaderName::from_static("prefer"), HeaderValue::from_static("return=minimal"));
+                None
+            }
+            Receipts::Checked => None,
+            Receipts::SignedBy(address) => Some(address),
+        };
         let url = format!("{}/tx", self.options.uploader);
-        self.transport.send(Method::POST, &url, headers, item.bytes().clone()).await.map(drop)
+        let answer = self.transport.send(Method::POST, &url, headers, item.bytes().clone()).await?;
+        if self.options.receipts == Receipts::Unread {
+            return Ok(());
+        }
+        let (id, receipt) = (item.id, ReceivedShape::read(&answer.body));
+        let checked = unit::blocking(move || receipt.check(id, by)).await?;
+        checked.map_err(|why| {
+            Error::unavailable(format!("{url} gave no valid receipt for {id}: {why}"))
+                .with_code(Code::NOT_AS_SIGNED)
+                .with_hint("see that weave.uploader_address is the address that this bundler signs with")
+        })
     }
 
     async fn get(&self, id: Id) -> Result<Found> {

@@ -16,7 +16,7 @@ pub use control::Control;
 pub use cu::Compute;
 pub use events::{EventStream, EventsWanted, Said};
 pub use explore::{Explorer, PAGE as EXPLORER_PAGE, Sight, SightBlock, SightBundle};
-pub use gateway::{Gateway, GatewayOptions};
+pub use gateway::{Gateway, GatewayOptions, Receipts};
 pub use gateways::{Gateways, GatewaysOptions};
 pub use mu::Messenger;
 pub use routing::RoutingScheduler;

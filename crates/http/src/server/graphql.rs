@@ -134,11 +134,15 @@ impl Query {
                 edges: Vec::new(),
             });
         };
+        let (patterns, tags) =
+            tags.unwrap_or_default().into_iter().partition::<Vec<_>, _>(TagFilter::is_pattern);
+        let read = |tags: Vec<TagFilter>| tags.into_iter().map(TagFilter::read).collect::<Result<_, _>>();
         let wanted = Wanted {
             ids,
             owners: owners.into_iter().map(Address).collect(),
             recipients,
-            tags: tags.unwrap_or_default().into_iter().map(TagFilter::read).collect::<Result<_, _>>()?,
+            tags: read(tags)?,
+            patterns: read(patterns)?,
             bundles,
             block_min,
             block_max,
@@ -286,7 +290,7 @@ pub(crate) struct TagFilter {
     /// Whether it must be there.
     #[graphql(default_with = "Some(TagOperator::Eq)")]
     op: Option<TagOperator>,
-    /// How values are compared; only EXACT is served here.
+    /// How values are compared; EXACT and WILDCARD are served here.
     #[graphql(default_with = "Some(TagMatch::Exact)", name = "match")]
     compare: Option<TagMatch>,
 }
@@ -314,9 +318,13 @@ pub(crate) enum TagMatch {
 }
 
 impl TagFilter {
+    fn is_pattern(&self) -> bool {
+        self.compare == Some(TagMatch::Wildcard)
+    }
+
     fn read(self) -> async_graphql::Result<unit::TagFilter> {
-        if self.compare.unwrap_or(TagMatch::Exact) != TagMatch::Exact {
-            return Err(failed(Error::invalid("only match: EXACT is served here")));
+        if matches!(self.compare, Some(TagMatch::FuzzyAnd | TagMatch::FuzzyOr)) {
+            return Err(failed(Error::invalid("only match: EXACT and match: WILDCARD are served here")));
         }
         let negated = self.op == Some(TagOperator::Neq);
         Ok(unit::TagFilter { name: self.name, values: self.values, negated })

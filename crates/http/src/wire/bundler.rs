@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use protocol::id::base64url;
-use protocol::{Address, Id};
+use protocol::id::{base64url, from_base64url};
+use protocol::{Address, Id, SignatureType, Timestamp, crypto};
 use serde::{Deserialize, Serialize};
 use unit::UploadReceipt;
+
+use super::transaction::Number;
 
 /// The version of receipts, which is part of what is signed.
 pub const VERSION: &str = "1.0.0";
@@ -46,6 +48,51 @@ impl ReceiptShape {
             signature: base64url(&receipt.signature),
             owner: address,
         }
+    }
+}
+
+/// What any bundler says when it took an item, as far as it is looked at: some sign nothing.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[expect(missing_docs, reason = "the names are the wire's")]
+pub struct ReceivedShape {
+    pub id: Option<String>,
+    pub timestamp: Option<Number>,
+    pub version: Option<String>,
+    pub deadline_height: Option<Number>,
+    pub public: Option<String>,
+    pub signature: Option<String>,
+}
+
+impl ReceivedShape {
+    /// Reads an answer; what is no JSON of this shape is a receipt without anything in it.
+    pub fn read(body: &[u8]) -> ReceivedShape {
+        serde_json::from_slice(body).unwrap_or_default()
+    }
+
+    /// Whether this is no receipt for `item`, and why. `by` is the address of the key that must have signed it; without
+    /// one, what is signed is checked by the key that it names, and what is not signed is believed.
+    pub fn check(&self, item: Id, by: Option<Address>) -> Result<(), &'static str> {
+        if self.id.as_ref().is_some_and(|id| *id != item.to_string()) {
+            return Err("it is for another item");
+        }
+        let Some(signature) = self.signature.as_deref().filter(|text| !text.is_empty()) else {
+            return if by.is_some() { Err("it is not signed") } else { Ok(()) };
+        };
+        let signature = from_base64url(signature).ok_or("its signature is no base64url")?;
+        let public = self.public.as_deref().and_then(from_base64url).ok_or("it names no public key")?;
+        if by.is_some_and(|by| by != Address::of_owner(&public)) {
+            return Err("another key signed it");
+        }
+        let number = |number: Option<Number>| number.and_then(|number| u64::try_from(number.0).ok());
+        let (version, deadline, timestamp) =
+            (self.version.as_deref(), number(self.deadline_height), number(self.timestamp));
+        let (Some(version), Some(deadline), Some(timestamp)) = (version, deadline, timestamp) else {
+            return Err("it lacks what was signed");
+        };
+        let message = UploadReceipt::message(version, item, deadline.into(), Timestamp(timestamp));
+        crypto::verify(SignatureType::Arweave, &public, &message, &signature)
+            .map_err(|_| "its signature is not over what it says")
     }
 }
 

@@ -15,7 +15,7 @@ const MESSAGES_MAX: usize = 64;
 pub struct EventShape {
     /// What to come back with as `Last-Event-ID`.
     pub id: String,
-    /// `received`, `assigned`, `evaluated`, `ticked`, `pushed`, `delivered`, `failed` or `mined`.
+    /// `received`, `assigned`, `evaluated`, `ticked`, `pushed`, `delivered`, `failed`, `mined` or `reorganised`.
     pub kind: String,
     /// When, milliseconds since 1970 by the node's clock.
     pub at: u64,
@@ -55,7 +55,7 @@ pub struct EventShape {
     /// Of a failure.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
-    /// Of a block.
+    /// Of a block; of a reorganisation, of the newest block that stays.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub height: Option<u64>,
     /// Of a block.
@@ -64,6 +64,9 @@ pub struct EventShape {
     /// Of a block: how many are in it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transactions: Option<usize>,
+    /// Of a reorganisation: the blocks that are gone, newest first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub orphaned: Option<Vec<String>>,
 }
 
 /// An outcome, in short.
@@ -159,6 +162,10 @@ impl EventShape {
                 shape.height = Some(height.0);
                 shape.hash = Some(hash.to_string());
                 shape.transactions = Some(*transactions);
+            }
+            Happened::Reorganised { height, orphaned } => {
+                shape.height = Some(height.0);
+                shape.orphaned = Some(orphaned.iter().map(ToString::to_string).collect());
             }
         }
         shape

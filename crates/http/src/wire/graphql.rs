@@ -55,7 +55,14 @@ pub fn transactions(query: &Query) -> Request {
     put("bundles", json!(query.bundles), !query.bundles.is_empty());
     put("after", json!(query.after), query.after.is_some());
     let tag = |tag: &unit::TagFilter| json!({ "name": tag.name, "values": tag.values, "op": if tag.negated { "NEQ" } else { "EQ" } });
-    put("tags", query.tags.iter().map(tag).collect(), !query.tags.is_empty());
+    // Not every gateway knows `match`.
+    let pattern = |pattern: &unit::TagFilter| {
+        let mut pattern = tag(pattern);
+        pattern["match"] = json!("WILDCARD");
+        pattern
+    };
+    let tags: Vec<Value> = query.tags.iter().map(tag).chain(query.patterns.iter().map(pattern)).collect();
+    put("tags", json!(tags), !tags.is_empty());
     let heights = json!({ "min": query.block_min, "max": query.block_max });
     put("block", heights, query.block_min.is_some() || query.block_max.is_some());
     Request { query: TRANSACTIONS, variables }
