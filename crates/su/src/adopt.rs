@@ -30,8 +30,6 @@ pub(crate) struct Seen {
     pub(crate) item: Option<Arc<Item>>,
     /// Whether there is no knowing what has the slot.
     pub(crate) lacks_message: bool,
-    /// Whether it was shown before, and waited.
-    pub(crate) was_kept: bool,
 }
 
 /// Who shows it.
@@ -59,12 +57,7 @@ enum Judgement {
 }
 
 /// Decides how an assignment stands to a schedule that has `head`, goes on in `epoch`, and has `known` in its slot.
-fn judge(
-    head: Option<&Head>,
-    epoch: Epoch,
-    known: Option<(Id, Epoch)>,
-    shown: &Assignment,
-) -> Judgement {
+fn judge(head: Option<&Head>, epoch: Epoch, known: Option<(Id, Epoch)>, shown: &Assignment) -> Judgement {
     if let Some((id, known_epoch)) = known {
         return match id == shown.id() {
             true => Judgement::Known,
@@ -127,13 +120,23 @@ impl Ledger {
                 _ => None,
             };
             let known = known.map(|entry| (entry.assignment.id, entry.scheduled.assignment.epoch));
+            let waiting = self.waiting_at(process, slot)?;
+            // Of two that were shown for a slot, what the later epoch has counts.
+            if let Some((other, _)) = &waiting
+                && known.is_none()
+                && other.id() != seen.signed.id
+                && other.epoch == seen.assignment.epoch
+            {
+                durable(&mut written).await?;
+                return Err(self.contradicted(process, other.id(), seen).await?);
+            }
             let judged = judge(head.as_ref(), end.epoch(), known, &seen.assignment);
             match judged {
                 Judgement::Known => {
                     adopted.known += 1;
-                    if seen.was_kept {
+                    if let Some((_, key)) = waiting {
                         let mut batch = Batch::new();
-                        batch.delete(SHOWN, shown_key(process, slot, seen.signed.id));
+                        batch.delete(SHOWN, key);
                         written = Some(self.store.append(batch));
                     }
                 }
@@ -141,21 +144,17 @@ impl Ledger {
                     adopted.void += 1;
                     let mut batch = Batch::new();
                     let key = shown_key(process, slot, seen.signed.id);
-                    let was_kept = seen.was_kept;
                     batch.put(EVIDENCE, key.clone(), seen.entry().encode());
-                    if was_kept {
-                        batch.delete(SHOWN, key);
-                    }
+                    batch.delete(SHOWN, key);
                     written = Some(self.store.append(batch));
                 }
                 Judgement::Next if !seen.lacks_message => {
                     self.hold_since_shown(process).await?;
                     let duplicate = self.duplicate_seen(&seen, &mut end)?;
-                    let (was_kept, id) = (seen.was_kept, seen.signed.id);
                     let entry = seen.entry();
                     let mut batch = entry.batch(duplicate);
-                    if was_kept {
-                        batch.delete(SHOWN, shown_key(process, slot, id));
+                    if let Some((_, key)) = waiting {
+                        batch.delete(SHOWN, key);
                     }
                     let place = pair(process.0, slot.0);
                     match source {
@@ -179,11 +178,18 @@ impl Ledger {
                     adopted.kept += 1;
                     durable(&mut written).await?;
                     self.hold_since_shown(process).await?;
-                    if let Some(other) = self.shown_at(process, slot)?.filter(|id| *id != seen.signed.id) {
-                        return Err(self.contradicted(process, other, seen).await?);
-                    }
                     let key = shown_key(process, slot, seen.signed.id);
                     let mut batch = Batch::new();
+                    if let Some((other, of)) = waiting {
+                        if other.epoch > seen.assignment.epoch {
+                            continue;
+                        }
+                        // Without its message, what was shown with it is not forgotten.
+                        if seen.lacks_message && other.id() == seen.signed.id {
+                            continue;
+                        }
+                        batch.delete(SHOWN, of);
+                    }
                     batch.put(SHOWN, key, seen.entry().encode());
                     written = Some(self.store.append(batch));
                 }
@@ -198,6 +204,17 @@ impl Ledger {
             self.settle.notify_one();
         }
         Ok(adopted)
+    }
+
+    /// What was shown for a slot, and waits, with its key.
+    fn waiting_at(
+        &self,
+        process: ProcessId,
+        slot: Slot,
+    ) -> Result<Option<(Arc<Assignment>, bytes::Bytes)>, Error> {
+        let Some((key, bytes)) = self.shown_in(process, slot)? else { return Ok(None) };
+        let entry = Entry::decode(process, slot, &bytes)?;
+        Ok(Some((entry.scheduled.assignment, key)))
     }
 
     /// A ledger that did not know what it signed is not the whole truth.

@@ -321,10 +321,14 @@ impl Error {
             }
             Error::Poisoned => return store::Error::Poisoned.hint().map(str::to_owned),
             Error::Held { process, .. } => {
-                format!("send it again later: the operator looks with `pirn recover {process}`, and says `pirn recover confirm`")
+                format!(
+                    "send it again later: the operator looks with `pirn recover {process}`, and says `pirn recover confirm`"
+                )
             }
             Error::Contradiction { process, .. } => {
-                format!("find out who else signs with this key; `pirn recover confirm {process} --new-epoch` goes on after what is known here")
+                format!(
+                    "find out who else signs with this key; `pirn recover confirm {process} --new-epoch` goes on after what is known here"
+                )
             }
             Error::NotTheTail { .. } => "look again: `pirn recover`".into(),
             Error::NotTheOperator { .. } => "sign it with the scheduler's own wallet: `--wallet FILE`".into(),

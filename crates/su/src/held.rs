@@ -205,6 +205,11 @@ impl Ledger {
         }
     }
 
+    /// The number of an epoch that begins now: the time, so that it is no epoch's that was forgotten.
+    fn epoch_beyond(&self, epoch: Epoch) -> u64 {
+        self.clock.now().0.max(epoch.0 + 1)
+    }
+
     /// How a process stands.
     pub(crate) fn standing(&self, process: ProcessId) -> Result<HeldProcess, Error> {
         let newest = self.newest(process)?;
@@ -240,14 +245,10 @@ impl Ledger {
         Ok(slots.collect())
     }
 
-    /// The assignment that was shown for a slot, and waits.
-    pub(crate) fn shown_at(&self, process: ProcessId, slot: Slot) -> Result<Option<Id>, Error> {
-        Ok(self.shown_in(process, slot)?.and_then(|(key, _)| Id::from_slice(key.get(40..)?)))
-    }
-
-    /// The same with its bytes.
+    /// What was shown for a slot, and waits: its key and its bytes.
     pub(crate) fn shown_in(&self, process: ProcessId, slot: Slot) -> Result<Option<(Bytes, Bytes)>, Error> {
-        let (first, last) = (pair(process.0, slot.0), [&pair(process.0, slot.0)[..], &[u8::MAX; 33]].concat());
+        let (first, last) =
+            (pair(process.0, slot.0), [&pair(process.0, slot.0)[..], &[u8::MAX; 33]].concat());
         let range = (Bound::Included(&first[..]), Bound::Included(&last[..]));
         Ok(self.store.scan(SHOWN, range, Order::Ascending, 1)?.pop())
     }
@@ -329,7 +330,9 @@ impl Ledger {
         let shown = self.shown_entries(process)?;
         match (said, hold.why) {
             (Tail::Whole, Why::Contradiction) => {
-                return Err(wrong("two assignments contradict each other: only a new epoch can follow".into()));
+                return Err(wrong(
+                    "two assignments contradict each other: only a new epoch can follow".into(),
+                ));
             }
             (Tail::Whole, _) if !shown.is_empty() => {
                 let HeldProcess { shown, missing, .. } = self.standing(process)?;
@@ -343,7 +346,7 @@ impl Ledger {
             }
             (Tail::Whole, _) => {}
             (Tail::Ended, _) => {
-                batch.put(EPOCH, process.0.0.to_vec(), (end.epoch().0 + 1).to_be_bytes().to_vec());
+                batch.put(EPOCH, process.0.0.to_vec(), self.epoch_beyond(end.epoch()).to_be_bytes().to_vec());
                 for (key, entry) in shown {
                     batch.put(EVIDENCE, key.clone(), entry);
                     batch.delete(SHOWN, key);
@@ -391,7 +394,7 @@ impl Ledger {
         }
         if said == Tail::Ended {
             let mut batch = Batch::new();
-            batch.put(RECOVERY, FIRST_EPOCH, (highest.0 + 1).to_be_bytes().to_vec());
+            batch.put(RECOVERY, FIRST_EPOCH, self.epoch_beyond(highest).to_be_bytes().to_vec());
             self.store.append(batch).await?;
         }
         let (mut after, mut released) = (None, 0);

@@ -19,8 +19,8 @@ use tokio::sync::{Notify, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore, watc
 use tracing::error;
 use unit::{Clock, Events, Happened, Hold, Novelty, told_text};
 
-use crate::assign::{Head, assign};
 use crate::adopt::Seen;
+use crate::assign::{Head, assign};
 use crate::entry::{DUPLICATE, Entry, MESSAGE, duplicate_key, message_key, read_slot};
 use crate::height::Heights;
 use crate::held::Holds;

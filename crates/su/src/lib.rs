@@ -98,7 +98,8 @@ impl SchedulerUnit {
         let interval = Duration::from_millis(options.height_interval_ms.max(1));
         let (ages, unconfirmed) = (settle::waiting(&*store)?, confirm::waiting(&*store)?);
         let holds = Holds::open(&*store)?;
-        let tools = Tools { store, wallet, clock, events, heights: heights.clone(), ages, unconfirmed, holds };
+        let tools =
+            Tools { store, wallet, clock, events, heights: heights.clone(), ages, unconfirmed, holds };
         let ledger = Arc::new(Ledger::new(tools, options));
         let mut tasks = JoinSet::new();
         tasks.spawn(heights.run(interval));

@@ -117,7 +117,9 @@ impl Restorer {
         let what = match done {
             Ok(None) => return Ok(()),
             Ok(Some(what)) => what,
-            Err(why @ (Error::Store(_) | Error::Poisoned | Error::WeaveTimeout { .. } | Error::Busy { .. })) => {
+            Err(
+                why @ (Error::Store(_) | Error::Poisoned | Error::WeaveTimeout { .. } | Error::Busy { .. }),
+            ) => {
                 return Err(why);
             }
             Err(Error::Weave(why)) if why.kind.is_transient() => return Err(Error::Weave(why)),
@@ -185,7 +187,7 @@ impl Restorer {
             if seen.lacks_message {
                 return Ok(all);
             }
-            let adopted = self.ledger.adopt(process, vec![Seen { was_kept: true, ..seen }], Source::Peer).await?;
+            let adopted = self.ledger.adopt(process, vec![seen], Source::Peer).await?;
             all.adopted += adopted.adopted;
             all.void += adopted.void;
             if adopted.adopted == 0 {
@@ -232,7 +234,7 @@ impl Restorer {
         let signed = match verified(shown).await? {
             Some(signed) => signed,
             None => match self.fetch(id).await? {
-                Some((signed, _)) => signed,
+                Some(signed) => signed,
                 None => return Ok(None),
             },
         };
@@ -258,9 +260,9 @@ impl Restorer {
         let process = assignment.process;
         let id = assignment.message.unwrap_or_else(|| process.into());
         let found = if let Some(item) = given.get(&id) {
-            Some((item.clone(), false))
+            Some(item.clone())
         } else if let Some(item) = self.ledger.find_delivered(id)?.and_then(|entry| entry.message.clone()) {
-            Some((item, false))
+            Some(item)
         } else {
             match self.fetch(id).await {
                 Ok(found) => found,
@@ -274,26 +276,26 @@ impl Restorer {
             None => self.is_base_layer(id, source).await?,
         };
         // What starts a process must be one of ours.
-        let found = found.filter(|(item, _)| {
+        let found = found.filter(|item| {
             let is_first = id == process.into();
             let ours = || receive::admit(item.item(), self.ledger.address, &self.ledger.options.stand_ins);
             !is_first || matches!(ours(), Ok(receive::Admitted::Process { .. }))
         });
         let lacks_message = found.is_none() && !base_layer;
-        let item = found.as_ref().map(|(item, _)| item.shared());
+        let item = found.as_ref().map(DataItem::shared);
         // A message that is for this process came with the wish for its slot; all else was on the weave already.
         let is_delivered = |item: &DataItem| {
             id == process.into() || (item.target == Some(process.0) && assignment.exclude.is_empty())
         };
-        let message = found.map(|(item, _)| item).filter(is_delivered);
-        Ok(Seen { signed, assignment, message, item, lacks_message, was_kept: false })
+        let message = found.filter(is_delivered);
+        Ok(Seen { signed, assignment, message, item, lacks_message })
     }
 
     /// An item as it was signed, if the weave has it.
-    async fn fetch(&self, id: Id) -> Result<Option<(DataItem, bool)>, Error> {
+    async fn fetch(&self, id: Id) -> Result<Option<DataItem>, Error> {
         match self.ask(self.weave.get(id)).await {
             Ok(found) if found.base_layer => Ok(None),
-            Ok(found) => Ok(verified(found.item).await?.map(|item| (item, false))),
+            Ok(found) => verified(found.item).await,
             Err(Error::Weave(why)) if why.kind == unit::Kind::NotFound => Ok(None),
             Err(why) => Err(why),
         }

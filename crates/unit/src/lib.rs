@@ -54,7 +54,8 @@ pub use messenger::{
 pub use network::{GatewayHealth, Network, Whereabouts};
 pub use page::{Page, Sort};
 pub use recovery::{
-    Adopted, HeldProcess, HeldQuery, Hold, Order, Ordered, Problem, Recovery, RecoveryState, Restoring, Tail, Why,
+    Adopted, HeldProcess, HeldQuery, Hold, Order, Ordered, Problem, Recovery, RecoveryState, Restoring, Tail,
+    Why,
 };
 pub use scheduler::{AssignRequest, Novelty, Placed, ProcessRecord, Scheduled, Scheduler, SlotRange};
 pub use uploads::{UploadStage, UploadState, Uploads};
