@@ -56,7 +56,7 @@ impl Archive {
     }
 
     /// The assignments of these slots that its scheduler signed, in order; a slot that the weave does not know is
-    /// left out.
+    /// left out. Of two epochs the later one counts, and what the earlier one has after its beginning does not.
     pub async fn assignments(
         &self,
         process: ProcessId,
@@ -70,15 +70,22 @@ impl Archive {
         let found = self.weave.query(query).await?;
         let fetched = stream::iter(found.items).map(|found| self.assignment(process, found.item.id));
         let fetched: Vec<Assignment> = fetched.buffered(FETCHES).try_collect().await?;
-        let mut slots = BTreeMap::new();
+        let mut slots: BTreeMap<Slot, Arc<Assignment>> = BTreeMap::new();
         for assignment in fetched {
             let (slot, id) = (assignment.slot, assignment.id());
-            if let Some(other) = slots.insert(slot, Arc::new(assignment))
-                && other.id() != id
-            {
-                return Err(equivocates(process, slot, other.id(), id));
+            match slots.get(&slot) {
+                Some(other) if other.epoch > assignment.epoch => continue,
+                Some(other) if other.epoch == assignment.epoch && other.id() != id => {
+                    return Err(equivocates(process, slot, other.id(), id));
+                }
+                _ => drop(slots.insert(slot, Arc::new(assignment))),
             }
         }
+        let mut epoch = protocol::Epoch(0);
+        slots.retain(|_, assignment| {
+            epoch = epoch.max(assignment.epoch);
+            assignment.epoch == epoch
+        });
         Ok(slots)
     }
 

@@ -325,7 +325,8 @@ async fn open_common(inner: &Inner) -> Result<Common, Error> {
     let transport = Transport::new(config.client.clone()).map_err(Error::part("HTTP client"))?;
     let clock = inner.clock.clone();
     let events = Events::new(inner.next_run(), clock.clone(), config.events.clone());
-    Ok(Common { store: Arc::new(store), blobs: Arc::new(blobs), clock, events, transport })
+    let folder = state.to_owned();
+    Ok(Common { folder, store: Arc::new(store), blobs: Arc::new(blobs), clock, events, transport })
 }
 
 /// Gives the public accounts their money, once.
@@ -378,6 +379,7 @@ fn context(inner: &Arc<Inner>, common: &Common, units: &Units) -> Context {
             let say = move || serde_json::to_value(settlement.status()).unwrap_or_default();
             Arc::new(say) as Arc<dyn Fn() -> serde_json::Value + Send + Sync>
         }),
+        recovery: units.su.clone().map(|unit| unit as Arc<dyn unit::Recovery>),
         reads: None,
         control: config.development.then(controls),
         guard: inner.guard.clone(),

@@ -20,6 +20,35 @@ pub enum Existing {
     Replace,
 }
 
+/// What is known of a backup that is restored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Behind {
+    /// More may have been visible than it has: its scheduler schedules nothing until its operator says so.
+    Perhaps,
+    /// It has all that ever was: the node was stopped before it was made, and never ran since.
+    No,
+}
+
+/// The file that says that a state was restored and may be behind.
+const RESTORED: &str = "restored";
+
+/// Has the scheduler hold what it has, if its state was restored since the last start. A development network goes on.
+pub(crate) async fn hold_restored(
+    state: &Path,
+    su: &su::SchedulerUnit,
+    development: bool,
+) -> Result<(), Error> {
+    let file = state.join(RESTORED);
+    if !file.exists() {
+        return Ok(());
+    }
+    if !development {
+        let held = su.hold_all(unit::Why::Backup).await;
+        held.map_err(|error| Error::Part { part: "scheduler unit", source: error.into() })?;
+    }
+    fs::remove_file(&file).map_err(|source| Error::File { what: "remove", path: file, source })
+}
+
 /// Brings the backup in `to` up to date with a state folder, which a node may be using. Blocks.
 pub fn back_up(state: &Path, to: &Path) -> Result<BackedUp, Error> {
     let mut others = vec![CLOCK.to_owned()];
@@ -50,7 +79,7 @@ pub fn verify_backup(folder: &Path) -> Result<BackedUp, Error> {
 ///
 /// What is there is replaced as by a snapshot: made beside it, in the folder, then said with one rename to be the one
 /// that counts, then moved into place. The next start finishes what a crash interrupts.
-pub fn restore(from: &Path, state: &Path, existing: Existing) -> Result<BackedUp, Error> {
+pub fn restore(from: &Path, state: &Path, existing: Existing, behind: Behind) -> Result<BackedUp, Error> {
     let file = |what, path: &Path| {
         let path = path.to_owned();
         move |source| Error::File { what, path, source }
@@ -89,6 +118,16 @@ pub fn restore(from: &Path, state: &Path, existing: Existing) -> Result<BackedUp
     let clock = state.join(CLOCK);
     if !making.join(CLOCK).exists() && clock.exists() {
         fs::remove_file(&clock).map_err(file("remove", &clock))?;
+    }
+    // Said before the state is there: a scheduler must not begin without it.
+    let restored_file = state.join(RESTORED);
+    if behind == Behind::Perhaps {
+        let write = || {
+            let written = fs::File::create(&restored_file)?;
+            written.sync_all()?;
+            fs::File::open(state)?.sync_all()
+        };
+        write().map_err(file("write", &restored_file))?;
     }
     snapshots.made().map_err(of_unit)?;
     drop(lock);

@@ -28,7 +28,7 @@ mod temporary;
 pub use access::Options as AccessOptions;
 pub use accounts::{Account, AccountKind, accounts};
 pub use assemble::Node;
-pub use backup::{Existing, back_up, restore, verify_backup};
+pub use backup::{Behind, Existing, back_up, restore, verify_backup};
 pub use config::{Config, Development, DevelopmentClock, Ports, Remote, Role, Wallets};
 pub use error::Error;
 pub use modules::{lua_module, module_draft, module_format};

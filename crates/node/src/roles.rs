@@ -11,10 +11,12 @@ use unit::{Clock, Compute, Events, Messenger, Scheduler, Weave};
 use crate::keys::Keys;
 use crate::metered::Metered;
 use crate::prepare::{self, Preloaded};
-use crate::{Config, Error, Role, access, outward};
+use crate::{Config, Error, Role, access, backup, outward};
 
 /// What the units of a node share.
 pub(crate) struct Common {
+    /// The state folder.
+    pub folder: std::path::PathBuf,
     pub store: Arc<DiskStore>,
     pub blobs: Arc<DiskBlobs>,
     pub clock: Arc<dyn Clock>,
@@ -130,6 +132,8 @@ async fn open_scheduler(
         let settle_depth = config.su.settle_depth.or(elsewhere);
         let unit = su::SchedulerUnit::open(ports, su::Options { settle_depth, ..config.su.clone() }).await;
         let unit = unit.map_err(|error| Error::Part { part: "scheduler unit", source: error.into() })?;
+        // Before anybody can ask it for a slot.
+        backup::hold_restored(&common.folder, &unit, config.development).await?;
         units.su = Some(unit.clone());
         return Ok(Some(Arc::new(Metered(unit))));
     }

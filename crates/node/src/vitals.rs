@@ -16,6 +16,9 @@ use crate::roles::{Common, Units};
 /// `beat` → the time of the newest look whether the disk takes what it is given.
 const BEAT: Space = Space("node.beat");
 
+/// Up to how many processes that are held are counted.
+const HELD_MAX: u64 = 10_000;
+
 /// Beyond what a node says that it is not ready.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -70,6 +73,7 @@ struct Seen {
     /// How long the newest flush took and is ago, or why there was none.
     storage: Option<Result<Flush, String>>,
     settlement: Option<Settlement>,
+    held: Option<Held>,
     slots_behind: Option<u64>,
     outbox: Option<Outbox>,
     cron: Option<Cron>,
@@ -84,6 +88,13 @@ struct Flush {
 struct Settlement {
     waiting: u64,
     age_ms: Option<u64>,
+}
+
+/// Processes for which nothing is scheduled, and whether that is so of all that are not known.
+#[derive(Debug)]
+struct Held {
+    processes: u64,
+    all: bool,
 }
 
 #[derive(Debug)]
@@ -119,6 +130,9 @@ impl Vitals {
             let there = outward.as_ref().map_or(0, |status| status.posted.entries + status.seen.entries);
             say("pirn_su_unsettled", unsettled(unit, outward.as_ref()));
             say("pirn_su_unconfirmed", unit.unconfirmed() + there);
+            let (processes, all) = unit.held(HELD_MAX);
+            say("pirn_su_held", processes);
+            say("pirn_su_recovering", u64::from(all));
             say("pirn_su_settlement_age_ms", settlement_age_ms(unit, outward.as_ref()).unwrap_or(0));
         }
         self.say_outward(outward, &say);
@@ -180,6 +194,10 @@ impl Vitals {
                 let outward = self.settlement.as_ref().map(|settlement| settlement.status());
                 let outward = outward.as_ref();
                 Settlement { waiting: unsettled(unit, outward), age_ms: settlement_age_ms(unit, outward) }
+            }),
+            held: self.su.as_ref().map(|unit| {
+                let (processes, all) = unit.held(HELD_MAX);
+                Held { processes, all }
             }),
             slots_behind: self.cu.as_ref().map(|unit| unit.counters().slots_behind),
             outbox: self.mu.as_ref().map(|unit| {
@@ -275,6 +293,17 @@ fn judge(seen: &Seen, options: &Options) -> Vec<Check> {
                       why it did not";
         say("settlement", ok, age_ms, what, remedy);
     }
+    if let Some(Held { processes, all }) = seen.held {
+        let what = match (processes, all) {
+            (0, false) => "no process is held".to_owned(),
+            (n, false) => format!("{n} processes are held: `pirn recover` says why"),
+            (n, true) => format!(
+                "this scheduler may have forgotten what it signed: {n} processes are held, and all that it does not know"
+            ),
+        };
+        let remedy = "look with `pirn recover`, show what others have with `pirn recover adopt`, then `pirn recover confirm`";
+        say("schedules", !all, None, what, remedy);
+    }
     if let Some(behind) = seen.slots_behind {
         let ok = behind < options.slots_behind_max;
         let remedy = "wait until the compute unit has caught up, or have another one answer meanwhile";
@@ -319,6 +348,7 @@ mod tests {
         Seen {
             storage: Some(Ok(Flush { ago_ms: 3 })),
             settlement: Some(Settlement { waiting: 2, age_ms: Some(1_000) }),
+            held: Some(Held { processes: 1, all: false }),
             slots_behind: Some(0),
             outbox: Some(Outbox { tasks: 1, retrying: 1, age_ms: None }),
             cron: Some(Cron { monitored: 1, late_ms: 0 }),
@@ -338,7 +368,7 @@ mod tests {
     fn a_node_that_is_well_is_ready() {
         check(well(), expect![[r""]]);
         let names: Vec<_> = judge(&well(), &Options::default()).into_iter().map(|check| check.name).collect();
-        assert_eq!(names, ["storage", "settlement", "evaluation", "outbox", "cron"]);
+        assert_eq!(names, ["storage", "settlement", "schedules", "evaluation", "outbox", "cron"]);
     }
 
     #[test]
@@ -361,6 +391,12 @@ mod tests {
             Seen { settlement: Some(many), ..well() },
             expect![[r#"
             settlement: 100000 entries wait for the weave, the oldest for 1 ms; see that the bundler or the gateways (remote.bundler, weave.uploader, weave.gateway) answer and take uploads; the log says why it did not
+        "#]],
+        );
+        check(
+            Seen { held: Some(Held { processes: 2, all: true }), ..well() },
+            expect![[r#"
+            schedules: this scheduler may have forgotten what it signed: 2 processes are held, and all that it does not know; look with `pirn recover`, show what others have with `pirn recover adopt`, then `pirn recover confirm`
         "#]],
         );
         check(

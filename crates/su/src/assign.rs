@@ -21,6 +21,7 @@ pub struct Head {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
     process: ProcessId,
+    epoch: Epoch,
     slot: Slot,
     hash_chain: HashChain,
     block_height: Height,
@@ -44,6 +45,7 @@ pub fn assign(
     match head {
         None => Plan {
             process,
+            epoch: Epoch(0),
             slot: Slot(0),
             hash_chain: HashChain::start(process),
             block_height: height,
@@ -53,6 +55,7 @@ pub fn assign(
         },
         Some(head) => Plan {
             process,
+            epoch: Epoch(0),
             slot: head.slot.next(),
             hash_chain: head.hash_chain.after(head.assignment),
             block_height: height.max(head.block_height),
@@ -64,12 +67,17 @@ pub fn assign(
 }
 
 impl Plan {
+    /// The same, in an epoch. It is 0 until an operator ends one, because slots of it may be forgotten.
+    pub fn in_epoch(self, epoch: Epoch) -> Plan {
+        Plan { epoch, ..self }
+    }
+
     /// What is signed. The anchor is the hash chain: 32 bytes that no other assignment has, without asking anyone
     /// for randomness.
     pub fn draft(&self) -> Draft {
         let tags = Assignment::tags(
             self.process,
-            Epoch(0),
+            self.epoch,
             self.slot,
             self.hash_chain,
             self.block_height,
@@ -96,7 +104,7 @@ impl Plan {
         Assignment {
             item: signed,
             process: self.process,
-            epoch: Epoch(0),
+            epoch: self.epoch,
             slot: self.slot,
             hash_chain: self.hash_chain,
             block_height: self.block_height,

@@ -80,7 +80,7 @@ impl Entry {
     }
 
     /// Version, timestamp, length of the message (absent: 0), message, assignment.
-    fn encode(&self) -> Bytes {
+    pub(crate) fn encode(&self) -> Bytes {
         let message = self.message.as_ref().map_or(&[][..], |item| item.bytes());
         let assignment = self.assignment.bytes();
         let mut bytes = BytesMut::with_capacity(HEADER + message.len() + assignment.len());

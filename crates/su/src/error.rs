@@ -180,6 +180,47 @@ pub enum Error {
         /// What the weave said.
         why: String,
     },
+    /// Nothing is scheduled for it until its operator says so.
+    #[error("process {process} is held: {}", hold.why.says())]
+    Held {
+        /// Which process.
+        process: ProcessId,
+        /// Why, and since when.
+        hold: unit::Hold,
+    },
+    /// This scheduler signed two histories.
+    #[error("assignment {shown} of slot {slot} of {process} contradicts {with}: this scheduler signed both")]
+    Contradiction {
+        /// Whose schedule.
+        process: ProcessId,
+        /// The slot of what was shown.
+        slot: protocol::Slot,
+        /// What is known here.
+        with: Id,
+        /// What was shown.
+        shown: Id,
+    },
+    /// The operator's word does not fit what is known.
+    #[error("{} not released: {why}", process.map_or("the processes are".to_owned(), |process| format!("process {process} is")))]
+    NotTheTail {
+        /// Which process; none for all.
+        process: Option<ProcessId>,
+        /// What does not fit.
+        why: String,
+    },
+    /// Somebody else's order.
+    #[error("the order {id} is signed by {by}, and this scheduler obeys {ours}")]
+    NotTheOperator {
+        /// The order.
+        id: Id,
+        /// Who signed it.
+        by: Address,
+        /// Whose word counts.
+        ours: Address,
+    },
+    /// An order that is none, or is too old.
+    #[error(transparent)]
+    Order(unit::Error),
     /// Signing was given up.
     #[error("the assignment could not be signed: {why}")]
     Sign {
@@ -209,11 +250,15 @@ impl Error {
             | Error::NotScheduledAnywhere { .. }
             | Error::NothingToAssign { .. } => Kind::NotFound,
             Error::Busy { .. } => Kind::Busy { retry_after: std::time::Duration::from_secs(1) },
-            Error::Stopping | Error::Poisoned | Error::WeaveTimeout { .. } | Error::NotTaken { .. } => {
-                Kind::Unavailable
-            }
+            Error::Stopping
+            | Error::Poisoned
+            | Error::WeaveTimeout { .. }
+            | Error::NotTaken { .. }
+            | Error::Held { .. } => Kind::Unavailable,
+            Error::Contradiction { .. } | Error::NotTheTail { .. } => Kind::Conflict,
+            Error::NotTheOperator { .. } => Kind::Forbidden,
             Error::Store(_) | Error::Entry { .. } | Error::Sign { .. } => Kind::Internal,
-            Error::Weave(error) => error.kind,
+            Error::Weave(error) | Error::Order(error) => error.kind,
         }
     }
 
@@ -230,7 +275,10 @@ impl Error {
             Error::NotScheduled { .. } | Error::NotScheduledAnywhere { .. } => Code::NOT_SCHEDULED,
             Error::Stopping => Code::STOPPING,
             Error::Poisoned | Error::Store(_) | Error::Entry { .. } => Code::STORE,
-            Error::Weave(error) => error.code,
+            Error::Weave(error) | Error::Order(error) => error.code,
+            Error::Held { .. } => Code::HELD,
+            Error::Contradiction { .. } => Code::CONTRADICTION,
+            Error::NotTheTail { .. } => Code::NOT_THE_TAIL,
             _ => Code::of(self.kind()),
         }
     }
@@ -272,7 +320,19 @@ impl Error {
                     .into()
             }
             Error::Poisoned => return store::Error::Poisoned.hint().map(str::to_owned),
-            Error::Weave(error) => return error.hint.clone(),
+            Error::Held { process, .. } => {
+                format!(
+                    "send it again later: the operator looks with `pirn recover {process}`, and says `pirn recover confirm`"
+                )
+            }
+            Error::Contradiction { process, .. } => {
+                format!(
+                    "find out who else signs with this key; `pirn recover confirm {process} --new-epoch` goes on after what is known here"
+                )
+            }
+            Error::NotTheTail { .. } => "look again: `pirn recover`".into(),
+            Error::NotTheOperator { .. } => "sign it with the scheduler's own wallet: `--wallet FILE`".into(),
+            Error::Weave(error) | Error::Order(error) => return error.hint.clone(),
             Error::Store(error) => return error.hint().map(str::to_owned),
             Error::Entry { .. } | Error::Sign { .. } => return None,
         })
@@ -282,7 +342,7 @@ impl Error {
 impl From<Error> for unit::Error {
     fn from(error: Error) -> unit::Error {
         let what = match &error {
-            Error::Weave(error) => error.what.clone(),
+            Error::Weave(error) | Error::Order(error) => error.what.clone(),
             error => unit::Error::internal(error).what,
         };
         unit::Error { kind: error.kind(), code: error.code(), what, hint: error.hint() }

@@ -11,15 +11,19 @@ use std::sync::{Arc, Mutex};
 
 use futures::FutureExt as _;
 use futures::future::Shared;
-use protocol::{Address, DataItem, Draft, Id, Item, ProcessId, SignatureType, Wallet, message, tag};
+use protocol::{
+    Address, Assignment, DataItem, Draft, Epoch, Id, Item, ProcessId, SignatureType, Wallet, message, tag,
+};
 use store::{Appended, Store};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Notify, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore, watch};
 use tracing::error;
-use unit::{Clock, Events, Happened, Novelty, told_text};
+use unit::{Clock, Events, Happened, Hold, Novelty, told_text};
 
+use crate::adopt::Seen;
 use crate::assign::{Head, assign};
 use crate::entry::{DUPLICATE, Entry, MESSAGE, duplicate_key, message_key, read_slot};
 use crate::height::Heights;
+use crate::held::Holds;
 use crate::lru::Lru;
 use crate::settle::Ages;
 use crate::{Error, Options};
@@ -57,6 +61,8 @@ pub(crate) struct Ledger {
     pub(crate) ages: Mutex<Ages>,
     /// Told when there is something to settle.
     pub(crate) settle: Notify,
+    /// For which processes nothing is scheduled.
+    pub(crate) holds: Holds,
     lines: Mutex<Lru<ProcessId, Arc<Line>>>,
     in_flight: Arc<Semaphore>,
     signers: Semaphore,
@@ -74,13 +80,15 @@ pub(crate) struct Tools {
     pub(crate) ages: Ages,
     /// How much it has that is looked after there.
     pub(crate) unconfirmed: u64,
+    /// What it says of processes that are held.
+    pub(crate) holds: Holds,
 }
 
 /// The end of one schedule, where it grows.
 #[derive(Default)]
 struct Line {
     /// First come, first served: tokio's lock is fair.
-    end: tokio::sync::Mutex<End>,
+    end: Arc<tokio::sync::Mutex<End>>,
     /// How many hold the lock or wait for it.
     waiting: AtomicUsize,
     /// Assigned, and on their way to the disk. Only whoever holds the end adds.
@@ -93,6 +101,10 @@ struct End {
     loaded: bool,
     /// None before slot 0.
     head: Option<Head>,
+    /// Of what is scheduled next.
+    epoch: Epoch,
+    /// What keeps it from getting slots, as it was when the holds had that version.
+    hold: Option<(u64, Option<Hold>)>,
     /// Who may push for other processes here; read when the first pushed message comes.
     authorities: Option<Vec<Address>>,
 }
@@ -112,7 +124,7 @@ struct InFlight {
 
 impl Ledger {
     pub(crate) fn new(tools: Tools, options: Options) -> Ledger {
-        let Tools { store, wallet, clock, events, heights, ages, unconfirmed } = tools;
+        let Tools { store, wallet, clock, events, heights, ages, unconfirmed, holds } = tools;
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         let signers = if options.signers == 0 { cores() } else { options.signers };
         Ledger {
@@ -127,6 +139,7 @@ impl Ledger {
             unconfirmed: AtomicU64::new(unconfirmed),
             ages: Mutex::new(ages),
             settle: Notify::new(),
+            holds,
             lines: Mutex::new(Lru::new(options.lines_max)),
             in_flight: Arc::new(Semaphore::new(options.in_flight_max)),
             signers: Semaphore::new(signers),
@@ -153,7 +166,7 @@ impl Ledger {
         if end.head.is_none() && wish.message != process.into() {
             return Err(Error::UnknownProcess { process });
         }
-        let duplicate = self.duplicate_of(&wish, &line, &mut end)?;
+        let duplicate = self.duplicate_of(process, wish.item.as_deref(), &line, &mut end)?;
         if let Some(first) = line.find(wish.message, duplicate) {
             drop((end, turn));
             first.durable.await.map_err(|_| Error::Poisoned)?;
@@ -163,10 +176,15 @@ impl Ledger {
             return Ok((first, Novelty::Repeat));
         }
 
+        if let Some(hold) = self.hold_at(process, &mut end)? {
+            return Err(Error::Held { process, hold });
+        }
+
         // From here on it gets a new slot. Whoever gives up while it is signed leaves the line as it was.
         let permit = self.in_flight.clone().acquire_owned().await.map_err(|_| Error::Stopping)?;
         let height = known.or(end.head.map(|head| head.block_height)).unwrap_or_default();
         let plan = assign(process, end.head.as_ref(), wish.message, wish.exclude, self.clock.now(), height);
+        let plan = plan.in_epoch(end.epoch);
         let signed = self.sign(plan.draft()).await?;
         let head = plan.head(&signed);
         let assignment = plan.signed(signed.item().clone());
@@ -239,19 +257,68 @@ impl Ledger {
     /// Reads the end of a schedule from the store, the first time. Nothing can be in flight then.
     fn load(&self, process: ProcessId, end: &mut End) -> Result<(), Error> {
         if !end.loaded {
-            end.head = self.newest(process)?.map(|entry| Head::from(&*entry.scheduled.assignment));
+            let newest = self.newest(process)?;
+            end.head = newest.as_ref().map(|entry| Head::from(&*entry.scheduled.assignment));
+            end.epoch = self.epoch_after(process, newest.map(|entry| entry.scheduled.assignment.epoch))?;
             end.loaded = true;
         }
         Ok(())
     }
 
+    /// What keeps a process from getting slots. Looked up again only if something changed.
+    fn hold_at(&self, process: ProcessId, end: &mut End) -> Result<Option<Hold>, Error> {
+        let version = self.holds.version();
+        match end.hold {
+            Some((of, hold)) if of == version => Ok(hold),
+            _ => {
+                let hold = self.hold_of(process)?;
+                end.hold = Some((version, hold));
+                Ok(hold)
+            }
+        }
+    }
+
+    /// The end of a schedule, with nothing of it in flight: whoever has it may change what the schedule is.
+    pub(crate) async fn end_of(&self, process: ProcessId) -> Result<EndGuard, Error> {
+        let line = self.line(process);
+        let _turn = Turn::take(&line, process, self.options.waiting_max)?;
+        let mut end = line.end.clone().lock_owned().await;
+        if self.poisoned.load(Ordering::Acquire) {
+            return Err(Error::Poisoned);
+        }
+        let in_flight: Vec<_> =
+            lock(&line.in_flight).by_message.values().map(|it| it.durable.clone()).collect();
+        for durable in in_flight {
+            durable.await.map_err(|_| Error::Poisoned)?;
+        }
+        self.load(process, &mut end)?;
+        drop(_turn);
+        Ok(EndGuard { end, line })
+    }
+
+    /// The same of what was shown.
+    pub(crate) fn duplicate_seen(&self, seen: &Seen, end: &mut EndGuard) -> Result<Option<Id>, Error> {
+        let process = seen.assignment.process;
+        let EndGuard { end, line } = end;
+        if seen.assignment.message.is_none() {
+            end.authorities = seen.message.as_ref().map(|boot| authorities(boot));
+            return Ok(None);
+        }
+        self.duplicate_of(process, seen.item.as_deref(), line, end)
+    }
+
     /// What a pushed message has in common with itself when another messenger pushes it.
-    fn duplicate_of(&self, wish: &Wish, line: &Line, end: &mut End) -> Result<Option<Id>, Error> {
-        let process = wish.process;
-        let Some(item) = wish.item.as_deref().filter(|item| message::Message(item).is_pushed()) else {
+    fn duplicate_of(
+        &self,
+        process: ProcessId,
+        item: Option<&Item>,
+        line: &Line,
+        end: &mut End,
+    ) -> Result<Option<Id>, Error> {
+        let Some(item) = item.filter(|item| message::Message(item).is_pushed()) else {
             return Ok(None);
         };
-        if wish.message == process.into() {
+        if item.id == process.into() {
             return Ok(None);
         }
         if end.authorities.is_none() {
@@ -313,6 +380,34 @@ impl Line {
         if let Some(duplicate) = duplicate {
             in_flight.by_duplicate.remove(&duplicate);
         }
+    }
+}
+
+/// The end of a schedule, held.
+pub(crate) struct EndGuard {
+    end: OwnedMutexGuard<End>,
+    /// As long as somebody has it, it is the only one of its process.
+    line: Arc<Line>,
+}
+
+impl EndGuard {
+    pub(crate) fn head(&self) -> Option<Head> {
+        self.end.head
+    }
+
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.end.epoch
+    }
+
+    /// The schedule has one more entry.
+    pub(crate) fn follow(&mut self, assignment: &Assignment) {
+        self.end.head = Some(Head::from(assignment));
+        self.end.epoch = self.end.epoch.max(assignment.epoch);
+    }
+
+    /// What is known of the end is read again.
+    pub(crate) fn forget(&mut self) {
+        self.end.loaded = false;
     }
 }
 

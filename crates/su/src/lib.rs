@@ -8,6 +8,9 @@
 //! gaps, timestamps strictly increase, each hash chain covers all before it. The same item has one slot in a process,
 //! whoever sends it, however often, before and after a crash; so has a pushed message that several messengers push.
 //!
+//! A scheduler that may have forgotten what it signed holds ([`held`]): it schedules nothing until its operator says so,
+//! reads what the weave has ([`restore`]), and adopts what it is shown ([`adopt`]).
+//!
 //! It implements the scheduler of `ao.TN.1` with AOP-6: the process itself has slot 0.
 //!
 //! # Deviations from the reference scheduler
@@ -32,6 +35,10 @@ mod read;
 mod receive;
 mod settle;
 mod confirm;
+mod held;
+mod adopt;
+mod restore;
+mod recovery;
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
@@ -49,9 +56,11 @@ use unit::{
 use crate::confirm::Confirmer;
 use crate::entry::Entry;
 use crate::height::{Heights, ask};
+use crate::held::Holds;
 use crate::ledger::{Ledger, Tools, Wish, lock};
 use crate::location::Announcer;
 pub use crate::receive::{Admitted, admit};
+use crate::restore::Restorer;
 use crate::settle::Settler;
 
 pub use error::Error;
@@ -88,11 +97,14 @@ impl SchedulerUnit {
         let heights = Arc::new(Heights::new(weave.clone(), options.weave_timeout_ms));
         let interval = Duration::from_millis(options.height_interval_ms.max(1));
         let (ages, unconfirmed) = (settle::waiting(&*store)?, confirm::waiting(&*store)?);
-        let tools = Tools { store, wallet, clock, events, heights: heights.clone(), ages, unconfirmed };
+        let holds = Holds::open(&*store)?;
+        let tools =
+            Tools { store, wallet, clock, events, heights: heights.clone(), ages, unconfirmed, holds };
         let ledger = Arc::new(Ledger::new(tools, options));
         let mut tasks = JoinSet::new();
         tasks.spawn(heights.run(interval));
         tasks.spawn(Settler { ledger: ledger.clone(), weave: weave.clone() }.run());
+        tasks.spawn(Restorer { ledger: ledger.clone(), weave: weave.clone() }.run());
         if unconfirmed > 0 || ledger.options.settle_depth() > 0 {
             tasks.spawn(Confirmer { ledger: ledger.clone(), weave: weave.clone() }.run());
         }
@@ -198,7 +210,16 @@ impl SchedulerUnit {
         let message = item.id;
         let read = Some(item.shared());
         let wish = Wish { process, message, delivered: Some(item), item: read, exclude: Vec::new() };
-        self.ledger.place(wish).await
+        self.place(wish).await
+    }
+
+    /// Gives a wish its slot, once it is known whether there were slots before.
+    async fn place(&self, wish: Wish) -> Result<(Arc<Entry>, Novelty), Error> {
+        self.ledger.begin(&*self.weave).await?;
+        match self.ledger.place(wish).await {
+            Err(error) => Err(self.explain(error).await),
+            placed => placed,
+        }
     }
 
     async fn check_on_boot(&self, process: ProcessId, value: String) -> Result<(), Error> {
@@ -215,7 +236,10 @@ impl SchedulerUnit {
     async fn assign_existing(&self, request: AssignRequest) -> Result<(Arc<Entry>, Novelty), Error> {
         let AssignRequest { process, message, base_layer, exclude } = request;
         receive::check_exclude(message, &exclude, self.ledger.options.exclude_max)?;
-        let boot = self.ledger.boot(process)?;
+        let boot = match self.ledger.boot(process) {
+            Err(error) => return Err(self.explain(error).await),
+            Ok(boot) => boot,
+        };
         if let Some(first) = self.ledger.find_in(process, message)? {
             return Ok((first, Novelty::Repeat));
         }
@@ -229,7 +253,7 @@ impl SchedulerUnit {
             let found = self.on_weave(message).await?;
             Some(found.ok_or(Error::NothingToAssign { id: message, process })?)
         };
-        self.ledger.place(Wish { process, message, delivered: None, item, exclude }).await
+        self.place(Wish { process, message, delivered: None, item, exclude }).await
     }
 
     /// Waits for the weave, if an acknowledgement is to mean that.

@@ -26,6 +26,8 @@ impl Announcer {
     /// Says it, unless the newest word on the weave is the same. True if it was said anew.
     pub(crate) async fn once(&self) -> Result<bool, Error> {
         let Ledger { wallet, address, clock, options, .. } = &*self.ledger;
+        // A word of ours on the weave would say that this ledger was lost.
+        self.ledger.begin(&*self.weave).await?;
         let newest = ask(options.weave_timeout_ms, self.weave.query(query(*address))).await?;
         if newest.items.first().is_some_and(|found| says(&found.item.tags, &self.url, self.ttl_ms)) {
             return Ok(false);

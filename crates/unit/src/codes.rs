@@ -250,4 +250,19 @@ crate::code::codes! {
     means "What a process asked for never became a message: it could not be signed, or was beyond a bound. Its reason says why. Over HTTP: 422."
     causes ["an element of an outbox that is malformed or too large", "a dead letter of an older version"]
     remedies ["correct the process, and have it send again", "see the reason: `pirn outbox --dead`"]
+
+    51 HELD "the process is held until its scheduler's operator confirms its tail"
+    means "The scheduler may have forgotten slots that others saw, so it schedules nothing for the process: no slot ever gets two signatures. It answers reads, and takes in slots that it is shown. Over HTTP: 503."
+    causes ["the scheduler lost its disk, or was restored from a backup", "somebody showed it a slot that it did not have"]
+    remedies ["wait for the operator, and send it again: the same item gets one slot", "operators: `pirn recover` shows what is held; `pirn recover confirm PROCESS` lets it go on"]
+
+    52 CONTRADICTION "two assignments of one scheduler contradict each other"
+    means "Both are signed by the same scheduler, and a schedule can only have one of them. The one that was shown is kept as evidence, and nothing more is scheduled for the process. Over HTTP: 409."
+    causes ["two nodes that ran with one scheduler's key", "a tail that was confirmed though more had been visible"]
+    remedies ["run one node for each key", "operators: `pirn recover confirm PROCESS --new-epoch` goes on after the tail that is known here"]
+
+    53 NOT_THE_TAIL "what is known of the schedule is not what the order says"
+    means "An operator's word is good for one hold and one tail. Nothing was changed. Over HTTP: 409."
+    causes ["slots that were shown since, or are missing before one that was shown", "an order for an earlier hold, or for a process that is not held"]
+    remedies ["look again: `pirn recover PROCESS`", "show what is missing: `pirn recover adopt FILE`; or give it up: `pirn recover confirm PROCESS --new-epoch`"]
 }

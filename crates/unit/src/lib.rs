@@ -19,6 +19,7 @@ pub mod fakes;
 mod messenger;
 mod network;
 mod page;
+mod recovery;
 mod scheduler;
 #[cfg(feature = "suite")]
 pub mod suite;
@@ -52,6 +53,10 @@ pub use messenger::{
 };
 pub use network::{GatewayHealth, Network, Whereabouts};
 pub use page::{Page, Sort};
+pub use recovery::{
+    Adopted, HeldProcess, HeldQuery, Hold, Order, Ordered, Problem, Recovery, RecoveryState, Restoring, Tail,
+    Why,
+};
 pub use scheduler::{AssignRequest, Novelty, Placed, ProcessRecord, Scheduled, Scheduler, SlotRange};
 pub use uploads::{UploadStage, UploadState, Uploads};
 pub use weave::{BlockRef, Found, Piece, Query, TagFilter, Tip, Weave};

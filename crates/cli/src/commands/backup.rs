@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use node::{BackedUp, Existing};
+use node::{BackedUp, Behind, Existing};
 use serde::Serialize;
 use unit::Code;
 
@@ -29,6 +29,9 @@ pub struct Backup {
 }
 
 /// Make a state folder of a backup; every record is compared with its checksum
+///
+/// A backup may be behind what others saw of the schedules, so after the next start their scheduler schedules nothing
+/// until you say so: `pirn recover`. A development network goes on at once.
 #[derive(Debug, Args)]
 pub struct Restore {
     /// The folder of the backup.
@@ -40,6 +43,10 @@ pub struct Restore {
     /// Replace what is in the state folder, its keys included.
     #[arg(long)]
     force: bool,
+    /// The backup has all that ever was: the node was stopped before it was made, and never ran since. Its scheduler goes
+    /// on at once. If that is not so, it signs slots a second time that others have seen.
+    #[arg(long)]
+    complete: bool,
 }
 
 /// A backup as programs get it.
@@ -112,12 +119,16 @@ impl Restore {
     /// Checks and copies.
     pub async fn run(self, ui: Ui) -> Result {
         ui.log();
-        let Restore { from, state, force } = self;
+        let Restore { from, state, force, complete } = self;
         let folder = state.clone();
         let existing = if force { Existing::Replace } else { Existing::Keep };
-        let done = on_disk(move || node::restore(&from, &state, existing)).await?;
+        let behind = if complete { Behind::No } else { Behind::Perhaps };
+        let done = on_disk(move || node::restore(&from, &state, existing, behind)).await?;
         let text = format!("restored to {}: {}", folder.display(), summary(&done));
         ui.answer(text, &Said::of(&folder, &done));
+        if !complete {
+            ui.note("its scheduler schedules nothing until you confirm what it knows: `pirn recover`");
+        }
         Ok(())
     }
 }

@@ -24,6 +24,7 @@ pub mod module;
 pub mod new;
 pub mod node;
 pub mod outbox;
+pub mod recover;
 pub mod reorganise;
 pub mod repl;
 pub mod result;

@@ -9,6 +9,7 @@ mod explore;
 mod gateway;
 mod gateways;
 mod network;
+mod recovery;
 mod routing;
 mod transport;
 

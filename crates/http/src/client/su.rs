@@ -32,6 +32,10 @@ impl Scheduler {
         &self.url
     }
 
+    pub(super) fn transport(&self) -> &Transport {
+        &self.transport
+    }
+
     async fn get(&self, path: &str) -> Result<Answer> {
         self.transport.get(&format!("{}/{path}", self.url)).await
     }

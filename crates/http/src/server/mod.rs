@@ -10,6 +10,7 @@ pub mod limits;
 mod api;
 mod common;
 mod multipart;
+mod recovery;
 mod reply;
 mod request;
 mod serve;
@@ -19,7 +20,7 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
-use unit::{Clock, Control, Events, Weave};
+use unit::{Clock, Control, Events, Recovery, Weave};
 
 use crate::wire::info::{Check, Network};
 
@@ -101,6 +102,8 @@ pub struct Context {
     pub settlement: Option<Arc<dyn Fn() -> serde_json::Value + Send + Sync>>,
     /// Takes the items that are uploaded here, where that is not the weave that is served: one that settles elsewhere.
     pub uploads: Option<Arc<dyn Weave>>,
+    /// Recovery of the log of the node's scheduler, for `/api/v1/recovery` of its port.
+    pub recovery: Option<Arc<dyn Recovery>>,
     /// What processes are read with, for `GET /api/v1/processes/{id}/state`.
     pub reads: Option<Arc<Reads>>,
     /// The controls of a development network, for `/api/v1/dev`.
@@ -124,6 +127,7 @@ impl Context {
             checks: None,
             settlement: None,
             uploads: None,
+            recovery: None,
             reads: None,
             control: None,
             guard: Guard::default(),

@@ -7,13 +7,13 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{get, post};
 use protocol::{DataItem, Id, ProcessId, Slot, Timestamp};
 use unit::{AssignRequest, Error, Kind, Scheduled, Scheduler, SlotRange};
 
 use super::common::unit_routes;
 use super::limits::Guest;
-use super::{Context, Failure, Params, json, read_body, with_novelty};
+use super::{Context, Failure, Params, json, read_body, recovery, with_novelty};
 use crate::wire::su::{
     Anchors, AssignmentShape, CursorBy, List, Node, ProcessShape, Root, TipShape, Written,
 };
@@ -36,6 +36,12 @@ pub fn router(unit: Arc<dyn Scheduler>, context: Context) -> Router {
         .route("/{id}", get(read))
         .route("/{id}/latest", get(latest))
         .with_state(server);
+    let recovery = Router::new()
+        .route("/api/v1/recovery", get(recovery::recovery))
+        .route("/api/v1/recovery/adopt", post(recovery::adopt))
+        .route("/api/v1/recovery/order", post(recovery::order))
+        .with_state(Arc::new(context.clone()));
+    let routes = routes.merge(recovery);
     let address = move || {
         let unit = unit.clone();
         Box::pin(async move { unit.address().await }) as _
