@@ -79,6 +79,7 @@ pub(super) const MEASUREMENTS: &[Measurement] = &[
     program("processes", "growth", "with many processes", "processes.mjs", &[], LUA_ONLY),
     program("items", "growth", "with the size of a data item", "items.mjs", &[], LUA_ONLY),
     program("fan-out", "growth", "with messages that one sends", "fan-out.mjs", &[], LUA_ONLY),
+    program("subscribers", "growth", "with streams of one process", "subscribers.mjs", &[], LUA_ONLY),
     program("neighbours", "growth", "beside endless loops and giant state", "neighbours.mjs", &[], LUA_ONLY),
     program("weave", "weave", "what the weave takes in, and queries by its size", "weave.mjs", &[], LUA_ONLY),
     program("dry-runs", "growth", "dry runs beside messages", "dry-runs.mjs", &[], &[AOS]),
