@@ -4,7 +4,9 @@ import { after, before, test } from 'node:test'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { startNetwork } from '../lib/network.mjs'
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
+import { PIRN, startNetwork } from '../lib/network.mjs'
 import { until } from '../lib/until.mjs'
 import { ask, follow, isSigned, receiver } from './web.mjs'
 
@@ -266,6 +268,25 @@ test('a webhook goes on where it was after the node was killed', async () => {
   // At least once, in order: what comes again is what came last.
   const order = there.taken().map(({ said }) => said.data.data)
   assert.deepEqual([...new Set(order)], range(1, 6))
+  there.close()
+})
+
+test('pirn webhooks does the same on the command line', async () => {
+  const process = await notes()
+  const there = await receiver()
+  const pirn = async (...args) => JSON.parse((await promisify(execFile)(PIRN, ['webhooks', ...args, '--mu', network.mu, '--json'])).stdout)
+  const made = await pirn('create', process.id, there.url, '--action', 'Noted', '--tag', 'Colour=red', '--budget', '5')
+  assert.match(made.secret, /^whsec_/)
+  await process.note(1, { Colour: 'blue' })
+  await process.note(2, { Colour: 'red' })
+  await until('it is delivered', () => there.taken().length === 1)
+  assert.equal(there.taken()[0].said.data.data, '2')
+  assert.ok((await pirn()).webhooks.some(({ id }) => id === made.id))
+  assert.deepEqual((await pirn('dead', made.id)).dead, [])
+  await until('its place is written down', async () => (await pirn('show', made.id)).delivered === 1)
+  await pirn('replay', made.id, '--from', 'start')
+  await until('it is delivered again', () => there.taken().length === 2)
+  assert.deepEqual(await pirn('rm', made.id), { removed: made.id })
   there.close()
 })
 

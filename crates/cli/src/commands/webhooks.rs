@@ -28,7 +28,7 @@ pub struct Webhooks {
 #[derive(Debug, Clone, Args)]
 struct At {
     /// A file with the node's token for webhooks, where it has one.
-    #[arg(long, value_name = "FILE", global = true)]
+    #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
     #[command(flatten)]
     at: Where,
@@ -75,12 +75,16 @@ struct Create {
     /// Messages after which it ends.
     #[arg(long, value_name = "N")]
     budget: Option<u64>,
+    #[command(flatten)]
+    at: At,
 }
 
 #[derive(Debug, Args)]
 struct One {
     /// Its id.
     id: String,
+    #[command(flatten)]
+    at: At,
 }
 
 #[derive(Debug, Args)]
@@ -90,6 +94,8 @@ struct Replay {
     /// From where: start, slot:N, or a place.
     #[arg(long, value_name = "PLACE")]
     from: String,
+    #[command(flatten)]
+    at: At,
 }
 
 #[derive(Debug, Args)]
@@ -98,6 +104,8 @@ struct Retry {
     id: String,
     /// Which of them, by their places. All, if none is named.
     places: Vec<String>,
+    #[command(flatten)]
+    at: At,
 }
 
 impl At {
@@ -114,34 +122,34 @@ impl At {
 impl Webhooks {
     /// Lists, or does what the verb says.
     pub async fn run(self, ui: Ui) -> Result {
-        let client = self.at.client()?;
         match self.action {
             None => {
+                let client = self.at.client()?;
                 let page = client.list(None, PAGE).await?;
                 let lines: Vec<String> = page.webhooks.iter().map(line).collect();
                 let shown = if lines.is_empty() { "no webhooks".to_owned() } else { lines.join("\n") };
                 ui.answer(shown, &page);
             }
             Some(Action::Create(create)) => {
-                let hook = client.create(&create.wish()).await?;
+                let hook = create.at.client()?.create(&create.wish()).await?;
                 let secret = hook.secret.clone().unwrap_or_default();
                 ui.note(format!("secret   {secret}"));
                 ui.answer(&hook.id, &hook);
             }
-            Some(Action::Show(One { id })) => {
-                let hook = client.get(&id).await?;
+            Some(Action::Show(One { id, at })) => {
+                let hook = at.client()?.get(&id).await?;
                 ui.answer(line(&hook), &hook);
             }
-            Some(Action::Rm(One { id })) => {
-                client.remove(&id).await?;
+            Some(Action::Rm(One { id, at })) => {
+                at.client()?.remove(&id).await?;
                 ui.answer(format!("{id} is removed"), &serde_json::json!({"removed": id}));
             }
-            Some(Action::Replay(Replay { id, from })) => {
-                let hook = client.replay(&id, &from).await?;
+            Some(Action::Replay(Replay { id, from, at })) => {
+                let hook = at.client()?.replay(&id, &from).await?;
                 ui.answer(line(&hook), &hook);
             }
-            Some(Action::Dead(One { id })) => {
-                let page = client.dead(&id, None, PAGE).await?;
+            Some(Action::Dead(One { id, at })) => {
+                let page = at.client()?.dead(&id, None, PAGE).await?;
                 let letter = |letter: &DeadDelivery| {
                     format!("{:<12}  tried {} times\n        {}", letter.place, letter.tries, letter.error)
                 };
@@ -149,7 +157,8 @@ impl Webhooks {
                 let shown = if lines.is_empty() { "no dead letters".to_owned() } else { lines.join("\n") };
                 ui.answer(shown, &page);
             }
-            Some(Action::Retry(Retry { id, places })) => {
+            Some(Action::Retry(Retry { id, places, at })) => {
+                let client = at.client()?;
                 let places = match places.is_empty() {
                     false => places,
                     true => {
@@ -169,21 +178,22 @@ impl Webhooks {
 }
 
 impl Create {
-    fn wish(self) -> HookWish {
-        let mut filter = Filter { actions: self.action, recipients: self.recipient, ..Filter::default() };
-        for tag in self.tag {
+    fn wish(&self) -> HookWish {
+        let (actions, recipients) = (self.action.clone(), self.recipient.clone());
+        let mut filter = Filter { actions, recipients, ..Filter::default() };
+        for tag in &self.tag {
             let (name, value) = match tag.split_once('=') {
                 Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
-                None => (tag, None),
+                None => (tag.clone(), None),
             };
             filter.tags.entry(name).or_default().extend(value);
         }
         HookWish {
             process: self.process,
-            url: self.url,
+            url: self.url.clone(),
             filter,
             secret: None,
-            from: Some(self.from),
+            from: Some(self.from.clone()),
             expires: self.expires,
             budget: self.budget,
         }
