@@ -3,7 +3,7 @@
 --- The last line says how many passed and failed; the exit code is 0 when none failed.
 local root = arg[0]:match("^(.*)/test/[^/]+$") or "."
 local files = #arg > 0 and { table.unpack(arg) }
-  or { "utils_test", "handlers_test", "process_test", "ao_test", "text_test", "bint_test", "crypto_test", "blueprints_test", "library_test" }
+  or { "utils_test", "handlers_test", "process_test", "ao_test", "text_test", "bint_test", "crypto_test", "blueprints_test", "subscriptions_test", "library_test" }
 
 local support = assert(loadfile(root .. "/test/support.lua"))(root)
 local passed, failed = 0, 0

@@ -27,6 +27,8 @@ const SOURCES: [(&str, &str); 6] = [
 const COMMON: &str = concat!(
     include_str!("../src/server/common.rs"),
     include_str!("../src/server/api/mod.rs"),
+    include_str!("../src/server/api/hooks.rs"),
+    include_str!("../src/server/api/desk.rs"),
     include_str!("../src/server/api/dev.rs")
 );
 

@@ -22,7 +22,7 @@ use crate::snapshots::Snapshots;
 use crate::sources::absolute;
 use crate::temporary::Temporary;
 use crate::vitals::Vitals;
-use crate::{Config, DevelopmentClock, Error, Preloaded, Role, accounts, metrics};
+use crate::{Config, DevelopmentClock, Error, Preloaded, Role, accounts, applications, desk, metrics};
 
 /// Winston in an AR.
 const WINSTON: u128 = 1_000_000_000_000;
@@ -58,6 +58,8 @@ pub(crate) struct Running {
     pub(crate) units: Units,
     pub(crate) common: Common,
     servings: Vec<Serving>,
+    /// Streams and webhooks, where there is a compute unit that knows what processes send.
+    apps: Option<Arc<apps::Apps>>,
 }
 
 /// The folder that keeps everything.
@@ -222,11 +224,35 @@ impl Running {
             fund(weave, config.account_ar).await?;
         }
         let _ = inner.preloaded.set(units.preloaded.clone());
-        let reads = schedules.zip(contracts.compute.clone()).map(|(scheduler, compute)| {
+        let known = schedules.zip(contracts.compute.clone());
+        let apps =
+            known.clone().map(|(scheduler, compute)| applications::open(config, &common, scheduler, compute));
+        let apps = apps.transpose()?;
+        let desk = match (&contracts.messenger, network.addresses.get("su")) {
+            (Some(messenger), Some(scheduler)) => {
+                let ports = desk::Ports {
+                    store: common.store.clone(),
+                    clock: common.clock.clone(),
+                    messenger: messenger.clone(),
+                    scheduler: *scheduler,
+                    authority: keys.mu.address(),
+                };
+                desk::Desk::open(ports, &config.desk, config.development)?
+            }
+            _ => None,
+        };
+        let reads = known.map(|(scheduler, compute)| {
             let globals = if config.development { Globals::All } else { Globals::Published };
             Arc::new(Reads { scheduler, compute, globals })
         });
-        let context = Context { reads, ..context(inner, &common, &units) };
+        let context = Context {
+            reads,
+            subscriptions: apps.clone().map(|apps| apps as Arc<dyn unit::Subscriptions>),
+            desk: desk.map(|desk| desk as Arc<dyn unit::Desk>),
+            webhooks_door: applications::door(config, config.webhooks.token_file.as_deref())?,
+            desk_door: applications::door(config, config.desk.token_file.as_deref())?,
+            ..context(inner, &common, &units, apps.clone())
+        };
         let mut servings = Vec::new();
         let mut serve = |role, router: Option<axum::Router>| {
             if let (Some(listener), Some(router)) = (listeners.of(role)?, router) {
@@ -253,14 +279,17 @@ impl Running {
         if let Some(unit) = &units.su {
             announce(unit, config, network).await?;
         }
-        Ok(Running { units, common, servings })
+        Ok(Running { units, common, servings, apps })
     }
 
     /// Ends it: in order, where servers have some time for what they are answering; else as fast as it can be done
     /// without losing what was acknowledged. Nothing of it writes to the state folder afterwards.
     pub(crate) async fn end(self, why: &str, each: Option<Duration>) {
-        let Running { units, common, servings } = self;
+        let Running { units, common, servings, apps } = self;
         common.events.end(why);
+        if let Some(apps) = apps {
+            apps.stop(why);
+        }
         match each {
             // Nothing new comes in while the units finish; each server waits for its own answers.
             Some(each) => {
@@ -360,16 +389,20 @@ fn describe(config: &Config, listeners: &Listeners, keys: &Keys) -> Network {
     Network { urls, addresses, authority, development: config.development }
 }
 
-fn context(inner: &Arc<Inner>, common: &Common, units: &Units) -> Context {
+fn context(inner: &Arc<Inner>, common: &Common, units: &Units, apps: Option<Arc<apps::Apps>>) -> Context {
     let (config, network) = (&inner.config, &inner.network);
     let controls = || Arc::new(Controls(Arc::downgrade(inner))) as Arc<dyn unit::Control>;
     let vitals = Arc::new(Vitals::of(units, common, config.ready.clone()));
     let (metrics, checks) = (vitals.clone(), vitals);
+    let say_apps = apps.map_or_else(|| Box::new(|| {}) as Box<dyn Fn() + Send + Sync>, applications::metrics);
     Context {
         options: config.http.clone(),
         clock: common.clock.clone(),
         network: Some(network.clone()),
-        metrics: Some(Arc::new(move || metrics.metrics())),
+        metrics: Some(Arc::new(move || {
+            say_apps();
+            metrics.metrics()
+        })),
         checks: Some(Arc::new(move || {
             let checks = checks.clone();
             Box::pin(async move { checks.checks().await })
@@ -381,6 +414,11 @@ fn context(inner: &Arc<Inner>, common: &Common, units: &Units) -> Context {
         }),
         recovery: units.su.clone().map(|unit| unit as Arc<dyn unit::Recovery>),
         reads: None,
+        subscriptions: None,
+        stream_ms: config.apps.stream_ms,
+        webhooks_door: server::Door::default(),
+        desk: None,
+        desk_door: server::Door::default(),
         control: config.development.then(controls),
         guard: inner.guard.clone(),
         events: Some(common.events.clone()),

@@ -63,6 +63,12 @@ pub struct Config {
     pub limits: pirn_http::server::limits::Options,
     /// What is kept of events, for whoever listens.
     pub events: unit::EventsOptions,
+    /// Streams and webhooks of what processes send: their bounds.
+    pub apps: apps::Options,
+    /// Who may make webhooks, and where they lead.
+    pub webhooks: crate::applications::Webhooks,
+    /// Signing for applications.
+    pub desk: crate::desk::Options,
     /// Whom this node serves.
     pub access: crate::access::Options,
     /// HTTP, as a server.
@@ -226,6 +232,9 @@ impl Default for Config {
             ready: crate::vitals::Options::default(),
             limits: pirn_http::server::limits::Options::default(),
             events: unit::EventsOptions::default(),
+            apps: apps::Options::default(),
+            webhooks: crate::applications::Webhooks::default(),
+            desk: crate::desk::Options::default(),
             access: crate::access::Options::default(),
             http: pirn_http::server::Options::default(),
             client: pirn_http::client::Options::default(),

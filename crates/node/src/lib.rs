@@ -17,6 +17,8 @@ mod metered;
 mod metrics;
 mod vitals;
 mod access;
+mod applications;
+mod desk;
 mod assemble;
 mod backup;
 mod roles;

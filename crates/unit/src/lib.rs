@@ -12,6 +12,7 @@ mod code;
 mod codes;
 mod compute;
 mod control;
+mod desk;
 mod error;
 mod events;
 #[cfg(feature = "fakes")]
@@ -21,6 +22,7 @@ mod network;
 mod page;
 mod recovery;
 mod scheduler;
+mod subscriptions;
 #[cfg(feature = "suite")]
 pub mod suite;
 mod uploads;
@@ -43,6 +45,7 @@ pub use compute::{
     Compute, Cursor, DryRun, Evaluated, Evaluation, History, OutcomeQuery, StateAt, no_attestations,
 };
 pub use control::{AccountState, ClockMove, ClockState, Control, MiningMode, ReorganisedState, SnapshotInfo};
+pub use desk::{Desk, Wish, Wished};
 pub use error::{Error, Kind, Result};
 pub use events::{
     Event, EventId, EventKind, Events, EventsOptions, Happened, Heard, Listener, Missed, Told, told_text,
@@ -58,5 +61,9 @@ pub use recovery::{
     Why,
 };
 pub use scheduler::{AssignRequest, Novelty, Placed, ProcessRecord, Scheduled, Scheduler, SlotRange};
+pub use subscriptions::{
+    Answered, Courier, DeadDelivery, Filter, Followed, Follower, Hook, HookState, HookWish, Outgoing, Parcel,
+    Place, Said, SaidTag, Start, Subscriptions,
+};
 pub use uploads::{UploadStage, UploadState, Uploads};
 pub use weave::{BlockRef, Found, Piece, Query, TagFilter, Tip, Weave};

@@ -40,6 +40,7 @@ pub mod up;
 pub mod verify;
 pub mod wallet;
 pub mod watch;
+pub mod webhooks;
 
 use std::io::Read as _;
 

@@ -13,6 +13,7 @@ const BLUEPRINTS: [(&str, &str); 6] = [
     ("chatroom", include_str!("../../../../processes/blueprints/chatroom.lua")),
     ("credits", include_str!("../../../../processes/blueprints/credits.lua")),
     ("staking", include_str!("../../../../processes/blueprints/staking.lua")),
+    ("subscriptions", include_str!("../../../../processes/blueprints/subscriptions.lua")),
     ("token", include_str!("../../../../processes/blueprints/token.lua")),
     ("voting", include_str!("../../../../processes/blueprints/voting.lua")),
 ];

@@ -20,11 +20,11 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
-use unit::{Clock, Control, Events, Recovery, Weave};
+use unit::{Clock, Control, Desk, Events, Recovery, Subscriptions, Weave};
 
 use crate::wire::info::{Check, Network};
 
-pub use api::{Globals, Guard, Reads};
+pub use api::{Door, Globals, Guard, Reads};
 pub use reply::Failure;
 pub use request::Params;
 pub use serve::{Serving, serve};
@@ -106,6 +106,16 @@ pub struct Context {
     pub recovery: Option<Arc<dyn Recovery>>,
     /// What processes are read with, for `GET /api/v1/processes/{id}/state`.
     pub reads: Option<Arc<Reads>>,
+    /// What processes send, for `/api/v1/processes/{id}/messages` and `subscribe`, and `/api/v1/webhooks`.
+    pub subscriptions: Option<Arc<dyn Subscriptions>>,
+    /// Milliseconds that one stream of that lasts.
+    pub stream_ms: u64,
+    /// Who may make webhooks.
+    pub webhooks_door: Door,
+    /// Signs for applications, for `POST /api/v1/messages` and `/api/v1/processes`.
+    pub desk: Option<Arc<dyn Desk>>,
+    /// For whom.
+    pub desk_door: Door,
     /// The controls of a development network, for `/api/v1/dev`.
     pub control: Option<Arc<dyn Control>>,
     /// Whom the controls obey.
@@ -129,6 +139,11 @@ impl Context {
             uploads: None,
             recovery: None,
             reads: None,
+            subscriptions: None,
+            stream_ms: 24 * 60 * 60 * 1000,
+            webhooks_door: Door::default(),
+            desk: None,
+            desk_door: Door::default(),
             control: None,
             guard: Guard::default(),
             events: None,

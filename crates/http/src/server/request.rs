@@ -34,6 +34,14 @@ impl Params {
         value.filter(|value| !value.is_empty() && *value != "undefined")
     }
 
+    /// All values of a parameter that may be given several times.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0
+            .iter()
+            .filter(move |(key, value)| key == name && !value.is_empty())
+            .map(|(_, value)| value.as_str())
+    }
+
     /// Whether a parameter is there, with or without a value.
     pub fn has(&self, name: &str) -> bool {
         self.0.iter().any(|(key, _)| key == name)

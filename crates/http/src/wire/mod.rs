@@ -14,6 +14,7 @@ pub mod info;
 pub mod error;
 pub mod control;
 pub mod event;
+pub mod hooks;
 
 use protocol::SignatureType;
 

@@ -140,8 +140,13 @@ fn refused(what: String) -> Error {
 fn controls(path: &str) -> bool {
     let of =
         |root: &str| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    let api = path.strip_prefix(PREFIX).and_then(|rest| rest.strip_prefix("/dev"));
-    api.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    let api = path.strip_prefix(PREFIX).unwrap_or_default();
+    let below =
+        |root: &str| api.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    // Webhooks post from this computer, and what is signed here is signed with its keys.
+    below("/dev")
+        || below("/webhooks")
+        || matches!(api.trim_end_matches('/'), "/messages" | "/processes")
         || ["/mine", "/mint", "/reset"].into_iter().any(of)
 }
 

@@ -1,11 +1,15 @@
-//! What Pirn has beyond the protocol, under `/api/v1` of every port: events, reads of processes, and the controls
-//! of a development network.
+//! What Pirn has beyond the protocol, under `/api/v1` of every port: events, reads of processes, what they send
+//! (streams, webhooks), a desk that signs, and the controls of a development network.
 //!
 //! Refusals here are problems as RFC 9457 has them. The routes of the protocol keep the words that its clients know.
 
+mod desk;
 mod dev;
+mod door;
 mod events;
 mod guard;
+mod hooks;
+mod outgoing;
 mod state;
 
 use std::sync::Arc;
@@ -23,6 +27,7 @@ use super::reply::Refused;
 use super::{Context, Failure, json};
 use crate::wire::error::status;
 
+pub use door::Door;
 pub use guard::Guard;
 pub(super) use guard::guard;
 pub use state::{Globals, Reads};
@@ -37,6 +42,22 @@ pub(super) fn routes(routes: Router, context: &Context) -> Router {
         heartbeat_ms: context.options.heartbeat_ms.max(1),
     });
     let reads = Arc::new(state::Server { reads: context.reads.clone() });
+    let outgoing = Arc::new(outgoing::Server {
+        subscriptions: context.subscriptions.clone(),
+        heartbeat_ms: context.options.heartbeat_ms.max(1),
+        stream_ms: context.stream_ms,
+        page_max: context.options.page_max,
+    });
+    let hooks = Arc::new(hooks::Server {
+        subscriptions: context.subscriptions.clone(),
+        door: context.webhooks_door.clone(),
+        options: context.options.clone(),
+    });
+    let desk = Arc::new(desk::Server {
+        desk: context.desk.clone(),
+        door: context.desk_door.clone(),
+        options: context.options.clone(),
+    });
     let control =
         Arc::new(dev::Server { control: context.control.clone(), options: context.options.clone() });
     routes
@@ -44,6 +65,10 @@ pub(super) fn routes(routes: Router, context: &Context) -> Router {
         .route("/api/v1/settlement", get(settlement).with_state(context.settlement.clone()))
         .route("/api/v1/processes/{process}/state", get(state::all).with_state(reads.clone()))
         .route("/api/v1/processes/{process}/state/{*path}", get(state::one).with_state(reads))
+        .route("/api/v1/processes/{process}/messages", get(outgoing::messages).with_state(outgoing.clone()))
+        .route("/api/v1/processes/{process}/subscribe", get(outgoing::subscribe).with_state(outgoing))
+        .merge(hooks::routes(hooks))
+        .merge(desk::routes(desk))
         .merge(dev::routes(control))
 }
 

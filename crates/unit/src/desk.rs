@@ -1,0 +1,39 @@
+//! The contract of what signs for applications that have no wallet.
+
+use async_trait::async_trait;
+use protocol::{ModuleId, ProcessId};
+use serde::{Deserialize, Serialize};
+
+use crate::{Receipt, Result, SaidTag};
+
+/// What is to be signed and sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wish {
+    /// Which wallet signs. Default: the first that the desk has.
+    #[serde(default)]
+    pub signer: Option<String>,
+    /// What it is.
+    pub what: Wished,
+    /// Its tags; those of the protocol are added.
+    pub tags: Vec<SaidTag>,
+    /// Its data.
+    pub data: String,
+}
+
+/// What is to be signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Wished {
+    /// A message to a process.
+    Message(ProcessId),
+    /// A process of a module. Default: the Lua module that comes with Pirn.
+    Process(Option<ModuleId>),
+}
+
+/// Signs with keys of the node, and sends.
+#[async_trait]
+pub trait Desk: Send + Sync {
+    /// Signs and sends. The same `key` with the same wish sends the same bytes again, so nothing happens twice; with
+    /// another wish, `Conflict`.
+    async fn write(&self, wish: Wish, key: Option<String>) -> Result<Receipt>;
+}
