@@ -52,6 +52,9 @@ pub use messenger::{
 };
 pub use network::{GatewayHealth, Network, Whereabouts};
 pub use page::{Page, Sort};
-pub use scheduler::{AssignRequest, Novelty, Placed, ProcessRecord, Scheduled, Scheduler, SlotRange};
+pub use scheduler::{
+    AssignRequest, Novelty, Placed, ProcessRecord, ProcessTimers, Scheduled, Scheduler, SlotRange,
+    TimerState, TimersQuery,
+};
 pub use uploads::{UploadStage, UploadState, Uploads};
 pub use weave::{BlockRef, Found, Piece, Query, TagFilter, Tip, Weave};
