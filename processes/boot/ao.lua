@@ -170,6 +170,25 @@ function ao.isTrusted(msg)
   return false
 end
 
+--- Is the message a tick: did the process's own scheduler write it, because one of the process's timers was due?
+---
+--- Only the scheduler can sign one. Anybody can send a message with `Action = Tick`: ask this, or match with
+--- `Handlers.utils.tick(name)`.
+---@param msg table
+---@return boolean
+function ao.isTick(msg)
+  local process = ao.env.Process
+  local scheduler = process and process.Tags and process.Tags.Scheduler
+  local tags = msg.Tags
+  return scheduler ~= nil
+    and msg.Owner == scheduler
+    and msg.From == scheduler
+    and msg.Target == ao.id
+    and type(tags) == "table"
+    and tags["Tick-Name"] ~= nil
+    and tags["Tick-Due"] ~= nil
+end
+
 --- What an outbox has for Output before anything was logged.
 local no_output = {}
 ao.outbox.Output = no_output

@@ -41,6 +41,18 @@ function helpers.hasMatchingData(value)
   end
 end
 
+--- Matches ticks of the process's own timers, and nothing that somebody else sent.
+---@param name? string of one timer only
+---@return fun(msg: table): boolean
+function helpers.tick(name)
+  if name ~= nil and type(name) ~= "string" then
+    error("tick(name): the name of a timer, a text, or nothing for all", 2)
+  end
+  return function(msg)
+    return require(".ao").isTick(msg) and (name == nil or msg.Tags["Tick-Name"] == name)
+  end
+end
+
 --- A handle that answers always the same: a text as Data, or a message.
 ---@param answer string|table
 ---@return fun(msg: table)

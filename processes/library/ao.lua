@@ -70,6 +70,10 @@ function ao.isTrusted(msg) end
 
 ---@param msg Message
 ---@return boolean
+function ao.isTick(msg) end
+
+---@param msg Message
+---@return boolean
 function ao.isAssignment(msg) end
 
 ---@param msg Message
@@ -176,6 +180,10 @@ function Handlers.utils.hasMatchingTag(name, value) end
 ---@param values string[]
 ---@return fun(msg: Message): boolean
 function Handlers.utils.hasMatchingTagOf(name, values) end
+
+---@param name? string
+---@return fun(msg: Message): boolean
+function Handlers.utils.tick(name) end
 
 ---@param value string
 ---@return fun(msg: Message): boolean

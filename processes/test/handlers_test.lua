@@ -94,3 +94,34 @@ end
 test["hasMatchingTagOf and hasMatchingData"] = function()
   check("Handlers.add('a',Handlers.utils.hasMatchingTagOf('Action',{'A','B'}),function() print('of') end) Handlers.add('d',Handlers.utils.hasMatchingData('d'),function() print('data') end)", { "B", "C" }, { "of", "data" })
 end
+
+--- Whether a process of scheduler S takes a message with these fields for a tick of its timer "sweep".
+local function is_tick(fields, tags)
+  local process = support.process({ tags = { Scheduler = "S" } })
+  process.eval("Handlers.add('t', Handlers.utils.tick('sweep'), function(m) print('due ' .. m['Tick-Due']) end)")
+  local msg = { Owner = "S", From = "S", Tags = tags or { Action = "Tick", ["Tick-Name"] = "sweep", ["Tick-Due"] = "60000" } }
+  for key, value in pairs(fields) do
+    msg[key] = value
+  end
+  local outcome = process.send(msg)
+  return outcome.Error == nil and outcome.Output.data == "due 60000"
+end
+test["A tick is what the process's scheduler signed"] = function()
+  same(is_tick({}), true)
+end
+test["Nobody else makes a tick, whatever its tags say"] = function()
+  same(is_tick({ Owner = "W", From = "W" }), false)
+  same(is_tick({ Owner = support.AUTHORITY, From = "S" }), false)
+  same(is_tick({ Owner = "S", From = "other" }), false)
+  local forged = { Action = "Tick", ["Tick-Name"] = "sweep", ["Tick-Due"] = "60000", Owner = "S", From = "S" }
+  same(is_tick({ Owner = "W", From = "W" }, forged), false)
+end
+test["A tick of another process or another timer is none"] = function()
+  same(is_tick({ Target = "other" }), false)
+  same(is_tick({}, { Action = "Tick", ["Tick-Name"] = "other", ["Tick-Due"] = "60000" }), false)
+  same(is_tick({}, { Action = "Tick" }), false)
+end
+test["A process without a scheduler has no ticks"] = function()
+  local process = support.process()
+  same(process.eval("return tostring(ao.isTick({ Tags = { ['Tick-Name'] = 'a', ['Tick-Due'] = '1' }, Target = ao.id }))"), "false")
+end

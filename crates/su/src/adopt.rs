@@ -19,6 +19,7 @@ use crate::confirm::POSTED;
 use crate::entry::{Entry, UNSETTLED, pair};
 use crate::held::{EVIDENCE, SHOWN, shown_key};
 use crate::ledger::{Ledger, lock};
+use crate::timers::may_concern;
 
 /// An assignment that was shown, with what it assigns.
 pub(crate) struct Seen {
@@ -151,8 +152,14 @@ impl Ledger {
                 Judgement::Next if !seen.lacks_message => {
                     self.hold_since_shown(process).await?;
                     let duplicate = self.duplicate_seen(&seen, &mut end)?;
+                    let item = seen.item.clone();
                     let entry = seen.entry();
                     let mut batch = entry.batch(duplicate);
+                    if item.as_deref().is_some_and(may_concern) {
+                        // Its first timer looks at slot 0.
+                        durable(&mut written).await?;
+                    }
+                    self.timers_seen(item.as_deref(), &mut end, &entry, &mut batch)?;
                     if let Some((_, key)) = waiting {
                         batch.delete(SHOWN, key);
                     }

@@ -5,6 +5,8 @@
 //! assignment needs the id of the one before, not its durability, and the store makes batches durable in order. So
 //! one flush covers all that came in meanwhile, of all processes.
 
+pub(crate) mod ticks;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -12,18 +14,22 @@ use std::sync::{Arc, Mutex};
 use futures::FutureExt as _;
 use futures::future::Shared;
 use protocol::{
-    Address, Assignment, DataItem, Draft, Epoch, Id, Item, ProcessId, SignatureType, Wallet, message, tag,
+    Address, Assignment, DataItem, Draft, Epoch, Height, Id, Item, ProcessId, SignatureType, Wallet, message,
+    tag,
 };
-use store::{Appended, Store};
+use store::{Appended, Batch, Store};
 use tokio::sync::{Notify, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinHandle;
 use tracing::error;
 use unit::{Clock, Events, Happened, Hold, Novelty, told_text};
 
 use crate::adopt::Seen;
 use crate::assign::{Head, assign};
-use crate::entry::{DUPLICATE, Entry, MESSAGE, duplicate_key, message_key, read_slot};
+use crate::entry::{DUPLICATE, Entry, MESSAGE, duplicate_key, message_key, pair, read_slot};
 use crate::height::Heights;
 use crate::held::Holds;
+use crate::ledger::ticks::{Kept, UNTOLD};
+pub(crate) use crate::ledger::ticks::{Teller, Ticking};
 use crate::lru::Lru;
 use crate::settle::Ages;
 use crate::{Error, Options};
@@ -63,6 +69,8 @@ pub(crate) struct Ledger {
     pub(crate) settle: Notify,
     /// For which processes nothing is scheduled.
     pub(crate) holds: Holds,
+    /// What is seen of ticks.
+    pub(crate) ticking: Ticking,
     lines: Mutex<Lru<ProcessId, Arc<Line>>>,
     in_flight: Arc<Semaphore>,
     signers: Semaphore,
@@ -107,6 +115,17 @@ struct End {
     hold: Option<(u64, Option<Hold>)>,
     /// Who may push for other processes here; read when the first pushed message comes.
     authorities: Option<Vec<Address>>,
+    /// The timers of the process, if it ever had any.
+    timers: Option<Kept>,
+}
+
+impl End {
+    /// Timers give nothing for what was before the epoch.
+    fn pass(&mut self) {
+        if let Some(kept) = &mut self.timers {
+            kept.table.pass(self.epoch);
+        }
+    }
 }
 
 #[derive(Default)]
@@ -140,6 +159,7 @@ impl Ledger {
             ages: Mutex::new(ages),
             settle: Notify::new(),
             holds,
+            ticking: Ticking::default(),
             lines: Mutex::new(Lru::new(options.lines_max)),
             in_flight: Arc::new(Semaphore::new(options.in_flight_max)),
             signers: Semaphore::new(signers),
@@ -179,27 +199,43 @@ impl Ledger {
         if let Some(hold) = self.hold_at(process, &mut end)? {
             return Err(Error::Held { process, hold });
         }
+        // From here on it gets a new slot.
+        let shown = self.give(&line, &mut end, wish, duplicate, known).await?;
+        drop((end, turn));
+        Ok((shown.await.map_err(|_| Error::Stopping)??, Novelty::First))
+    }
 
-        // From here on it gets a new slot. Whoever gives up while it is signed leaves the line as it was.
+    /// Gives `wish` the next slot. What is returned ends when that is durable, and goes on if nobody waits.
+    async fn give(
+        self: &Arc<Self>,
+        line: &Arc<Line>,
+        end: &mut End,
+        wish: Wish,
+        duplicate: Option<Id>,
+        known: Option<Height>,
+    ) -> Result<JoinHandle<Result<Arc<Entry>, Error>>, Error> {
+        let Wish { process, message, delivered, item, exclude } = wish;
+        // Whoever gives up while it is signed leaves the line as it was.
         let permit = self.in_flight.clone().acquire_owned().await.map_err(|_| Error::Stopping)?;
         let height = known.or(end.head.map(|head| head.block_height)).unwrap_or_default();
-        let plan = assign(process, end.head.as_ref(), wish.message, wish.exclude, self.clock.now(), height);
+        let plan = assign(process, end.head.as_ref(), message, exclude, self.clock.now(), height);
         let plan = plan.in_epoch(end.epoch);
         let signed = self.sign(plan.draft()).await?;
         let head = plan.head(&signed);
         let assignment = plan.signed(signed.item().clone());
-        let entry = Arc::new(Entry::new(wish.delivered, signed, assignment));
+        let entry = Arc::new(Entry::new(delivered, signed, assignment));
+        let mut batch = entry.batch(duplicate);
+        let timers = self.timers_after(line, end, item.as_deref(), &entry, &mut batch)?;
 
         // And from here on nothing waits until the batch is in the store's queue and the line knows it.
         // Counted first: settlement may see the entry before anyone here is told that it is durable.
         lock(&self.ages).add(entry.scheduled.assignment.timestamp);
         self.unsettled.send_modify(|waiting| *waiting += 1);
-        let durable = self.store.append(entry.batch(duplicate)).shared();
+        let durable = self.store.append(batch).shared();
         end.head = Some(head);
-        line.put(wish.message, duplicate, InFlight { entry: entry.clone(), durable: durable.clone() });
-        drop((end, turn));
-        let shown = tokio::spawn(self.clone().show(line, duplicate, entry, durable, permit));
-        Ok((shown.await.map_err(|_| Error::Stopping)??, Novelty::First))
+        end.timers = timers.or(end.timers.take());
+        line.put(message, duplicate, InFlight { entry: entry.clone(), durable: durable.clone() });
+        Ok(tokio::spawn(self.clone().show(line.clone(), duplicate, entry, durable, permit)))
     }
 
     /// Waits until nothing is on its way to the disk. Nothing new gets there meanwhile.
@@ -260,6 +296,8 @@ impl Ledger {
             let newest = self.newest(process)?;
             end.head = newest.as_ref().map(|entry| Head::from(&*entry.scheduled.assignment));
             end.epoch = self.epoch_after(process, newest.map(|entry| entry.scheduled.assignment.epoch))?;
+            end.timers = self.kept(process)?;
+            end.pass();
             end.loaded = true;
         }
         Ok(())
@@ -307,6 +345,22 @@ impl Ledger {
         self.duplicate_of(process, seen.item.as_deref(), line, end)
     }
 
+    /// The timers of a process after what was shown: a messenger was told of its ticks when they were given.
+    pub(crate) fn timers_seen(
+        &self,
+        item: Option<&Item>,
+        end: &mut EndGuard,
+        entry: &Entry,
+        batch: &mut Batch,
+    ) -> Result<(), Error> {
+        let EndGuard { end, line } = end;
+        if let Some(timers) = self.timers_after(line, end, item, entry, batch)? {
+            batch.delete(UNTOLD, pair(entry.process().0, entry.slot().0));
+            end.timers = Some(timers);
+        }
+        Ok(())
+    }
+
     /// What a pushed message has in common with itself when another messenger pushes it.
     fn duplicate_of(
         &self,
@@ -322,15 +376,19 @@ impl Ledger {
             return Ok(None);
         }
         if end.authorities.is_none() {
-            // Slot 0 may itself be on its way to the disk: then the line has it.
-            let boot = match line.find(process.into(), None) {
-                Some(boot) => boot.entry,
-                None => self.entry(process, protocol::Slot(0))?.ok_or(Error::UnknownProcess { process })?,
-            };
+            let boot = self.boot_of(line, process)?;
             end.authorities = Some(boot.message.as_ref().map_or_else(Vec::new, |boot| authorities(boot)));
         }
         let authorities = end.authorities.as_deref().unwrap_or_default();
         Ok(Some(message::duplicate_key(item, authorities)))
+    }
+
+    /// Slot 0. It may itself be on its way to the disk: then the line has it.
+    fn boot_of(&self, line: &Line, process: ProcessId) -> Result<Arc<Entry>, Error> {
+        match line.find(process.into(), None) {
+            Some(boot) => Ok(boot.entry),
+            None => self.entry(process, protocol::Slot(0))?.ok_or(Error::UnknownProcess { process }),
+        }
     }
 
     /// The slot that the message, or a duplicate of it, has already and durably.
@@ -403,6 +461,7 @@ impl EndGuard {
     pub(crate) fn follow(&mut self, assignment: &Assignment) {
         self.end.head = Some(Head::from(assignment));
         self.end.epoch = self.end.epoch.max(assignment.epoch);
+        self.end.pass();
     }
 
     /// What is known of the end is read again.

@@ -39,6 +39,8 @@ mod held;
 mod adopt;
 mod restore;
 mod recovery;
+mod ticks;
+pub mod timers;
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
@@ -49,8 +51,8 @@ use protocol::{Address, DataItem, Id, Item, ProcessId, tag};
 use store::Store;
 use tokio::task::JoinSet;
 use unit::{
-    AssignRequest, Clock, Events, Novelty, Page, Placed, ProcessRecord, Query, Scheduled, Scheduler,
-    SlotRange, Tip, Weave,
+    AssignRequest, Clock, Events, Novelty, Page, Placed, ProcessRecord, ProcessTimers, Query, Scheduled,
+    Scheduler, SlotRange, TimersQuery, Tip, Weave,
 };
 
 use crate::confirm::Confirmer;
@@ -65,6 +67,7 @@ use crate::settle::Settler;
 
 pub use error::Error;
 pub use options::{Ack, Options};
+pub use ticks::Ticks;
 
 /// What a scheduler unit needs from outside.
 pub struct Ports {
@@ -103,6 +106,7 @@ impl SchedulerUnit {
         let ledger = Arc::new(Ledger::new(tools, options));
         let mut tasks = JoinSet::new();
         tasks.spawn(heights.run(interval));
+        tasks.spawn(ledger.clone().tick());
         tasks.spawn(Settler { ledger: ledger.clone(), weave: weave.clone() }.run());
         tasks.spawn(Restorer { ledger: ledger.clone(), weave: weave.clone() }.run());
         if unconfirmed > 0 || ledger.options.settle_depth() > 0 {
@@ -356,6 +360,10 @@ impl Scheduler for SchedulerUnit {
         let Scheduled { message, assignment } = self.ledger.boot(process)?.scheduled.clone();
         let item = message.ok_or(Error::UnknownProcess { process })?;
         Ok(ProcessRecord { item, timestamp: assignment.timestamp, block_height: assignment.block_height })
+    }
+
+    async fn timers(&self, query: TimersQuery) -> unit::Result<Page<ProcessTimers>> {
+        Ok(SchedulerUnit::timers(self, &query)?)
     }
 
     async fn now(&self) -> unit::Result<Tip> {

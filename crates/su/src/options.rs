@@ -57,6 +57,12 @@ pub struct Options {
     /// How long an acknowledgement waits for the weave, ms. After that the sender is told to ask again; the message has
     /// its slot all the same.
     pub ack_timeout_ms: u64,
+    /// Pause between two looks at which timers are due, ms.
+    pub tick_interval_ms: u64,
+    /// Processes that are given ticks at once, and ticks that the messenger is told of at once.
+    pub ticks_at_once: usize,
+    /// Pause after a messenger did not take a tick, ms.
+    pub tick_retry_ms: u64,
     /// How long `stop` waits for what is under way, ms.
     pub stop_ms: u64,
     /// Schedulers whose processes this one takes too, and signs for with its own wallet. Only a compute unit that is
@@ -100,6 +106,9 @@ impl Default for Options {
             settle_patience_ms: 30 * 60_000,
             ack: Ack::Durable,
             ack_timeout_ms: 120_000,
+            tick_interval_ms: 250,
+            ticks_at_once: 64,
+            tick_retry_ms: 2_000,
             stop_ms: 10_000,
             stand_ins: BTreeSet::new(),
         }

@@ -60,7 +60,10 @@ pub use recovery::{
     Adopted, HeldProcess, HeldQuery, Hold, Order, Ordered, Problem, Recovery, RecoveryState, Restoring, Tail,
     Why,
 };
-pub use scheduler::{AssignRequest, Novelty, Placed, ProcessRecord, Scheduled, Scheduler, SlotRange};
+pub use scheduler::{
+    AssignRequest, Novelty, Placed, ProcessRecord, ProcessTimers, Scheduled, Scheduler, SlotRange,
+    TimerState, TimersQuery,
+};
 pub use subscriptions::{
     Answered, Courier, DeadDelivery, Filter, Followed, Follower, Hook, HookState, HookWish, Outgoing, Parcel,
     Place, Said, SaidTag, Start, Subscriptions,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use protocol::{Address, Assignment, DataItem, Height, Id, Item, ProcessId, Slot, Timestamp};
 
-use crate::{Page, Result, Tip};
+use crate::{Error, Page, Result, Tip};
 
 /// Gives every message of a process its slot.
 ///
@@ -39,6 +39,12 @@ pub trait Scheduler: Send + Sync {
 
     /// The process's item and where its schedule began.
     async fn process(&self, process: ProcessId) -> Result<ProcessRecord>;
+
+    /// The timers of processes that have some, in the order of the processes' ids.
+    async fn timers(&self, _query: TimersQuery) -> Result<Page<ProcessTimers>> {
+        Err(Error::not_found("this scheduler tells of no timers")
+            .with_hint("ask a scheduler of a newer version, or one that gives ticks"))
+    }
 
     /// The scheduler's time and the weave's height as it knows it.
     async fn now(&self) -> Result<Tip>;
@@ -135,4 +141,47 @@ pub struct ProcessRecord {
     pub timestamp: Timestamp,
     /// Height of the weave at slot 0.
     pub block_height: Height,
+}
+
+/// Which timers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TimersQuery {
+    /// Of this process only.
+    pub process: Option<ProcessId>,
+    /// Of processes with a larger id than this.
+    pub after: Option<ProcessId>,
+    /// Of so many processes at most.
+    pub limit: usize,
+}
+
+/// The timers of one process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProcessTimers {
+    /// Whose.
+    pub process: ProcessId,
+    /// In the order in which they were set.
+    pub timers: Vec<TimerState>,
+    /// The newest wish that changed nothing: where it is in the schedule, and what is wrong with it.
+    pub refused: Option<(Slot, String)>,
+}
+
+/// How a timer is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TimerState {
+    /// Unique in its process.
+    pub name: String,
+    /// As its author wrote it: `5-minutes`, or cron syntax.
+    pub schedule: String,
+    /// What becomes of missed moments: `skip`, `once`, `all-3`.
+    pub missed: String,
+    /// Its next moment, ms since 1970; none if it is over.
+    pub next: Option<Timestamp>,
+    /// The moment of its newest tick.
+    pub last: Option<Timestamp>,
+    /// Ticks that it was given since it was set.
+    pub given: u64,
+    /// How many more it may be given, if that is bounded.
+    pub budget_left: Option<u64>,
+    /// For how long something has been due that has no slot yet, ms.
+    pub late_ms: u64,
 }
