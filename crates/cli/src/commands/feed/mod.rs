@@ -187,7 +187,8 @@ impl Feed {
             return Err(Failure::usage("a feed's name has 1 to 64 bytes"));
         }
         let url = self.url.clone().or(section.url.clone()).ok_or_else(|| missing("url"))?;
-        if !source::is_safe(&url) && !(self.allow_http && url.starts_with("http://")) {
+        let is_believed = source::is_safe(&url) || self.allow_http && url.starts_with("http://");
+        if !is_believed {
             return Err(Failure::usage(format!("{url} is neither https nor http on this computer"))
                 .hint("--allow-http believes a source by http that is elsewhere"));
         }
