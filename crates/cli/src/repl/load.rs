@@ -8,7 +8,7 @@ use crate::bundle::{Bundle, Source};
 use crate::error::{Failure, Result};
 
 /// The scripts, by the names that aos has for them.
-const BLUEPRINTS: [(&str, &str); 6] = [
+const BLUEPRINTS: [(&str, &str); 7] = [
     ("arena", include_str!("../../../../processes/blueprints/arena.lua")),
     ("chatroom", include_str!("../../../../processes/blueprints/chatroom.lua")),
     ("credits", include_str!("../../../../processes/blueprints/credits.lua")),
