@@ -405,7 +405,9 @@ impl Ledger {
                 (Tail::Whole, Why::Contradiction) => continue,
                 // One by one only where there is something to change: the rest is released with the general hold.
                 (Tail::Whole, _) if hold == general => {}
-                _ => drop(self.confirm(process, None, hold.since, said).await?),
+                _ => {
+                    self.confirm(process, None, hold.since, said).await?;
+                }
             }
             released += 1;
             tokio::task::yield_now().await;

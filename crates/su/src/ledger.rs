@@ -319,7 +319,7 @@ impl Ledger {
     /// The end of a schedule, with nothing of it in flight: whoever has it may change what the schedule is.
     pub(crate) async fn end_of(&self, process: ProcessId) -> Result<EndGuard, Error> {
         let line = self.line(process);
-        let _turn = Turn::take(&line, process, self.options.waiting_max)?;
+        let turn = Turn::take(&line, process, self.options.waiting_max)?;
         let mut end = line.end.clone().lock_owned().await;
         if self.poisoned.load(Ordering::Acquire) {
             return Err(Error::Poisoned);
@@ -330,7 +330,7 @@ impl Ledger {
             durable.await.map_err(|_| Error::Poisoned)?;
         }
         self.load(process, &mut end)?;
-        drop(_turn);
+        drop(turn);
         Ok(EndGuard { end, line })
     }
 
