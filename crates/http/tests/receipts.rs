@@ -71,9 +71,8 @@ async fn a_receipt_that_does_not_hold_is_none() {
             (changed("timestamp", json!(1)), "its signature is not over what it says"),
             (changed("deadlineHeight", json!(1)), "its signature is not over what it says"),
             (changed("version", json!("2")), "its signature is not over what it says"),
-            (changed("version", Value::Null), "it lacks what was signed"),
             (changed("id", json!(item("b").id)), "it is for another item"),
-            (changed("public", Value::Null), "it names no public key"),
+            (changed("public", json!("?")), "its public key is no base64url"),
             (changed("signature", json!("?")), "its signature is no base64url"),
         ] {
             let said = upload(200, wrong.to_string(), receipts).await.unwrap_err();
@@ -91,7 +90,10 @@ async fn whoever_knows_the_key_takes_no_other() {
     let somebody = Receipts::SignedBy(item("a").address());
     let said = upload(200, receipt.to_string(), somebody).await.unwrap_err();
     assert!(said.ends_with("another key signed it"), "{said}");
-    for (status, answer) in [(200, "OK"), (202, ""), (200, "{\"id\":7}"), (200, "[]")] {
+    let mut other_shape = receipt.clone();
+    other_shape.as_object_mut().unwrap().remove("deadlineHeight");
+    let other_shape = other_shape.to_string();
+    for (status, answer) in [(200, "OK"), (202, ""), (200, "{\"id\":7}"), (200, "[]"), (200, &other_shape)] {
         upload(status, answer.to_owned(), Receipts::Checked).await.expect("such a bundler is believed");
         let said = upload(status, answer.to_owned(), Receipts::SignedBy(address)).await.unwrap_err();
         assert!(said.ends_with("it is not signed"), "{said}");

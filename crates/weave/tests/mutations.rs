@@ -6,14 +6,14 @@ mod common;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use common::{bundle_tags, item, manual, over, wallet};
+use common::{bundle_tags, draft, item, manual, over, rsa, tx_tags, wallet};
 use pirn_weave::{EmbeddedWeave, Options};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
-use protocol::{DataItem, Draft, Id, Tag, Tags, ans104};
+use protocol::{DataItem, Draft, Id, Tag, Tags, Transaction, Wallet, ans104};
 use store::MemoryStore;
-use unit::{Arweave, Query, Weave};
+use unit::{Arweave, Posted, Query, Weave};
 
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
@@ -124,6 +124,45 @@ proptest! {
             prop_assert!(weave.get(changed.id).await.is_err());
             let all = Query { limit: 10, ..Query::default() };
             prop_assert!(weave.query(all).await.unwrap().items.is_empty());
+            Ok(())
+        })?;
+    }
+
+    #[test]
+    fn a_posted_transaction_with_a_changed_byte_is_refused_and_found_nowhere(
+        has_curve in any::<bool>(),
+        data in vec(any::<u8>(), 1..300),
+        field in 0usize..5,
+        at in any::<Index>(),
+        change in 1u8..,
+    ) {
+        runtime().block_on(async {
+            let weave = weave(manual()).await;
+            let wallet = if has_curve { Wallet::secp256k1_from_secret([3; 32]).unwrap() } else { rsa() };
+            let tx = Transaction { tags: tx_tags(&[("A", "b"), ("Empty", "")]), ..draft(&weave, data).await };
+            let tx = tx.sign(&wallet).unwrap();
+            weave.mint(tx.address(), 10u128.pow(15)).await.unwrap();
+            weave.mine(1).await.unwrap();
+            let mut changed = tx.clone();
+            let bytes = match field {
+                0 => &mut changed.last_tx,
+                1 => &mut changed.signature,
+                2 => &mut changed.data_root,
+                3 => &mut changed.data,
+                _ => &mut changed.owner,
+            };
+            if bytes.is_empty() {
+                return Ok(());
+            }
+            let mut altered = bytes.to_vec();
+            altered[at.index(bytes.len())] ^= change;
+            *bytes = altered.into();
+            prop_assert!(weave.post_transaction(changed.clone()).await.is_err());
+            changed.id = Id::of_signature(&changed.signature);
+            prop_assert!(weave.post_transaction(changed.clone()).await.is_err());
+            prop_assert!(weave.pending().await.unwrap().is_empty());
+            prop_assert_eq!(weave.post_transaction(tx.clone()).await.unwrap(), Posted::Accepted);
+            prop_assert_eq!(weave.pending().await.unwrap(), [tx.id]);
             Ok(())
         })?;
     }

@@ -172,6 +172,16 @@ async fn an_anchor_may_be_the_wallets_last_transaction_or_one_of_fifty_blocks() 
 }
 
 #[tokio::test]
+async fn only_format_2_goes_without_an_owner() {
+    let weave = weave().await;
+    let wallet = Wallet::secp256k1_from_secret([3; 32]).unwrap();
+    weave.mint(wallet.address(), 1_000_000_000_000).await.unwrap();
+    let tx = Transaction { format: 1, ..draft(&weave, "data").await }.sign(&wallet).unwrap();
+    let error = weave.post_transaction(tx).await.unwrap_err();
+    assert!(error.what.starts_with("Invalid signature type."), "{error}");
+}
+
+#[tokio::test]
 async fn a_transaction_signed_by_a_secp256k1_wallet_pays_from_that_wallet() {
     let weave = weave().await;
     let wallet = Wallet::secp256k1_from_secret([3; 32]).unwrap();

@@ -10,11 +10,12 @@ export const FAULTS = {
 const SILENT_MS = 3_000
 
 /**
- * Listens in front of the gateway at `url`. Answers `{ url, isOn, isReplaced, counts, stop() }`: set `isOn` for faults, and
- * `isReplaced` for a while in which no transaction is in a block any more; `counts` are of what happened, by name.
+ * Listens in front of the gateway at `url`. Answers `{ url, isOn, isReplaced, isLying, counts, stop() }`: set `isOn` for faults,
+ * `isReplaced` for a while in which no transaction is in a block any more, and `isLying` for receipts that nobody signed;
+ * `counts` are of what happened, by name.
  */
 export async function startProxy (url, draw) {
-  const proxy = { isOn: false, isReplaced: false, counts: {} }
+  const proxy = { isOn: false, isReplaced: false, isLying: false, counts: {} }
   const server = createServer((request, response) => carry(proxy, url, draw, request, response).catch(() => response.destroy()))
   await new Promise((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve))
   proxy.url = `http://127.0.0.1:${server.address().port}`
@@ -42,7 +43,11 @@ async function carry (proxy, url, draw, request, response) {
   }
   const { host, connection, 'content-length': _, 'transfer-encoding': __, ...headers } = request.headers
   const answer = await fetch(url + request.url, { method: request.method, headers, body: chunks.length ? Buffer.concat(chunks) : undefined, redirect: 'manual' })
-  const body = Buffer.from(await answer.arrayBuffer())
+  let body = Buffer.from(await answer.arrayBuffer())
+  if (proxy.isLying && isPost && request.url === '/tx') {
+    came('lies')
+    body = Buffer.from(JSON.stringify({ ...JSON.parse(body), timestamp: 1 }))
+  }
   if (fate === 'unanswered') return response.destroy()
   response.writeHead(answer.status, { 'content-type': answer.headers.get('content-type') ?? 'text/plain' }).end(body)
 }

@@ -108,6 +108,15 @@ test('an acknowledgement waits for the bundler where it is to mean that', { time
     assert.match(await late.text(), /has slot 0/)
     assert.ok(await settler.unsettled() >= 1)
     proxy.isOn = false
+    // What the bundler says next is not what it signed.
+    proxy.isLying = true
+    await until('nobody hears a lie', () => proxy.counts.lies > 0)
+    const believed = await post()
+    assert.equal(believed.status, 503, await believed.clone().text())
+    assert.ok(await settler.unsettled() >= 1)
+    const { problem } = await settler.standing()
+    assert.match(problem, /no valid receipt for .*: its signature is not over what it says/)
+    proxy.isLying = false
     const placed = await post()
     assert.ok(placed.ok)
     const { transaction } = await graphql(real, 'query ($id: ID!) { transaction(id: $id) { id } }', { id: item.id })

@@ -71,26 +71,28 @@ impl ReceivedShape {
     }
 
     /// Whether this is no receipt for `item`, and why. `by` is the address of the key that must have signed it; without
-    /// one, what is signed is checked by the key that it names, and what is not signed is believed.
+    /// one, a signature must be of the key that it names, and what has no signature of this kind is believed.
     pub fn check(&self, item: Id, by: Option<Address>) -> Result<(), &'static str> {
         if self.id.as_ref().is_some_and(|id| *id != item.to_string()) {
             return Err("it is for another item");
         }
-        let Some(signature) = self.signature.as_deref().filter(|text| !text.is_empty()) else {
+        let text = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        let number = |number: Option<Number>| u64::try_from(number?.0).ok();
+        let (Some(signature), Some(public), Some(version), Some(deadline), Some(timestamp)) = (
+            text(&self.signature),
+            text(&self.public),
+            text(&self.version),
+            number(self.deadline_height),
+            number(self.timestamp),
+        ) else {
             return if by.is_some() { Err("it is not signed") } else { Ok(()) };
         };
-        let signature = from_base64url(signature).ok_or("its signature is no base64url")?;
-        let public = self.public.as_deref().and_then(from_base64url).ok_or("it names no public key")?;
+        let signature = from_base64url(&signature).ok_or("its signature is no base64url")?;
+        let public = from_base64url(&public).ok_or("its public key is no base64url")?;
         if by.is_some_and(|by| by != Address::of_owner(&public)) {
             return Err("another key signed it");
         }
-        let number = |number: Option<Number>| number.and_then(|number| u64::try_from(number.0).ok());
-        let (version, deadline, timestamp) =
-            (self.version.as_deref(), number(self.deadline_height), number(self.timestamp));
-        let (Some(version), Some(deadline), Some(timestamp)) = (version, deadline, timestamp) else {
-            return Err("it lacks what was signed");
-        };
-        let message = UploadReceipt::message(version, item, deadline.into(), Timestamp(timestamp));
+        let message = UploadReceipt::message(&version, item, deadline.into(), Timestamp(timestamp));
         crypto::verify(SignatureType::Arweave, &public, &message, &signature)
             .map_err(|_| "its signature is not over what it says")
     }
