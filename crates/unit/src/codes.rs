@@ -250,4 +250,9 @@ crate::code::codes! {
     means "What a process asked for never became a message: it could not be signed, or was beyond a bound. Its reason says why. Over HTTP: 422."
     causes ["an element of an outbox that is malformed or too large", "a dead letter of an older version"]
     remedies ["correct the process, and have it send again", "see the reason: `pirn outbox --dead`"]
+
+    51 CHECKPOINT "the checkpoint is not used, or not published"
+    means "A checkpoint on the weave does not hold: its signature, its digest, its module, or what it says of the schedule; another is tried, or the process is evaluated from its beginning. Or the memory of a process cannot be published."
+    causes ["an upload that was damaged, or somebody trusted who does not say the truth", "a process that has evaluated nothing, or whose module cannot start", "a compute unit that publishes none on demand"]
+    remedies ["nothing, if the log of the node says it: outcomes are right all the same", "trust somebody else: `cu.checkpoints.trusted_owners` in pirn.toml", "do what the hint says"]
 }
