@@ -318,10 +318,10 @@ impl Compute for ComputeUnit {
         }
         let assignment = Arc::clone(&entry.assignment);
         let is_before = || Ok(results.began_after(process)?.is_some_and(|began| assignment.slot <= began));
-        if !is_before()? {
-            if let Some(outcome) = self.shared.evaluate(entry).await? {
-                return Ok(outcome);
-            }
+        if !is_before()?
+            && let Some(outcome) = self.shared.evaluate(entry).await?
+        {
+            return Ok(outcome);
         }
         // Somebody else had it evaluated in the meantime, or a checkpoint was taken for it.
         let outcome = results.of_entry(&assignment)?;

@@ -265,6 +265,10 @@ impl Line {
             }
             (None, _) => {}
         }
+        if self.publishes_at_the_end(shared, &live) {
+            // It could not be.
+            live.unpublished = Work::default();
+        }
         live.unsaved = Work::default();
         Some(live)
     }

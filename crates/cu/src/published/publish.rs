@@ -59,6 +59,8 @@ impl Shared {
             return Err(none(process, "this unit publishes none on demand").with_hint(hint));
         }
         let latest = self.patiently(|| self.ports.scheduler.latest(process)).await?;
+        // Evaluated first, however long that takes: meanwhile others may publish.
+        drop(self.fork(process, latest.assignment.slot).await?);
         let permit = self.publishing().await?;
         let mut forked = self.fork(process, latest.assignment.slot).await?;
         let memory = unit::blocking(move || {
