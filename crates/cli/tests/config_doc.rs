@@ -24,6 +24,7 @@ const DECLARED: &[(&str, &str)] = &[
     ("mu::Options", "crates/mu/src/options.rs"),
     ("su::Options", "crates/su/src/options.rs"),
     ("cu::Options", "crates/cu/src/options.rs"),
+    ("CheckpointOptions", "crates/cu/src/published/mod.rs"),
     ("runtime_wasm::Options", "crates/runtime/wasm/src/lib.rs"),
     ("crate::vitals::Options", "crates/node/src/vitals.rs"),
     ("crate::access::Options", "crates/node/src/access.rs"),

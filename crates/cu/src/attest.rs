@@ -28,7 +28,11 @@ pub(crate) async fn attest(
             histories.index_of(process, slot, size)?
         }
     };
-    let index = index.ok_or_else(|| none(process, of, size))?;
+    let index = index.ok_or_else(|| match shared.results.began_after(process) {
+        Ok(Some(slot)) => no_history(process, slot),
+        Ok(None) => none(process, of, size),
+        Err(error) => error,
+    })?;
     let leaf = histories.leaf(process, index)?;
     let state_root = match with_state && leaf.state_root.is_none() {
         false => None,
@@ -81,6 +85,16 @@ async fn state_root(
         forked.machine.root()
     });
     root.await?.map_err(|refusal| refused(&refusal))
+}
+
+/// What a checkpoint does not have.
+fn no_history(process: ProcessId, slot: Slot) -> Error {
+    let what = format!(
+        "this unit started {process} from a checkpoint after slot {slot}, so it has no history of it to attest from"
+    );
+    let hint = "ask a unit that evaluated it from its beginning, or let this one: cu.checkpoints.start = false and an \
+                empty state folder";
+    Error::not_found(what).with_code(Code::NOT_EVALUATED).with_hint(hint)
 }
 
 fn none(process: ProcessId, of: Evaluation, size: u64) -> Error {

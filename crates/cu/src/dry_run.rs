@@ -30,7 +30,7 @@ pub(crate) async fn dry_run(
             shared.fork_at(process, slot, past).await?
         }
     };
-    let Forked { mut machine, position, subject } = forked;
+    let Forked { mut machine, position, subject, .. } = forked;
     aside(shared, move || {
         let (timestamp, height) = last_of(position.as_ref(), &subject);
         let input = input::dry_run(process, message, timestamp.0, height.0);
@@ -58,7 +58,7 @@ pub(crate) async fn state(
             }
         }
     };
-    let Forked { mut machine, position, subject } = forked;
+    let Forked { mut machine, position, subject, .. } = forked;
     aside(shared, move || {
         let memory = machine.memory().map_err(|refusal| refused(&refusal))?;
         let (timestamp, block_height) = last_of(position.as_ref(), &subject);

@@ -28,10 +28,17 @@ pub(crate) struct Live {
     pub(crate) position: Option<Position>,
     /// The newest slot whose outcome is recorded; up to there outcomes are only repeated.
     pub(crate) recorded: Option<Slot>,
+    /// The slot of the checkpoint of the weave that it was started from, if it was: it has no history, and outcomes up
+    /// to there are kept when somebody asks for them.
+    pub(crate) began_after: Option<Slot>,
     /// Where its history ends.
     pub(crate) history: End,
     /// Since the last checkpoint.
     pub(crate) unsaved: Work,
+    /// Since the memory was published, or came here.
+    pub(crate) unpublished: Work,
+    /// The cron that ticked last, if it was this machine that evaluated it and nothing since.
+    pub(crate) cron: Option<String>,
     /// The machine refused in the middle of an evaluation: what its memory is then, nobody says.
     pub(crate) broken: bool,
 }
@@ -98,7 +105,7 @@ impl Live {
     /// Evaluates the next entry of the schedule, without the ticks before it.
     pub(crate) fn step(&mut self, entry: &Entry, bench: &Bench<'_>) -> Result<Arc<Outcome>> {
         let assignment = &*entry.scheduled.assignment;
-        self.check(entry)?;
+        follows(&self.subject, self.position.as_ref(), entry)?;
         let message = entry.item.id;
         let content = (entry.delivery == Delivery::Delivered && Message(&entry.item).is_pushed())
             .then(|| duplicate_key(&entry.item, &self.subject.authorities));
@@ -113,7 +120,8 @@ impl Live {
             Some(self.handle(&input, bench)?)
         };
         if is_new {
-            let state_root = match has_state_root(assignment.slot) {
+            let has_history = self.began_after.is_none();
+            let state_root = match has_history && has_state_root(assignment.slot) {
                 true => Some(self.machine.root().map_err(|refusal| self.refuse(&refusal))?),
                 false => None,
             };
@@ -122,12 +130,17 @@ impl Live {
             let outcome = outcome.as_ref();
             let record = Record { assignment, message, content, outcome, state_root, ticked };
             // The memory is ahead of what is recorded then.
-            bench.results.record(&record, &mut self.history).inspect_err(|_| self.broken = true)?;
+            let history = has_history.then_some(&mut self.history);
+            bench.results.record(&record, history).inspect_err(|_| self.broken = true)?;
             self.recorded = Some(assignment.slot);
             bench.counted.evaluated.fetch_add(1, Ordering::Relaxed);
         } else {
             bench.counted.replayed.fetch_add(1, Ordering::Relaxed);
+            if self.began_after.is_some_and(|slot| assignment.slot <= slot) {
+                bench.results.record_before(assignment, message, outcome.as_ref())?;
+            }
         }
+        self.cron = None;
         self.position = Some(Position::at(assignment));
         let outcome = Arc::new(outcome.unwrap_or_else(empty_outcome));
         if is_new {
@@ -168,6 +181,7 @@ impl Live {
             evaluated += ticks.len() as u64;
             let last = ticks.last().map_or(position.last, |tick| (tick.timestamp, tick.height));
             self.position = Some(Position { ticks: Some(progress), last, ..position });
+            self.cron = ticks.last().map(|tick| tick.cron.clone());
             after(self);
             if evaluated >= max {
                 return Ok(false);
@@ -181,7 +195,10 @@ impl Live {
         let outcome = self.handle(&input, bench)?;
         bench.counted.ticks.fetch_add(1, Ordering::Relaxed);
         // Before an entry that is recorded, its ticks are too.
-        if self.recorded.is_none_or(|recorded| slot >= recorded) {
+        let is_before = self.began_after.is_some_and(|began| slot < began);
+        if is_before {
+            bench.results.record_tick(self.subject.process, slot, step, tick, &outcome)?;
+        } else if self.recorded.is_none_or(|recorded| slot >= recorded) {
             let process = self.subject.process;
             bench.results.record_tick(process, slot, step, tick, &outcome)?;
             bench.events.tell(Some(process), || {
@@ -199,6 +216,8 @@ impl Live {
         let outcome = self.machine.handle(input).map_err(|refusal| self.refuse(&refusal))?;
         self.unsaved.messages += 1;
         self.unsaved.gas = self.unsaved.gas.saturating_add(outcome.gas);
+        self.unpublished.messages += 1;
+        self.unpublished.gas = self.unpublished.gas.saturating_add(outcome.gas);
         Ok(settled(outcome))
     }
 
@@ -206,38 +225,38 @@ impl Live {
         self.broken = true;
         refused(refusal)
     }
+}
 
-    /// Whether the entry is the one that continues this schedule, signed by its scheduler.
-    fn check(&self, entry: &Entry) -> Result<()> {
-        let broken = |what: String| Error::refused(what).with_code(unit::Code::BROKEN_SCHEDULE);
-        let assignment = &*entry.scheduled.assignment;
-        let process = self.subject.process;
-        if assignment.process != process || assignment.slot != self.next_slot() {
-            return Err(broken(format!(
-                "the scheduler answered with slot {} of {} instead of slot {} of {process}",
-                assignment.slot,
-                assignment.process,
-                self.next_slot()
-            )));
-        }
-        let chain = match &self.position {
-            None => protocol::HashChain::start(process),
-            Some(position) => position.next_chain(),
-        };
-        if assignment.hash_chain != chain {
-            return Err(broken(format!("HashChain invalid on message {}", entry.item.id)).with_hint(
-                format!("slot {} of {process} does not continue the slots before it", assignment.slot),
-            ));
-        }
-        check_signer(process, self.subject.scheduler, assignment)?;
-        if assignment.message.is_some_and(|message| message != entry.item.id) {
-            return Err(broken(format!(
-                "slot {} of {process} is assigned another message than the one delivered, {}",
-                assignment.slot, entry.item.id
-            )));
-        }
-        Ok(())
+/// Whether the entry is the one that continues the schedule of a process after `position`, signed by its scheduler.
+pub(crate) fn follows(subject: &Subject, position: Option<&Position>, entry: &Entry) -> Result<()> {
+    let broken = |what: String| Error::refused(what).with_code(unit::Code::BROKEN_SCHEDULE);
+    let assignment = &*entry.scheduled.assignment;
+    let process = subject.process;
+    let next = position.map_or(Slot(0), |position| position.slot.next());
+    if assignment.process != process || assignment.slot != next {
+        return Err(broken(format!(
+            "the scheduler answered with slot {} of {} instead of slot {next} of {process}",
+            assignment.slot, assignment.process,
+        )));
     }
+    let chain = match position {
+        None => protocol::HashChain::start(process),
+        Some(position) => position.next_chain(),
+    };
+    if assignment.hash_chain != chain {
+        return Err(broken(format!("HashChain invalid on message {}", entry.item.id)).with_hint(format!(
+            "slot {} of {process} does not continue the slots before it",
+            assignment.slot
+        )));
+    }
+    check_signer(process, subject.scheduler, assignment)?;
+    if assignment.message.is_some_and(|message| message != entry.item.id) {
+        return Err(broken(format!(
+            "slot {} of {process} is assigned another message than the one delivered, {}",
+            assignment.slot, entry.item.id
+        )));
+    }
+    Ok(())
 }
 
 /// An evaluation as listeners hear of it.

@@ -7,7 +7,7 @@
 //! To be read in this order: [`input`] (what a guest sees) and [`cron`] (when crons are due), which are pure;
 //! `evaluate` (one machine along its schedule), `hands` (on which thread), `line` (who waits for which process), `replay` (how its machine gets
 //! there), `drive` (what it reads of the weave), `dry_run`, `checkpoint`,
-//! `results`, `history`, `attest`.
+//! `results`, `history`, `attest`, `published` (checkpoints on the weave).
 //!
 //! # Deviations
 //!
@@ -33,6 +33,7 @@ mod journal;
 mod line;
 mod options;
 mod pages;
+mod published;
 mod replay;
 mod results;
 mod subject;
@@ -50,7 +51,7 @@ use store::{Blobs, Store};
 use tokio::sync::Semaphore;
 use unit::{
     Clock, Compute, DryRun, Error, Evaluated, Evaluation, Events, History, Kind, OutcomeQuery, Page,
-    ProcessRecord, Result, Scheduled, Scheduler, SlotRange, Sort, StateAt, Tip, Weave,
+    ProcessRecord, PublishedCheckpoint, Result, Scheduled, Scheduler, SlotRange, Sort, StateAt, Tip, Weave,
 };
 
 use crate::checkpoint::Checkpoints;
@@ -61,6 +62,8 @@ use crate::held::Held;
 use crate::journal::Journal;
 use crate::line::{Line, Shared, lock};
 pub use crate::options::Options;
+pub use crate::published::CheckpointOptions;
+use crate::published::Published;
 pub use crate::results::empty_outcome;
 use crate::results::{Results, Which};
 pub use crate::subject::limits;
@@ -118,6 +121,16 @@ pub struct Counters {
     pub hibernated: u64,
     /// Slots that somebody waits for, over all processes.
     pub slots_behind: u64,
+    /// Processes started from a checkpoint on the weave.
+    pub adopted: u64,
+    /// Slots before such checkpoints: read and verified, not evaluated.
+    pub passed: u64,
+    /// Checkpoints on the weave that were looked at and refused.
+    pub checkpoints_refused: u64,
+    /// Memories published on the weave.
+    pub checkpoints_published: u64,
+    /// Memories that could not be published.
+    pub checkpoints_failed: u64,
 }
 
 impl ComputeUnit {
@@ -138,6 +151,7 @@ impl ComputeUnit {
             uses: AtomicU64::new(0),
             lines: Mutex::new(BTreeMap::new()),
             drive_cache: Arc::default(),
+            published: Published::new(&options.checkpoints),
             journal,
             ports,
             options,
@@ -161,6 +175,11 @@ impl ComputeUnit {
             woken,
             hibernated,
             slots_behind: lock(&self.shared.lines).values().map(|line| line.behind()).sum(),
+            adopted: self.shared.published.adopted.load(Ordering::Relaxed),
+            passed: self.shared.published.read.load(Ordering::Relaxed),
+            checkpoints_refused: self.shared.published.refused.load(Ordering::Relaxed),
+            checkpoints_published: self.shared.published.uploaded.load(Ordering::Relaxed),
+            checkpoints_failed: self.shared.published.failed.load(Ordering::Relaxed),
         }
     }
 
@@ -298,11 +317,17 @@ impl Compute for ComputeUnit {
             return Ok(outcome);
         }
         let assignment = Arc::clone(&entry.assignment);
-        if let Some(outcome) = self.shared.evaluate(entry).await? {
+        let is_before = || Ok(results.began_after(process)?.is_some_and(|began| assignment.slot <= began));
+        if !is_before()?
+            && let Some(outcome) = self.shared.evaluate(entry).await?
+        {
             return Ok(outcome);
         }
-        // Somebody else had it evaluated in the meantime.
+        // Somebody else had it evaluated in the meantime, or a checkpoint was taken for it.
         let outcome = results.of_entry(&assignment)?;
+        if outcome.is_none() && is_before()? {
+            return self.shared.outcome_before(&assignment, &self.past).await;
+        }
         outcome.ok_or_else(|| {
             Error::unavailable(format!("the outcome of {message} in process {process} is not there"))
         })
@@ -352,6 +377,10 @@ impl Compute for ComputeUnit {
             self.result(process, message).await?;
         }
         attest::attest(&self.shared, &self.past, process, of, with_state).await
+    }
+
+    async fn publish_checkpoint(&self, process: ProcessId) -> Result<PublishedCheckpoint> {
+        self.shared.publish_now(process).await
     }
 
     async fn history(&self, process: ProcessId, from: u64, limit: usize) -> Result<History> {

@@ -20,6 +20,7 @@ use crate::evaluate::{Counted, Live, Stop, Work, stopping};
 use crate::hands::Hands;
 use crate::held::Held;
 use crate::journal::Journal;
+use crate::published::Published;
 use crate::results::Results;
 use crate::subject::{Programs, Subject, refused};
 use crate::{Options, Ports};
@@ -48,6 +49,8 @@ pub(crate) struct Shared {
     pub(crate) uses: AtomicU64,
     /// What was read of the weave lately.
     pub(crate) drive_cache: Arc<crate::drive::Cache>,
+    /// Checkpoints on the weave.
+    pub(crate) published: Published,
     pub(crate) lines: Mutex<BTreeMap<ProcessId, Arc<Line>>>,
 }
 
@@ -59,6 +62,8 @@ pub(crate) struct Line {
     pub(crate) state: Mutex<State>,
     /// A checkpoint is being written.
     pub(crate) saving: AtomicBool,
+    /// When its memory was published last, by the unit's clock; 0 if not while this line is there.
+    pub(crate) published_ms: AtomicU64,
     /// When it was last used, as [`Shared::uses`] counts.
     used: AtomicU64,
     /// Bytes that its machine holds; 0 if it has none.
@@ -99,6 +104,8 @@ pub(crate) enum Wish {
 pub(crate) struct Forked {
     pub(crate) machine: Box<dyn Machine>,
     pub(crate) position: Option<Position>,
+    /// The cron that ticked last, if that is known.
+    pub(crate) cron: Option<String>,
     pub(crate) subject: Arc<Subject>,
 }
 
@@ -162,6 +169,25 @@ impl Shared {
         told.await.unwrap_or_else(|_| Err(lost()))
     }
 
+    /// The outcome of a slot from before the checkpoint that its process was started from: another machine goes there
+    /// from the beginning. What it finds on the way is kept, so nobody goes there twice.
+    pub(crate) async fn outcome_before(
+        self: &Arc<Self>,
+        assignment: &protocol::Assignment,
+        past: &Semaphore,
+    ) -> Result<Arc<Outcome>> {
+        let _permit = past.acquire().await.map_err(|_| stopping())?;
+        if let Some(outcome) = self.results.of_entry(assignment)? {
+            return Ok(outcome);
+        }
+        let (tell, told) = oneshot::channel();
+        let slot = assignment.slot;
+        // Not a machine that is at this slot already: that knows no outcome of it.
+        let line = Line::new(assignment.process, Some(Slot(slot.0.saturating_sub(1))));
+        line.add(self, |state| state.wishes.entry(slot).or_default().push(Wish::Outcome(tell)))?;
+        told.await.unwrap_or_else(|_| Err(lost()))?.ok_or_else(lost)
+    }
+
     fn wish(self: &Arc<Self>, process: ProcessId, add: impl FnOnce(&mut State)) -> Result<()> {
         let mut add = Some(add);
         loop {
@@ -197,6 +223,7 @@ impl Line {
             past,
             state: Mutex::default(),
             saving: AtomicBool::new(false),
+            published_ms: AtomicU64::new(0),
             used: AtomicU64::new(0),
             resident: AtomicU64::new(0),
             next: AtomicU64::new(0),
@@ -286,7 +313,7 @@ impl Line {
             }
             let resident = live.as_ref().map_or(0, |live| live.machine.resident_bytes().max(1));
             self.hold(&shared, resident);
-            match self.rest(&mut live) {
+            match self.rest(&shared, &mut live) {
                 Rest::Wanted => {}
                 Rest::Unsaved => live = self.save(&shared, live.take()).await,
                 Rest::Parked => {
@@ -305,12 +332,14 @@ impl Line {
     }
 
     /// Decides whether the line may rest, in one piece: who asks a moment later starts it again.
-    fn rest(&self, live: &mut Option<Live>) -> Rest {
+    fn rest(&self, shared: &Shared, live: &mut Option<Live>) -> Rest {
         let mut state = lock(&self.state);
         if state.goal().is_some() {
             return Rest::Wanted;
         }
-        let saved = live.as_ref().is_none_or(|live| live.unsaved == Work::default());
+        let saved = live
+            .as_ref()
+            .is_none_or(|live| live.unsaved == Work::default() && !self.publishes_at_the_end(shared, live));
         if live.is_none() || self.past.is_some() || (state.leaving.is_some() && saved) {
             state.running = false;
             state.retired = true;
@@ -411,7 +440,8 @@ pub(crate) fn grant(wish: Wish, slot: Slot, live: &mut Live, outcome: Option<&Ar
 
 fn fork(live: &mut Live) -> Result<Forked> {
     let machine = live.machine.fork().map_err(|refusal| refused(&refusal))?;
-    Ok(Forked { machine, position: live.position, subject: Arc::clone(&live.subject) })
+    let cron = live.cron.clone();
+    Ok(Forked { machine, position: live.position, cron, subject: Arc::clone(&live.subject) })
 }
 
 fn lost() -> Error {

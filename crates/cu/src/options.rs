@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use protocol::Address;
 use serde::{Deserialize, Serialize};
 
+use crate::CheckpointOptions;
+
 /// The options of a [`ComputeUnit`](crate::ComputeUnit).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -43,6 +45,8 @@ pub struct Options {
     pub checkpoints_kept: usize,
     /// Bytes of outcomes that may be on their way to the disk before evaluation waits for it.
     pub unwritten_max: usize,
+    /// Checkpoints on the weave.
+    pub checkpoints: CheckpointOptions,
     /// Cron ticks that one request for cron outcomes evaluates at most. The next request goes on.
     pub cron_ticks_max: u64,
     /// How long ago a moment must be before cron ticks are evaluated up to it, ms. Messages that have just got their
@@ -83,6 +87,7 @@ impl Default for Options {
             checkpoint_gas: 2_000_000_000_000,
             checkpoints_kept: 4,
             unwritten_max: 64 << 20,
+            checkpoints: CheckpointOptions::default(),
             cron_ticks_max: 10_000,
             cron_lag_ms: 1000,
             results_max: 1000,

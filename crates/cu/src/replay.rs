@@ -15,16 +15,17 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use protocol::{Height, Outcome, Slot};
-use runtime::Start;
+use protocol::{Height, Outcome, ProcessId, Slot};
 use unit::{BlockRef, Error, Kind, Result, Scheduled, SlotRange};
 
 use crate::checkpoint::{Position, Until};
 use crate::cron::Moment;
 use crate::evaluate::{Bench, Entry, Live, Stop, Work, stopping};
 use crate::hands;
+use crate::history::End;
 use crate::input::Delivery;
 use crate::line::{Line, Shared, Tail, grant, lock};
+use crate::published::Adopted;
 use crate::subject::{Subject, refused};
 use crate::verify::{self, Verified};
 
@@ -220,6 +221,7 @@ impl Line {
         }
         let Work { messages, gas } = live.unsaved;
         let due = messages >= shared.options.checkpoint_messages || gas >= shared.options.checkpoint_gas;
+        self.publish_aside(shared, live);
         if due && self.past.is_none() && !self.saving.swap(true, Ordering::AcqRel) {
             self.save_aside(shared, live);
         }
@@ -251,11 +253,21 @@ impl Line {
         });
         let Ok((mut live, memory)) = taken.await else { return None };
         match (live.position, memory) {
-            (Some(position), Ok(memory)) => self.write(shared, live.subject.module, position, memory).await,
+            (Some(position), Ok(memory)) => {
+                let last = self.publishes_at_the_end(shared, &live).then(|| memory.clone());
+                self.write(shared, live.subject.module, position, memory).await;
+                if let Some(memory) = last {
+                    self.publish_last(shared, &mut live, memory).await;
+                }
+            }
             (_, Err(refusal)) => {
                 tracing::warn!(process = %self.process, %refusal, "no checkpoint could be taken")
             }
             (None, _) => {}
+        }
+        if self.publishes_at_the_end(shared, &live) {
+            // It could not be.
+            live.unpublished = Work::default();
         }
         live.unsaved = Work::default();
         Some(live)
@@ -291,38 +303,42 @@ impl Line {
                 subject
             }
         };
-        let (shared, is_past) = (Arc::clone(shared), self.past.is_some());
-        let woken = unit::blocking(move || {
-            let head = shared.results.head(subject.process)?;
-            let history = shared.results.histories().end(subject.process)?;
-            // Versions before histories recorded outcomes only: those are evaluated once more.
-            let is_whole = is_past || history.slot >= head;
-            let recorded = if is_whole { head } else { history.slot };
-            let until = match (is_whole, recorded) {
-                (true, _) => Some(until),
-                (false, recorded) => recorded.map(Until::Slot),
+        let is_past = self.past.is_some();
+        let (unit, of) = (Arc::clone(shared), Arc::clone(&subject));
+        let kept = unit::blocking(move || {
+            let known = Known::of(&unit, of.process, is_past)?;
+            let until = match known.is_whole {
+                true => Some(until),
+                false => known.recorded.map(Until::Slot),
             };
-            let start = |memory| {
-                let environment = Arc::clone(&subject.environment);
-                let drive = subject.drive.clone();
-                subject.program.start(Start { environment, limits: subject.limits, memory, drive })
+            let newest = |until| unit.checkpoints.newest(of.process, of.module, until);
+            let Some((position, memory)) = until.and_then(newest) else {
+                return Ok::<_, Error>((None, known.is_whole));
             };
-            let mut found = None;
-            let newest = |until| shared.checkpoints.newest(subject.process, subject.module, until);
-            if let Some((position, memory)) = until.and_then(newest) {
-                match start(Some(memory)) {
-                    Ok(machine) => found = Some((Some(position), machine)),
-                    Err(refusal) => {
-                        tracing::warn!(process = %subject.process, %refusal, "a checkpoint is not restored");
-                    }
+            match of.start(Some(memory)) {
+                Ok(machine) => Ok((Some((position, machine)), known.is_whole)),
+                Err(refusal) => {
+                    tracing::warn!(process = %of.process, %refusal, "a checkpoint is not restored");
+                    Ok((None, known.is_whole))
                 }
             }
-            if found.is_some() {
-                shared.held.wakes();
-            }
+        });
+        let (mut found, is_whole) = kept.await??;
+        let mut unsaved = Work::default();
+        if found.is_some() {
+            shared.held.wakes();
+        } else if is_whole && !is_past {
+            let adopted = self.adopt(shared, &subject, until).await?;
+            found = adopted.map(|Adopted { position, machine }| (position, machine));
+            // Worth a checkpoint of our own.
+            unsaved.messages = u64::from(found.is_some());
+        }
+        let shared = Arc::clone(shared);
+        let woken = unit::blocking(move || {
+            let Known { recorded, began_after, history, .. } = Known::of(&shared, subject.process, is_past)?;
             let (position, machine) = match found {
-                Some(found) => found,
-                None => (None, start(None).map_err(|refusal| refused(&refusal))?),
+                Some((position, machine)) => (Some(position), machine),
+                None => (None, subject.start(None).map_err(|refusal| refused(&refusal))?),
             };
             if let (Some(newest), false) = (recorded, is_past) {
                 // Ticks after the newest slot may have been right only until the last stop: whatever this machine
@@ -331,8 +347,18 @@ impl Line {
                 let done = here.and_then(|position| position.ticks).map(|ticks| ticks.step);
                 shared.results.forget_ticks(subject.process, newest, done)?;
             }
-            let unsaved = Work::default();
-            Ok(Live { subject, machine, position, recorded, history, unsaved, broken: false })
+            Ok(Live {
+                subject,
+                machine,
+                position,
+                recorded,
+                began_after,
+                history,
+                unsaved,
+                unpublished: Work::default(),
+                cron: None,
+                broken: false,
+            })
         });
         woken.await?
     }
@@ -406,6 +432,17 @@ impl Line {
         {
             page.blocks = self.blocks(shared, left, right).await?;
         }
+        (page.entries, page.stop) = self.entries_of(shared, subject, entries).await?;
+        Ok(page)
+    }
+
+    /// Verifies entries and gets what they assign: as many as can be had, and why there are no more.
+    pub(crate) async fn entries_of(
+        &self,
+        shared: &Shared,
+        subject: &Subject,
+        entries: Vec<Scheduled>,
+    ) -> Result<(Vec<Entry>, Option<Error>)> {
         let verified = match subject.is_trusted {
             true => entries.into_iter().map(|scheduled| Ok(Verified::trusted(scheduled))).collect(),
             false => {
@@ -417,19 +454,15 @@ impl Line {
         let mut hydrated = stream::iter(verified)
             .map(|verified| self.hydrate(shared, subject, verified))
             .buffered(shared.options.page.clamp(1, 16));
+        let mut ready = Vec::new();
         loop {
             match hydrated.try_next().await {
-                Ok(Some(entry)) => page.entries.push(entry),
-                Ok(None) => break,
+                Ok(Some(entry)) => ready.push(entry),
+                Ok(None) => return Ok((ready, None)),
                 // What comes before it can be evaluated all the same.
-                Err(error) => {
-                    page.stop = Some(error);
-                    break;
-                }
+                Err(error) => return Ok((ready, Some(error))),
             }
         }
-        drop(hydrated);
-        Ok(page)
     }
 
     async fn hydrate(&self, shared: &Shared, subject: &Subject, verified: Result<Verified>) -> Result<Entry> {
@@ -464,7 +497,7 @@ impl Line {
     }
 
     /// The blocks above a height, up to another.
-    async fn blocks(&self, shared: &Shared, left: Height, right: Height) -> Result<Vec<BlockRef>> {
+    pub(crate) async fn blocks(&self, shared: &Shared, left: Height, right: Height) -> Result<Vec<BlockRef>> {
         const PAGE: usize = 1000;
         let mut blocks: Vec<BlockRef> = Vec::new();
         let mut from = Height(left.0 + 1);
@@ -490,6 +523,28 @@ impl Shared {
             events: &self.ports.events,
             stopping: &self.stopping,
         }
+    }
+}
+
+/// What is recorded of a process already.
+struct Known {
+    /// The newest slot up to which outcomes are only repeated.
+    recorded: Option<Slot>,
+    /// The slot of the checkpoint that it was started from, if it was not evaluated from its beginning.
+    began_after: Option<Slot>,
+    history: End,
+    /// Versions before histories recorded outcomes only: those are evaluated once more.
+    is_whole: bool,
+}
+
+impl Known {
+    fn of(shared: &Shared, process: ProcessId, is_past: bool) -> Result<Known> {
+        let head = shared.results.head(process)?;
+        let began_after = shared.results.began_after(process)?;
+        let history = shared.results.histories().end(process)?;
+        let is_whole = is_past || began_after.is_some() || history.slot >= head;
+        let recorded = if is_whole { head } else { history.slot };
+        Ok(Known { recorded, began_after, history, is_whole })
     }
 }
 

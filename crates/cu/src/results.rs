@@ -31,6 +31,10 @@ const SEEN: Space = Space("cu.seen");
 /// Process: the newest slot that is recorded.
 const HEADS: Space = Space("cu.head");
 
+/// Process: the slot of the checkpoint of the weave that it was started from, and how many slots from 0 on have their
+/// outcome all the same.
+const BEGUN: Space = Space("cu.begun");
+
 /// The outcomes of all processes.
 #[derive(Clone)]
 pub(crate) struct Results {
@@ -109,8 +113,13 @@ impl Results {
         if self.head(process)?.is_none_or(|head| head < slot) {
             return Ok(None);
         }
-        // It was evaluated, and only duplicates leave no outcome.
+        // It was evaluated, and only duplicates leave no outcome; unless a checkpoint was taken for it.
         let outcome = self.at(process, assignment.timestamp.0, slot.0)?;
+        if outcome.is_none()
+            && self.begun(process)?.is_some_and(|(after, done)| slot <= after && slot.0 >= done)
+        {
+            return Ok(None);
+        }
         Ok(Some(outcome.unwrap_or_else(|| Arc::new(empty_outcome()))))
     }
 
@@ -186,25 +195,17 @@ impl Results {
     }
 
     /// Records what came of the message that has a slot, and puts it behind its process's history.
-    pub(crate) fn record(&self, record: &Record<'_>, history: &mut End) -> Result<()> {
+    ///
+    /// What was started from a checkpoint of the weave has no history.
+    pub(crate) fn record(&self, record: &Record<'_>, history: Option<&mut End>) -> Result<()> {
         let Record { assignment, message, content, outcome, state_root, ticked } = *record;
         let process = assignment.process;
         let (timestamp, slot) = (assignment.timestamp.0, assignment.slot.0);
         let mut batch = Batch::new();
-        let standing = match outcome {
-            Some(outcome) => {
-                batch.put(OUTCOMES, key(process, timestamp, slot, None), encode(Some(message), outcome)?);
-                if let Some(content) = content {
-                    batch.put(SEEN, joined(process, content.as_bytes()), slot.to_be_bytes().to_vec());
-                }
-                Standing::Evaluated { timestamp, slot }
-            }
-            None => Standing::Duplicate { slot },
-        };
-        // The first slot of a message is the one its id stands for.
-        if self.standing(process, message)?.is_none() {
-            batch.put(MESSAGES, joined(process, message.as_bytes()), standing.encode());
+        if let Some(outcome) = outcome {
+            batch.put(OUTCOMES, key(process, timestamp, slot, None), encode(Some(message), outcome)?);
         }
+        self.see(&mut batch, assignment, message, content, outcome.is_none())?;
         batch.put(HEADS, process.0.0.to_vec(), slot.to_be_bytes().to_vec());
         let leaf = |slot, id, cron, outcome: &Outcome| Leaf {
             process,
@@ -217,6 +218,7 @@ impl Results {
             gas_schedule: outcome.gas_schedule,
             state_root: None,
         };
+        let Some(history) = history else { return self.journal.append(batch) };
         if let Some(before) = ticked {
             let last = Slot(slot.saturating_sub(1));
             for (due, outcome) in self.ticks(process, last)? {
@@ -226,6 +228,91 @@ impl Results {
         let nothing = empty_outcome();
         let own = leaf(assignment.slot, assignment.id(), None, outcome.unwrap_or(&nothing));
         history.append(&mut batch, &Leaf { state_root, ..own });
+        self.journal.append(batch)
+    }
+
+    /// Remembers that a message had a slot: later ones may repeat it.
+    fn see(
+        &self,
+        batch: &mut Batch,
+        assignment: &Assignment,
+        message: Id,
+        content: Option<Id>,
+        is_duplicate: bool,
+    ) -> Result<()> {
+        let process = assignment.process;
+        let (timestamp, slot) = (assignment.timestamp.0, assignment.slot.0);
+        let standing = match is_duplicate {
+            false => {
+                if let Some(content) = content {
+                    batch.put(SEEN, joined(process, content.as_bytes()), slot.to_be_bytes().to_vec());
+                }
+                Standing::Evaluated { timestamp, slot }
+            }
+            true => Standing::Duplicate { slot },
+        };
+        // The first slot of a message is the one its id stands for.
+        if self.standing(process, message)?.is_none() {
+            batch.put(MESSAGES, joined(process, message.as_bytes()), standing.encode());
+        }
+        Ok(())
+    }
+
+    /// Remembers that a message had a slot, without evaluating it.
+    pub(crate) fn pass(&self, assignment: &Assignment, message: Id, content: Option<Id>) -> Result<()> {
+        let mut batch = Batch::new();
+        let is_duplicate = self.is_duplicate(assignment.process, assignment.slot, message, content)?;
+        self.see(&mut batch, assignment, message, content, is_duplicate)?;
+        if batch.changes.is_empty() { Ok(()) } else { self.journal.append(batch) }
+    }
+
+    /// A process is evaluated from a checkpoint of the weave on that was taken after `slot`; up to `head` it was
+    /// evaluated before.
+    pub(crate) fn begin_after(&self, process: ProcessId, slot: Slot, head: Option<Slot>) -> Result<()> {
+        let done = match self.begun(process)? {
+            Some((_, done)) => done,
+            None => head.map_or(0, |head| head.0 + 1),
+        };
+        let mut batch = Batch::new();
+        let value = [slot.0.to_be_bytes(), done.to_be_bytes()].concat();
+        batch.put(BEGUN, process.0.0.to_vec(), value);
+        batch.put(HEADS, process.0.0.to_vec(), slot.0.to_be_bytes().to_vec());
+        self.journal.append(batch)
+    }
+
+    /// The slot of the checkpoint of the weave that a process was started from, if it was.
+    pub(crate) fn began_after(&self, process: ProcessId) -> Result<Option<Slot>> {
+        Ok(self.begun(process)?.map(|(after, _)| after))
+    }
+
+    fn begun(&self, process: ProcessId) -> Result<Option<(Slot, u64)>> {
+        let Some(value) = self.journal.get(BEGUN, process.0.as_bytes())? else { return Ok(None) };
+        let read =
+            |at| read_u64(&value, at).ok_or_else(|| damaged("the checkpoint that a process began from"));
+        Ok(Some((Slot(read(0)?), read(8)?)))
+    }
+
+    /// Keeps the outcome of a slot that lies before the checkpoint that its process was started from. They come one
+    /// after the other.
+    pub(crate) fn record_before(
+        &self,
+        assignment: &Assignment,
+        message: Id,
+        outcome: Option<&Outcome>,
+    ) -> Result<()> {
+        let (process, slot) = (assignment.process, assignment.slot);
+        let Some((after, done)) = self.begun(process)? else { return Ok(()) };
+        // Several may be on their way through the past; who is ahead writes.
+        if slot.0 != done {
+            return Ok(());
+        }
+        let mut batch = Batch::new();
+        if let Some(outcome) = outcome {
+            let key = key(process, assignment.timestamp.0, slot.0, None);
+            batch.put(OUTCOMES, key, encode(Some(message), outcome)?);
+        }
+        let value = [after.0.to_be_bytes(), (done + 1).to_be_bytes()].concat();
+        batch.put(BEGUN, process.0.0.to_vec(), value);
         self.journal.append(batch)
     }
 

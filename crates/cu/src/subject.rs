@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use protocol::{Address, Assignment, Item, Module, ModuleId, Process, ProcessId, Tags, tag};
-use runtime::{Drive, Environment, Limits, Program, Refusal, Runtime};
+use runtime::{Drive, Environment, Limits, Machine, Memory, Program, Refusal, Runtime, Start};
 use tokio::sync::OnceCell;
 use unit::{Code, Error, Kind, Result, Weave};
 
@@ -96,6 +96,14 @@ impl Subject {
             is_trusted,
             item,
         })
+    }
+}
+
+impl Subject {
+    /// A machine with that memory, or a fresh one. Blocks.
+    pub(crate) fn start(&self, memory: Option<Memory>) -> std::result::Result<Box<dyn Machine>, Refusal> {
+        let (environment, drive) = (Arc::clone(&self.environment), self.drive.clone());
+        self.program.start(Start { environment, limits: self.limits, memory, drive })
     }
 }
 

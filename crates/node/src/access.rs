@@ -10,8 +10,8 @@ use protocol::{Address, Attestation, DataItem, Digest, Id, Item, Outcome, Proces
 use serde::{Deserialize, Serialize};
 use unit::{
     AssignRequest, Compute, DryRun, Error, Evaluated, Evaluation, History, Kind, Messenger, Monitored,
-    MonitoredQuery, OutboxEntry, OutboxQuery, OutcomeQuery, Page, Placed, ProcessRecord, Receipt, Result,
-    Scheduled, Scheduler, SlotRange, StateAt, Tip, Trace, TraceQuery,
+    MonitoredQuery, OutboxEntry, OutboxQuery, OutcomeQuery, Page, Placed, ProcessRecord, PublishedCheckpoint,
+    Receipt, Result, Scheduled, Scheduler, SlotRange, StateAt, Tip, Trace, TraceQuery,
 };
 
 use crate::roles::Contracts;
@@ -209,6 +209,11 @@ impl<T: Compute + ?Sized> Compute for Guarded<T> {
     async fn attest(&self, process: ProcessId, of: Evaluation, with_state: bool) -> Result<Attestation> {
         self.lists.check(process).await?;
         self.unit.attest(process, of, with_state).await
+    }
+
+    async fn publish_checkpoint(&self, process: ProcessId) -> Result<PublishedCheckpoint> {
+        self.lists.check(process).await?;
+        self.unit.publish_checkpoint(process).await
     }
 
     async fn history(&self, process: ProcessId, from: u64, limit: usize) -> Result<History> {

@@ -8,8 +8,8 @@ use protocol::{Address, Attestation, DataItem, Digest, Id, Outcome, ProcessId, T
 use tracing::Instrument as _;
 use unit::{
     AssignRequest, Compute, DryRun, Error, Evaluated, Evaluation, History, Kind, Messenger, Monitored,
-    MonitoredQuery, OutboxEntry, OutboxQuery, OutcomeQuery, Page, Placed, ProcessRecord, Receipt, Result,
-    Scheduled, Scheduler, SlotRange, StateAt, Tip, Trace, TraceQuery,
+    MonitoredQuery, OutboxEntry, OutboxQuery, OutcomeQuery, Page, Placed, ProcessRecord, PublishedCheckpoint,
+    Receipt, Result, Scheduled, Scheduler, SlotRange, StateAt, Tip, Trace, TraceQuery,
 };
 
 /// Measures what passes through it, and changes nothing.
@@ -119,6 +119,10 @@ impl<T: Compute + ?Sized> Compute for Metered<T> {
 
     async fn attest(&self, process: ProcessId, of: Evaluation, with_state: bool) -> Result<Attestation> {
         measure!("cu", "attest", self.0.attest(process, of, with_state), process = process)
+    }
+
+    async fn publish_checkpoint(&self, process: ProcessId) -> Result<PublishedCheckpoint> {
+        measure!("cu", "publish_checkpoint", self.0.publish_checkpoint(process), process = process)
     }
 
     async fn history(&self, process: ProcessId, from: u64, limit: usize) -> Result<History> {

@@ -170,7 +170,9 @@ async fn open_compute(
             wallet: keys.cu.clone(),
             runtimes: vec![Arc::new(wasm)],
         };
-        let unit = cu::ComputeUnit::open(ports, config.cu.clone()).await;
+        let mut options = config.cu.clone();
+        options.checkpoints.on_demand |= config.development;
+        let unit = cu::ComputeUnit::open(ports, options).await;
         let unit = unit.map_err(|error| Error::Part { part: "compute unit", source: error.into() })?;
         units.cu = Some(unit.clone());
         return Ok(Some(Arc::new(Metered(unit))));

@@ -147,6 +147,11 @@ impl Vitals {
             say("pirn_cu_woken", counters.woken);
             say("pirn_cu_hibernated", counters.hibernated);
             say("pirn_cu_slots_behind", counters.slots_behind);
+            say("pirn_cu_adopted", counters.adopted);
+            say("pirn_cu_passed", counters.passed);
+            say("pirn_cu_checkpoints_refused", counters.checkpoints_refused);
+            say("pirn_cu_checkpoints_published", counters.checkpoints_published);
+            say("pirn_cu_checkpoints_failed", counters.checkpoints_failed);
         }
         if let Some(unit) = &self.mu {
             let gauges = unit.gauges();

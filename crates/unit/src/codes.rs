@@ -265,4 +265,9 @@ crate::code::codes! {
     means "An operator's word is good for one hold and one tail. Nothing was changed. Over HTTP: 409."
     causes ["slots that were shown since, or are missing before one that was shown", "an order for an earlier hold, or for a process that is not held"]
     remedies ["look again: `pirn recover PROCESS`", "show what is missing: `pirn recover adopt FILE`; or give it up: `pirn recover confirm PROCESS --new-epoch`"]
+
+    54 CHECKPOINT "the checkpoint is not used, or not published"
+    means "A checkpoint on the weave does not hold: its signature, its digest, its module, or what it says of the schedule; another is tried, or the process is evaluated from its beginning. Or the memory of a process cannot be published."
+    causes ["an upload that was damaged, or somebody trusted who does not say the truth", "a process that has evaluated nothing, or whose module cannot start", "a compute unit that publishes none on demand"]
+    remedies ["nothing, if the log of the node says it: outcomes are right all the same", "trust somebody else: `cu.checkpoints.trusted_owners` in pirn.toml", "do what the hint says"]
 }

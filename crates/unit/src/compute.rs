@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use protocol::{Address, Attestation, Digest, Height, Id, Json, Leaf, Outcome, ProcessId, Tags, Timestamp};
+use protocol::{
+    Address, Attestation, Digest, Height, Id, Json, Leaf, Outcome, ProcessId, Slot, Tags, Timestamp,
+};
 
 use crate::{Code, Error, Page, Result, Sort};
 
@@ -33,6 +35,13 @@ pub trait Compute: Send + Sync {
     /// This unit's signed word of what came of an evaluation, with the root of the state after it, if it is asked for.
     /// Evaluates a message and waits for that. Units of the legacy network do not attest.
     async fn attest(&self, process: ProcessId, of: Evaluation, with_state: bool) -> Result<Attestation>;
+
+    /// Publishes the memory of a process after its newest message on the weave, signed, unless it has before. Evaluates
+    /// and waits for that. Units of the legacy network do so only when they want to.
+    async fn publish_checkpoint(&self, process: ProcessId) -> Result<PublishedCheckpoint> {
+        let what = format!("this compute unit publishes no checkpoint of {process} on demand");
+        Err(Error::unavailable(what).with_code(Code::CHECKPOINT))
+    }
 
     /// The history that its attestations are of, and at most `limit` of its leaves, from an index on. Evaluates nothing.
     async fn history(&self, process: ProcessId, from: u64, limit: usize) -> Result<History>;
@@ -121,6 +130,27 @@ pub struct DryRun {
     pub timestamp: Option<u64>,
     /// Default: that of the last evaluation.
     pub block_height: Option<u64>,
+}
+
+/// A memory of a process that is on the weave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublishedCheckpoint {
+    /// The item that has it.
+    pub id: Id,
+    /// The last message that was evaluated.
+    pub slot: Slot,
+    /// Of the last evaluation.
+    pub timestamp: Timestamp,
+    /// Of the last evaluation.
+    pub block_height: Height,
+    /// The cron that ticked last, if one did after that message.
+    pub cron: Option<String>,
+    /// Bytes of the memory before it was compressed.
+    pub size_bytes: u64,
+    /// Of the memory before it was compressed.
+    pub sha256: [u8; 32],
+    /// Whether it was published just now.
+    pub is_new: bool,
 }
 
 /// A memory and what it is the memory of.

@@ -42,7 +42,8 @@ pub use blocking::{BlockHere, block_here, blocking, blocks_here};
 pub use clock::Clock;
 pub use code::{Code, Explanation, NotACode};
 pub use compute::{
-    Compute, Cursor, DryRun, Evaluated, Evaluation, History, OutcomeQuery, StateAt, no_attestations,
+    Compute, Cursor, DryRun, Evaluated, Evaluation, History, OutcomeQuery, PublishedCheckpoint, StateAt,
+    no_attestations,
 };
 pub use control::{AccountState, ClockMove, ClockState, Control, MiningMode, ReorganisedState, SnapshotInfo};
 pub use desk::{Desk, Wish, Wished};

@@ -5,6 +5,7 @@ pub mod backup;
 pub mod attest;
 pub mod build;
 pub mod bundle;
+pub mod checkpoint;
 pub mod clock;
 pub mod completions;
 pub mod config;

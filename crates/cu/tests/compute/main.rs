@@ -9,6 +9,7 @@ mod drive;
 mod evaluation;
 mod lies;
 mod past;
+mod published;
 mod refusals;
 mod suite;
 mod world;

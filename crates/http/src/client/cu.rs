@@ -6,12 +6,15 @@ use async_trait::async_trait;
 use protocol::{Address, Attestation, Digest, Height, Id, Outcome, ProcessId, Timestamp};
 use reqwest::Method;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
-use unit::{Code, DryRun, Error, Evaluated, Evaluation, History, Kind, OutcomeQuery, Page, Result, StateAt};
+use unit::{
+    Code, DryRun, Error, Evaluated, Evaluation, History, Kind, OutcomeQuery, Page, PublishedCheckpoint,
+    Result, StateAt,
+};
 
 use super::Transport;
 use super::transport::{Answer, base};
 use crate::wire::attestation::{AttestationShape, ConsistencyShape, HistoryShape};
-use crate::wire::cu::{DryRunShape, OutcomeShape, Results, Root, encode_cursor, sort_name};
+use crate::wire::cu::{CheckpointShape, DryRunShape, OutcomeShape, Results, Root, encode_cursor, sort_name};
 
 /// A compute unit at a URL.
 #[derive(Debug, Clone)]
@@ -117,6 +120,13 @@ impl unit::Compute for Compute {
             return Err(Error::refused(what).with_code(Code::NOT_ATTESTED));
         }
         Ok(attestation)
+    }
+
+    async fn publish_checkpoint(&self, process: ProcessId) -> Result<PublishedCheckpoint> {
+        let url = format!("{}/api/v1/processes/{process}/checkpoints", self.url);
+        let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("application/json"))]);
+        let answer = self.transport.send(Method::POST, &url, headers, Default::default()).await?;
+        answer.json::<CheckpointShape>()?.read()
     }
 
     async fn history(&self, process: ProcessId, from: u64, limit: usize) -> Result<History> {

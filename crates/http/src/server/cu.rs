@@ -15,7 +15,9 @@ use super::common::unit_routes;
 use super::su::path_id;
 use super::{Context, Failure, Params, json, read_body};
 use crate::wire::attestation::{AttestationShape, ConsistencyShape, HistoryShape};
-use crate::wire::cu::{Detail, OutcomeShape, Results, Root, decode_cursor, read_dry_run, read_sort};
+use crate::wire::cu::{
+    CheckpointShape, Detail, OutcomeShape, Results, Root, decode_cursor, read_dry_run, read_sort,
+};
 
 /// Outcomes of a page of `/results` if the client does not say.
 const RESULTS_PAGE: usize = 25;
@@ -40,6 +42,7 @@ pub fn router(unit: Arc<dyn Compute>, context: Context) -> Router {
         .route("/dry-run", post(dry_run))
         .route("/state/{process}", get(state))
         .route("/api/v1/processes/{process}/attestations/{message}", get(attestation))
+        .route("/api/v1/processes/{process}/checkpoints", post(checkpoint))
         .route("/api/v1/processes/{process}/history", get(history))
         .route("/api/v1/processes/{process}/history/{index}", get(leaf))
         .route("/api/v1/processes/{process}/history/consistency", get(consistency))
@@ -132,6 +135,12 @@ async fn leaf(
             .with_hint("a number from 0 on, or `consistency`")
     })?;
     server.attest(&process, Evaluation::Leaf(index), &params).await
+}
+
+async fn checkpoint(State(server): State<Arc<Server>>, Path(process): Path<String>) -> Answer {
+    let published = server.unit.publish_checkpoint(path_id(&process)?.into()).await?;
+    let status = if published.is_new { StatusCode::CREATED } else { StatusCode::OK };
+    Ok(json(status, &CheckpointShape::from(&published)))
 }
 
 async fn history(State(server): State<Arc<Server>>, Path(process): Path<String>, params: Params) -> Answer {

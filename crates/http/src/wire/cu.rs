@@ -6,10 +6,10 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
-use protocol::{Address, Id, Json, Outcome, Tags, Timestamp};
+use protocol::{Address, Height, Id, Json, Outcome, Slot, Tags, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use unit::{Cursor, DryRun, Error, Evaluated, Page, Sort};
+use unit::{Cursor, DryRun, Error, Evaluated, Page, PublishedCheckpoint, Sort};
 
 /// `GET /`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -391,5 +391,52 @@ impl<'a> From<&'a DryRun> for DryRunShape<'a> {
             timestamp: run.timestamp,
             block_height: run.block_height,
         }
+    }
+}
+/// `POST /api/v1/processes/{process}/checkpoints`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CheckpointShape {
+    id: Id,
+    slot: u64,
+    timestamp: u64,
+    block_height: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cron: Option<String>,
+    size_bytes: u64,
+    sha256: String,
+    is_new: bool,
+}
+
+impl From<&PublishedCheckpoint> for CheckpointShape {
+    fn from(published: &PublishedCheckpoint) -> CheckpointShape {
+        CheckpointShape {
+            id: published.id,
+            slot: published.slot.0,
+            timestamp: published.timestamp.0,
+            block_height: published.block_height.0,
+            cron: published.cron.clone(),
+            size_bytes: published.size_bytes,
+            sha256: protocol::hex::to_hex(&published.sha256),
+            is_new: published.is_new,
+        }
+    }
+}
+
+impl CheckpointShape {
+    /// What was published.
+    pub fn read(self) -> Result<PublishedCheckpoint, Error> {
+        let sha256 = protocol::hex::from_hex(&self.sha256);
+        Ok(PublishedCheckpoint {
+            id: self.id,
+            slot: Slot(self.slot),
+            timestamp: Timestamp(self.timestamp),
+            block_height: Height(self.block_height),
+            cron: self.cron,
+            size_bytes: self.size_bytes,
+            sha256: sha256
+                .ok_or_else(|| Error::invalid(format!("{:?} is no digest of a checkpoint", self.sha256)))?,
+            is_new: self.is_new,
+        })
     }
 }
