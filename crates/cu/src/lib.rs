@@ -122,7 +122,7 @@ pub struct Counters {
     /// Slots that somebody waits for, over all processes.
     pub slots_behind: u64,
     /// Processes started from a checkpoint on the weave.
-    pub adopted: u64,
+    pub revived: u64,
     /// Slots before such checkpoints: read and verified, not evaluated.
     pub passed: u64,
     /// Checkpoints on the weave that were looked at and refused.
@@ -175,7 +175,7 @@ impl ComputeUnit {
             woken,
             hibernated,
             slots_behind: lock(&self.shared.lines).values().map(|line| line.behind()).sum(),
-            adopted: self.shared.published.adopted.load(Ordering::Relaxed),
+            revived: self.shared.published.revived.load(Ordering::Relaxed),
             passed: self.shared.published.read.load(Ordering::Relaxed),
             checkpoints_refused: self.shared.published.refused.load(Ordering::Relaxed),
             checkpoints_published: self.shared.published.uploaded.load(Ordering::Relaxed),

@@ -25,7 +25,7 @@ use crate::hands;
 use crate::history::End;
 use crate::input::Delivery;
 use crate::line::{Line, Shared, Tail, grant, lock};
-use crate::published::Adopted;
+use crate::published::Revived;
 use crate::subject::{Subject, refused};
 use crate::verify::{self, Verified};
 
@@ -328,8 +328,8 @@ impl Line {
         if found.is_some() {
             shared.held.wakes();
         } else if is_whole && !is_past {
-            let adopted = self.adopt(shared, &subject, until).await?;
-            found = adopted.map(|Adopted { position, machine }| (position, machine));
+            let revived = self.revive(shared, &subject, until).await?;
+            found = revived.map(|Revived { position, machine }| (position, machine));
             // Worth a checkpoint of our own.
             unsaved.messages = u64::from(found.is_some());
         }

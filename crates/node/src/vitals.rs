@@ -147,7 +147,7 @@ impl Vitals {
             say("pirn_cu_woken", counters.woken);
             say("pirn_cu_hibernated", counters.hibernated);
             say("pirn_cu_slots_behind", counters.slots_behind);
-            say("pirn_cu_adopted", counters.adopted);
+            say("pirn_cu_revived", counters.revived);
             say("pirn_cu_passed", counters.passed);
             say("pirn_cu_checkpoints_refused", counters.checkpoints_refused);
             say("pirn_cu_checkpoints_published", counters.checkpoints_published);

@@ -96,15 +96,15 @@ async function fresh (owners, run = async () => {}) {
     const text = await (await fetch(`${node.cu}/metrics`)).text()
     const of = (name) => Number(new RegExp(`^pirn_cu_${name} (.*)$`, 'm').exec(text)?.[1])
     return {
-      adopted: of('adopted'), passed: of('passed'), refused: of('checkpoints_refused'), evaluated: of('evaluated'), replayed: of('replayed')
+      revived: of('revived'), passed: of('passed'), refused: of('checkpoints_refused'), evaluated: of('evaluated'), replayed: of('replayed')
     }
   } finally {
     await node.stop()
   }
 }
 
-const none = (refused) => ({ adopted: 0, passed: 0, refused, evaluated: 1 + BEFORE + AFTER, replayed: 0 })
-const from = (replayed = 0) => ({ adopted: 1, passed: 1 + BEFORE, refused: 0, evaluated: AFTER, replayed })
+const none = (refused) => ({ revived: 0, passed: 0, refused, evaluated: 1 + BEFORE + AFTER, replayed: 0 })
+const from = (replayed = 0) => ({ revived: 1, passed: 1 + BEFORE, refused: 0, evaluated: AFTER, replayed })
 
 test('what is published is gzip of the memory, signed, with the tags of the reference in its order', async () => {
   const { data, tags, owner, rebuilt } = await item(published.id)

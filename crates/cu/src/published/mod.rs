@@ -1,13 +1,13 @@
 //! Checkpoints on the weave: the memory of a process as the incumbent's compute units publish it, signed.
 //!
-//! `publish` writes them, `adopt` starts a process from one, [`gzip`] is what they are made of.
+//! `publish` writes them, `revive` starts a process from one, [`gzip`] is what they are made of.
 //!
 //! Whoever starts from another's checkpoint believes its owner that this memory comes of that schedule; nothing else of
 //! it is believed. What a checkpoint does not have, and outcomes depend on, is taken from the schedule itself, which is
 //! read from its beginning, verified, and not evaluated: the hash chain, and which messages later ones repeat. So
 //! whatever is evaluated after it is what it is from genesis.
 
-mod adopt;
+mod revive;
 mod gzip;
 mod publish;
 
@@ -18,7 +18,7 @@ use protocol::{Address, Height, Slot, Timestamp};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
-pub(crate) use self::adopt::Adopted;
+pub(crate) use self::revive::Revived;
 
 /// Checkpoints on the weave: whose a process is started from, and when its memory is published.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,7 +79,7 @@ pub(crate) struct Published {
     permits: Arc<Semaphore>,
     pub(crate) uploaded: AtomicU64,
     pub(crate) failed: AtomicU64,
-    pub(crate) adopted: AtomicU64,
+    pub(crate) revived: AtomicU64,
     pub(crate) refused: AtomicU64,
     pub(crate) read: AtomicU64,
 }
@@ -92,7 +92,7 @@ impl Published {
             permits,
             uploaded: zero(),
             failed: zero(),
-            adopted: zero(),
+            revived: zero(),
             refused: zero(),
             read: zero(),
         }

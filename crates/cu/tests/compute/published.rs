@@ -88,8 +88,8 @@ impl Past {
     async fn refuses(mut self, refused: u64) {
         let cu = self.fresh().await;
         assert_eq!(self.last(&cu).await, self.outcomes[30]);
-        let Counters { adopted, checkpoints_refused, evaluated, .. } = cu.counters();
-        assert_eq!((adopted, checkpoints_refused, evaluated), (0, refused, 31));
+        let Counters { revived, checkpoints_refused, evaluated, .. } = cu.counters();
+        assert_eq!((revived, checkpoints_refused, evaluated), (0, refused, 31));
     }
 }
 
@@ -105,7 +105,7 @@ async fn what_is_evaluated_after_a_checkpoint_is_what_it_is_from_genesis() {
     let cu = past.fresh().await;
     assert_eq!(past.last(&cu).await, past.outcomes[30]);
     let counters = cu.counters();
-    assert_eq!((counters.adopted, counters.passed, counters.checkpoints_refused), (1, 21, 0));
+    assert_eq!((counters.revived, counters.passed, counters.checkpoints_refused), (1, 21, 0));
     assert_eq!((counters.evaluated, counters.duplicates), (10, 1), "what repeats slot 5 is found");
     for slot in 21..=30 {
         assert_eq!(ask(&cu, past.process, past.messages[slot]).await, past.outcomes[slot], "slot {slot}");
@@ -118,7 +118,7 @@ async fn what_is_evaluated_after_a_checkpoint_is_what_it_is_from_genesis() {
     let next = past.world.send(past.process, "Add").await;
     assert_eq!(ask(&cu, past.process, next).await, "31");
     let counters = cu.counters();
-    assert_eq!((counters.adopted, counters.passed, counters.evaluated, counters.replayed), (0, 0, 1, 0));
+    assert_eq!((counters.revived, counters.passed, counters.evaluated, counters.replayed), (0, 0, 1, 0));
 }
 
 #[tokio::test]
@@ -149,7 +149,7 @@ async fn many_who_ask_at_once_start_it_once() {
     let mut outcomes = futures::future::join_all(asks).await;
     outcomes.reverse();
     assert_eq!(outcomes, past.outcomes);
-    assert!(cu.counters().adopted <= 1);
+    assert!(cu.counters().revived <= 1);
 }
 
 #[tokio::test]
@@ -171,7 +171,7 @@ async fn a_lost_disk_but_for_the_log_costs_what_came_after_the_checkpoint() {
     let next = past.world.send(past.process, "Add").await;
     assert_eq!(ask(&cu, past.process, next).await, "31");
     let counters = cu.counters();
-    assert_eq!((counters.adopted, counters.passed), (1, 0), "who repeats whom is known");
+    assert_eq!((counters.revived, counters.passed), (1, 0), "who repeats whom is known");
     assert_eq!((counters.evaluated, counters.replayed), (1, 10));
     cu.attest(past.process, Evaluation::Message(next), false).await.unwrap();
 }
@@ -273,7 +273,7 @@ async fn as_little_as_the_incumbent_may_say_is_enough() {
     .await;
     let cu = past.fresh().await;
     assert_eq!(past.last(&cu).await, past.outcomes[30]);
-    assert_eq!(cu.counters().adopted, 1);
+    assert_eq!(cu.counters().revived, 1);
 }
 
 #[tokio::test]
@@ -286,7 +286,7 @@ async fn the_next_candidate_is_tried() {
     let cu = past.fresh().await;
     assert_eq!(past.last(&cu).await, past.outcomes[30]);
     let counters = cu.counters();
-    assert_eq!(counters.adopted, 1);
+    assert_eq!(counters.revived, 1);
     assert!(counters.checkpoints_refused <= 1, "whichever of the two is first");
 }
 
@@ -307,7 +307,7 @@ async fn a_schedule_that_is_not_signed_is_not_passed_over() {
     let elsewhere = Arc::clone(&past.world.scheduler) as Arc<dyn Scheduler>;
     let cu = past.world.open_believing(elsewhere, None).await;
     assert_eq!(past.last(&cu).await, past.outcomes[30]);
-    assert_eq!((cu.counters().adopted, cu.counters().evaluated), (1, 10));
+    assert_eq!((cu.counters().revived, cu.counters().evaluated), (1, 10));
 }
 
 #[tokio::test]
@@ -400,7 +400,7 @@ async fn a_checkpoint_after_a_tick_says_which_and_is_gone_on_from() {
     let cu = world.open_fresh().await;
     assert_eq!(ask(&cu, process, second).await, expected);
     let counters = cu.counters();
-    assert_eq!((counters.adopted, counters.evaluated, counters.ticks), (1, 1, 3));
+    assert_eq!((counters.revived, counters.evaluated, counters.ticks), (1, 1, 3));
     ask(&cu, process, first).await;
     let here = all_results(&cu, process).await.items;
     // What ticked between slot 1 and the checkpoint is in no log but the checkpoint's.

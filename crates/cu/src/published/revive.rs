@@ -1,4 +1,4 @@
-//! Adopting: a process is started from a checkpoint on the weave.
+//! Reviving: a process is started from a checkpoint on the weave.
 //!
 //! Candidates are those of trusted owners, the newest first. Each is compared with the schedule before it is fetched
 //! and with its own digest and signature after, and whatever does not hold is refused, for the next one; without any
@@ -22,7 +22,7 @@ use crate::subject::{Subject, check_signer};
 use crate::verify;
 
 /// A machine that was started from the weave.
-pub(crate) struct Adopted {
+pub(crate) struct Revived {
     pub(crate) position: Position,
     pub(crate) machine: Box<dyn Machine>,
 }
@@ -57,12 +57,12 @@ impl From<Error> for No {
 
 impl Line {
     /// Starts the process from the newest good checkpoint of somebody trusted, if there is any that will do.
-    pub(crate) async fn adopt(
+    pub(crate) async fn revive(
         &self,
         shared: &Arc<Shared>,
         subject: &Arc<Subject>,
         until: Until,
-    ) -> Result<Option<Adopted>> {
+    ) -> Result<Option<Revived>> {
         let options = &shared.options.checkpoints;
         let Some(last) = self.last_of_use(until) else { return Ok(None) };
         if !options.start || (subject.crons.is_empty() && last.0 < options.look_beyond) {
@@ -70,12 +70,12 @@ impl Line {
         }
         for candidate in self.candidates(shared, subject, until, last).await? {
             let Candidate { id, owner, says } = candidate.clone();
-            match self.try_adopt(shared, subject, candidate).await {
-                Ok(adopted) => {
-                    shared.published.adopted.fetch_add(1, Ordering::Relaxed);
-                    let at = place(adopted.position.slot, adopted.position.last);
+            match self.try_revive(shared, subject, candidate).await {
+                Ok(revived) => {
+                    shared.published.revived.fetch_add(1, Ordering::Relaxed);
+                    let at = place(revived.position.slot, revived.position.last);
                     tracing::info!(process = %self.process, checkpoint = %id, %owner, at, "started from the weave");
-                    return Ok(Some(adopted));
+                    return Ok(Some(revived));
                 }
                 Err(No::Failed(error)) => return Err(error),
                 Err(No::Refused(why)) => self.refuse(shared, id, &format!("{why} (slot {})", says.slot)),
@@ -168,12 +168,12 @@ impl Line {
         tracing::warn!(process = %self.process, %checkpoint, %code, why, "a checkpoint of the weave is refused");
     }
 
-    async fn try_adopt(
+    async fn try_revive(
         &self,
         shared: &Arc<Shared>,
         subject: &Arc<Subject>,
         candidate: Candidate,
-    ) -> Result<Adopted, No> {
+    ) -> Result<Revived, No> {
         let entry = self.entry_at(shared, subject, candidate.says.slot).await?;
         let mut position = Position::at(&entry.assignment);
         compare(&candidate.says, &entry)?;
@@ -188,7 +188,7 @@ impl Line {
         }
         let machine = self.restore(shared, subject, candidate).await?;
         self.read_before(shared, subject, &entry).await.map_err(No::Failed)?;
-        Ok(Adopted { position, machine })
+        Ok(Revived { position, machine })
     }
 
     /// The entry of a slot, signed by the scheduler of this process.
