@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use protocol::{Address, DataItem, Id, Process, ProcessId, Timestamp, tag};
 use unit::{
-    AssignRequest, Clock, Error, Kind, Page, Placed, ProcessRecord, Query, Result, Scheduled, SlotRange,
-    Sort, Tip, Weave,
+    AssignRequest, Clock, Error, Kind, Page, Placed, ProcessRecord, ProcessTimers, Query, Result, Scheduled,
+    SlotRange, Sort, TimersQuery, Tip, Weave,
 };
 
 use super::{Scheduler, Transport};
@@ -166,6 +166,13 @@ impl unit::Scheduler for RoutingScheduler {
 
     async fn process(&self, process: ProcessId) -> Result<ProcessRecord> {
         route!(self, process, process(process))
+    }
+
+    async fn timers(&self, query: TimersQuery) -> Result<Page<ProcessTimers>> {
+        match query.process {
+            Some(process) => route!(self, process, timers(query)),
+            None => self.own.timers(query).await,
+        }
     }
 
     async fn now(&self) -> Result<Tip> {

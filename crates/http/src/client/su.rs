@@ -13,6 +13,7 @@ use unit::{AssignRequest, Page, Placed, ProcessRecord, Result, Scheduled, SlotRa
 use super::Transport;
 use super::transport::{Answer, base};
 use crate::wire::su::{List, Node, ProcessShape, Root, TipShape, Written};
+use crate::wire::timers::TimersShape;
 
 /// A scheduler unit at a URL.
 #[derive(Debug, Clone)]
@@ -89,6 +90,17 @@ impl unit::Scheduler for Scheduler {
         let written: Written<'_> = answer.json()?;
         let entry = unit::Scheduler::find(self, Some(request.process), written.id).await?;
         Ok(Placed { entry, novelty: answer.novelty() })
+    }
+
+    async fn timers(&self, query: unit::TimersQuery) -> Result<Page<unit::ProcessTimers>> {
+        let mut path = format!("api/v1/timers?limit={}", query.limit.max(1));
+        for (name, id) in [("process", query.process), ("after", query.after)] {
+            if let Some(id) = id {
+                path.push_str(&format!("&{name}={id}"));
+            }
+        }
+        let answer = self.get(&path).await?;
+        Ok(answer.json::<TimersShape>()?.read())
     }
 
     async fn find(&self, process: Option<ProcessId>, id: Id) -> Result<Scheduled> {

@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use axum::routing::{get, post};
 use protocol::{DataItem, Id, ProcessId, Slot, Timestamp};
-use unit::{AssignRequest, Error, Kind, Scheduled, Scheduler, SlotRange};
+use unit::{AssignRequest, Error, Kind, Scheduled, Scheduler, SlotRange, TimersQuery};
 
 use super::common::unit_routes;
 use super::limits::Guest;
@@ -17,6 +17,7 @@ use super::{Context, Failure, Params, json, read_body, recovery, with_novelty};
 use crate::wire::su::{
     Anchors, AssignmentShape, CursorBy, List, Node, ProcessShape, Root, TipShape, Written,
 };
+use crate::wire::timers::TimersShape;
 
 /// Entries of a page if the client does not say.
 const PAGE: usize = 100;
@@ -33,6 +34,7 @@ pub fn router(unit: Arc<dyn Scheduler>, context: Context) -> Router {
         .route("/", get(root).post(write))
         .route("/timestamp", get(timestamp))
         .route("/processes/{process}", get(process))
+        .route("/api/v1/timers", get(timers))
         .route("/{id}", get(read))
         .route("/{id}/latest", get(latest))
         .with_state(server);
@@ -59,6 +61,13 @@ async fn root(State(server): State<Arc<Server>>) -> Answer {
 
 async fn timestamp(State(server): State<Arc<Server>>) -> Answer {
     Ok(json(StatusCode::OK, &TipShape::from(server.unit.now().await?)))
+}
+
+async fn timers(State(server): State<Arc<Server>>, params: Params) -> Answer {
+    let limit = params.limit(PAGE, server.context.options.page_max)?;
+    let (process, after) = (params.id("process")?.map(Into::into), params.id("after")?.map(Into::into));
+    let page = server.unit.timers(TimersQuery { process, after, limit }).await?;
+    Ok(json(StatusCode::OK, &TimersShape::from(page)))
 }
 
 /// An item in the body, or in the query something to assign that exists already.

@@ -1,6 +1,7 @@
 //! The shapes of the wire, a file for each family, both ways: what servers write and clients read.
 
 pub mod su;
+pub mod timers;
 pub mod mu;
 pub mod monitored;
 pub mod outbox;
