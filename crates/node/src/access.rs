@@ -10,8 +10,9 @@ use protocol::{Address, Attestation, DataItem, Digest, Id, Item, Outcome, Proces
 use serde::{Deserialize, Serialize};
 use unit::{
     AssignRequest, Compute, DryRun, Error, Evaluated, Evaluation, History, Kind, Messenger, Monitored,
-    MonitoredQuery, OutboxEntry, OutboxQuery, OutcomeQuery, Page, Placed, ProcessRecord, PublishedCheckpoint,
-    Receipt, Result, Scheduled, Scheduler, SlotRange, StateAt, Tip, Trace, TraceQuery,
+    MonitoredQuery, OutboxEntry, OutboxQuery, OutcomeQuery, Page, Placed, ProcessRecord, ProcessTimers,
+    PublishedCheckpoint, Receipt, Result, Scheduled, Scheduler, SlotRange, StateAt, TimersQuery, Tip, Trace,
+    TraceQuery,
 };
 
 use crate::roles::Contracts;
@@ -164,6 +165,10 @@ impl<T: Scheduler + ?Sized> Scheduler for Guarded<T> {
 
     async fn process(&self, process: ProcessId) -> Result<ProcessRecord> {
         self.unit.process(process).await
+    }
+
+    async fn timers(&self, query: TimersQuery) -> Result<Page<ProcessTimers>> {
+        self.unit.timers(query).await
     }
 
     async fn now(&self) -> Result<Tip> {

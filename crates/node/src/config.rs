@@ -163,6 +163,8 @@ pub struct Remote {
     pub su: Option<String>,
     /// Base URL of a compute unit.
     pub cu: Option<String>,
+    /// Base URL of a messenger unit that pushes the ticks of this scheduler, where none runs here.
+    pub mu: Option<String>,
 }
 
 /// What a development network has before anybody asks. Elsewhere it must be empty.

@@ -3,7 +3,7 @@
 //! # Time that is moved
 //!
 //! Moving the clock goes from one thing that is due to the next: a block at an interval, a second in which a cron of a
-//! monitored process is due. At each the clock stands, what is due is done, and so is everything that follows from it,
+//! monitored process is due, a moment of a timer. At each the clock stands, what is due is done, and so is everything that follows from it,
 //! before the clock moves on. So the same network, moved by the same time, does the same in the same order, and an hour
 //! takes as long as what happens in it.
 
@@ -303,7 +303,8 @@ async fn walk(units: &Units, clock: &VirtualClock, target: Timestamp) -> Result<
     }
     for _ in 0..STEPS_MAX {
         let cron_due = crons.next_due(units, clock.now()).await?;
-        let due = cron_due.into_iter().chain(block_due).min().unwrap_or(u64::MAX);
+        let tick_due = next_tick(units, clock.now())?;
+        let due = cron_due.into_iter().chain(tick_due).chain(block_due).min().unwrap_or(u64::MAX);
         let is_last = due > target.0;
         // A millisecond later: what is due at a moment is done when the moment is over.
         clock.step(due.min(target.0) + 1);
@@ -316,6 +317,7 @@ async fn walk(units: &Units, clock: &VirtualClock, target: Timestamp) -> Result<
         // A block that was made for what waited may be newer than what the scheduler has heard: ticks wait for it.
         if let Some(su) = &units.su {
             su.refresh_height().await.map_err(Error::from)?;
+            su.give_ticks().await.map_err(Error::from)?;
         }
         if let Some(mu) = &units.mu {
             mu.look_at_crons().await?;
@@ -351,6 +353,12 @@ impl Crons {
     }
 }
 
+/// When a timer is due next. What has been due and could not be given is no reason to stand still.
+fn next_tick(units: &Units, now: Timestamp) -> Result<Option<u64>> {
+    let Some(su) = &units.su else { return Ok(None) };
+    Ok(su.next_tick().map_err(Error::from)?.map(|due| due.0).filter(|due| *due >= now.0))
+}
+
 /// The crons of a process and its origin; none of one that another scheduler has, which follows that one's time.
 async fn crons_of(
     su: &su::SchedulerUnit,
@@ -370,7 +378,7 @@ async fn rest(units: &Units) -> Result<()> {
             let gauges = mu.gauges();
             gauges.outbox.saturating_sub(gauges.retrying)
         });
-        messages as u64 + units.su.as_ref().map_or(0, |su| su.unsettled())
+        messages as u64 + units.su.as_ref().map_or(0, |su| su.unsettled() + su.ticks_untold())
     };
     let rests = async {
         while waiting() > 0 {

@@ -8,8 +8,9 @@ use protocol::{Address, Attestation, DataItem, Digest, Id, Outcome, ProcessId, T
 use tracing::Instrument as _;
 use unit::{
     AssignRequest, Compute, DryRun, Error, Evaluated, Evaluation, History, Kind, Messenger, Monitored,
-    MonitoredQuery, OutboxEntry, OutboxQuery, OutcomeQuery, Page, Placed, ProcessRecord, PublishedCheckpoint,
-    Receipt, Result, Scheduled, Scheduler, SlotRange, StateAt, Tip, Trace, TraceQuery,
+    MonitoredQuery, OutboxEntry, OutboxQuery, OutcomeQuery, Page, Placed, ProcessRecord, ProcessTimers,
+    PublishedCheckpoint, Receipt, Result, Scheduled, Scheduler, SlotRange, StateAt, TimersQuery, Tip, Trace,
+    TraceQuery,
 };
 
 /// Measures what passes through it, and changes nothing.
@@ -80,6 +81,10 @@ impl<T: Scheduler + ?Sized> Scheduler for Metered<T> {
 
     async fn process(&self, process: ProcessId) -> Result<ProcessRecord> {
         measure!("su", "process", self.0.process(process), process = process)
+    }
+
+    async fn timers(&self, query: TimersQuery) -> Result<Page<ProcessTimers>> {
+        self.0.timers(query).await
     }
 
     async fn now(&self) -> Result<Tip> {

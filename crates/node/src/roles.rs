@@ -72,6 +72,7 @@ pub(crate) async fn open(
     });
     let compute = open_compute(config, common, keys, &weave, &own, &scheduler, &mut units).await?;
     let messenger = open_messenger(config, common, keys, &weave, &scheduler, &compute, &mut units).await?;
+    push_ticks(config, common, &units, &messenger);
     let contracts = Contracts {
         scheduler: own.filter(|_| config.has(Role::Su)),
         compute: compute.filter(|_| config.has(Role::Cu)),
@@ -79,6 +80,22 @@ pub(crate) async fn open(
     };
     let guarded = access::guard(contracts, &config.access, scheduler.clone());
     Ok((units, guarded, scheduler))
+}
+
+/// Has the ticks of the scheduler here pushed: by the messenger here, or by the one that is named.
+fn push_ticks(config: &Config, common: &Common, units: &Units, own: &Option<Arc<dyn Messenger>>) {
+    let Some(su) = &units.su else { return };
+    let remote = config.remote.mu.as_deref();
+    let remote = || {
+        remote
+            .map(|url| Arc::new(client::Messenger::new(url, common.transport.clone())) as Arc<dyn Messenger>)
+    };
+    match own.clone().or_else(remote) {
+        Some(messenger) => su.push_ticks_through(messenger),
+        None => tracing::info!(
+            "no messenger is here or named (remote.mu): ticks get their slots, and nobody pushes them"
+        ),
+    }
 }
 
 async fn open_weave(config: &Config, common: &Common, units: &mut Units) -> Result<Arc<dyn Weave>, Error> {

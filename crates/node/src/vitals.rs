@@ -77,6 +77,7 @@ struct Seen {
     slots_behind: Option<u64>,
     outbox: Option<Outbox>,
     cron: Option<Cron>,
+    ticks: Option<su::Ticks>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -134,6 +135,12 @@ impl Vitals {
             say("pirn_su_held", processes);
             say("pirn_su_recovering", u64::from(all));
             say("pirn_su_settlement_age_ms", settlement_age_ms(unit, outward.as_ref()).unwrap_or(0));
+            let ticks = unit.ticks();
+            say("pirn_su_ticks", ticks.given);
+            say("pirn_su_ticks_missed", ticks.missed);
+            say("pirn_su_ticks_told", ticks.told);
+            say("pirn_su_ticks_untold", ticks.untold as u64);
+            say("pirn_su_tick_late_ms", ticks.late_ms);
         }
         self.say_outward(outward, &say);
         if let Some(unit) = &self.cu {
@@ -215,6 +222,7 @@ impl Vitals {
                 let gauges = unit.gauges();
                 Cron { monitored: gauges.monitored, late_ms: gauges.cron_late_ms }
             }),
+            ticks: self.su.as_ref().map(|unit| unit.ticks()),
         }
     }
 }
@@ -330,6 +338,21 @@ fn judge(seen: &Seen, options: &Options) -> Vec<Check> {
             "see whether the compute unit answers; if it does, start the node again: its ticker is stuck";
         say("cron", ok, Some(late_ms), what, remedy);
     }
+    if let Some(ticks) = &seen.ticks {
+        let ok = ticks.late_ms <= options.cron_late_ms_max
+            && (ticks.untold == 0 || !ticks.has_messenger || ticks.error.is_none());
+        let pushed = match ticks.has_messenger {
+            true => format!("{} wait for the messenger", ticks.untold),
+            false => format!("no messenger is named, so {} are not pushed", ticks.untold),
+        };
+        let error = ticks.error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
+        let what = format!(
+            "{} ticks were given, {pushed}, what is due is {} ms late{error}",
+            ticks.given, ticks.late_ms
+        );
+        let remedy = "see whether the disk and the messenger answer (remote.mu, where it is elsewhere); each tick is given and pushed once, however late";
+        say("ticks", ok, Some(ticks.late_ms), what, remedy);
+    }
     checks
 }
 
@@ -357,6 +380,20 @@ mod tests {
             slots_behind: Some(0),
             outbox: Some(Outbox { tasks: 1, retrying: 1, age_ms: None }),
             cron: Some(Cron { monitored: 1, late_ms: 0 }),
+            ticks: Some(ticks()),
+        }
+    }
+
+    fn ticks() -> su::Ticks {
+        su::Ticks {
+            given: 7,
+            missed: 0,
+            told: 7,
+            untold: 0,
+            has_messenger: true,
+            late_ms: 0,
+            newest_late_ms: 3,
+            error: None,
         }
     }
 
@@ -373,7 +410,7 @@ mod tests {
     fn a_node_that_is_well_is_ready() {
         check(well(), expect![[r""]]);
         let names: Vec<_> = judge(&well(), &Options::default()).into_iter().map(|check| check.name).collect();
-        assert_eq!(names, ["storage", "settlement", "schedules", "evaluation", "outbox", "cron"]);
+        assert_eq!(names, ["storage", "settlement", "schedules", "evaluation", "outbox", "cron", "ticks"]);
     }
 
     #[test]
@@ -423,6 +460,23 @@ mod tests {
             expect![[r#"
             outbox: 10000 tasks, 10000 of them failed and are tried again; see that the scheduler and compute units answer; `pirn trace` says what became of a message
         "#]],
+        );
+        check(
+            Seen { ticks: Some(su::Ticks { late_ms: 60_001, ..ticks() }), ..well() },
+            expect![[r#"
+            ticks: 7 ticks were given, 0 wait for the messenger, what is due is 60001 ms late; see whether the disk and the messenger answer (remote.mu, where it is elsewhere); each tick is given and pushed once, however late
+        "#]],
+        );
+        let away = su::Ticks { untold: 2, error: Some("it is away".to_owned()), ..ticks() };
+        check(
+            Seen { ticks: Some(away), ..well() },
+            expect![[r#"
+            ticks: 7 ticks were given, 2 wait for the messenger, what is due is 0 ms late: it is away; see whether the disk and the messenger answer (remote.mu, where it is elsewhere); each tick is given and pushed once, however late
+        "#]],
+        );
+        check(
+            Seen { ticks: Some(su::Ticks { untold: 2, has_messenger: false, ..ticks() }), ..well() },
+            expect![[r""]],
         );
         check(
             Seen { cron: Some(Cron { monitored: 1, late_ms: 60_001 }), ..well() },

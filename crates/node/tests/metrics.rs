@@ -95,7 +95,7 @@ async fn metrics_are_printed_as_documented_and_nobody_watches_what_is_not_there(
     assert_eq!(ready.status(), 200);
     let ready: serde_json::Value = ready.json().await.unwrap();
     let checks: Vec<_> = ready["checks"].as_array().unwrap().iter().map(|check| &check["name"]).collect();
-    assert_eq!(checks, ["storage", "settlement", "schedules", "evaluation", "outbox", "cron"]);
+    assert_eq!(checks, ["storage", "settlement", "schedules", "evaluation", "outbox", "cron", "ticks"]);
     let printed = printed(&text.text().await.unwrap());
     node.stop().await;
 

@@ -5,7 +5,10 @@ use clap::{Args, Subcommand};
 use cu::cron::Crons;
 use protocol::{DataItem, Draft, ProcessId, Tags, Timestamp, tag};
 use serde::Serialize;
-use unit::{Code, Messenger as _, Monitored, MonitoredQuery, Scheduler as _};
+use unit::{
+    Code, Messenger as _, Monitored, MonitoredQuery, Page, ProcessTimers, Scheduler as _, TimerState,
+    TimersQuery,
+};
 
 use super::parse_process;
 use crate::error::{Context as _, Result};
@@ -60,6 +63,34 @@ struct List {
     now: Timestamp,
     processes: Vec<One>,
     has_next: bool,
+    /// Timers of processes, in the order of their ids.
+    timers: Vec<OneTimer>,
+    timers_have_next: bool,
+    /// Why the scheduler tells of no timers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timers_error: Option<String>,
+}
+
+/// A timer, whose ticks the scheduler gives. Times are milliseconds since 1970.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct OneTimer {
+    process: ProcessId,
+    name: String,
+    schedule: String,
+    missed: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last: Option<Timestamp>,
+    given: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    budget_left: Option<u64>,
+    /// For how long something has been due.
+    late_ms: u64,
+    /// Why the newest wish of its process changed nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refused: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -98,10 +129,25 @@ impl Cron {
         for monitored in page.items {
             processes.push(one(&clients, monitored, now).await);
         }
-        let list = List { now, processes, has_next: page.has_next };
-        let shown =
+        // A scheduler of another make knows no timers: the crons are shown all the same.
+        let asked = TimersQuery { process: None, after: self.after, limit: self.limit };
+        let (told, timers_error) = match clients.su.timers(asked).await {
+            Ok(page) => (page, None),
+            Err(error) => (Page { items: Vec::new(), has_next: false }, Some(error.to_string())),
+        };
+        let (timers, timers_have_next) =
+            (told.items.into_iter().flat_map(timers_of).collect(), told.has_next);
+        let has_next = page.has_next;
+        let list = List { now, processes, has_next, timers, timers_have_next, timers_error };
+        let mut shown =
             if list.processes.is_empty() { "no process is monitored".to_owned() } else { list.shown() };
+        if !list.timers.is_empty() {
+            shown = format!("{shown}\n\n{}", list.timers_shown());
+        }
         ui.answer(shown, &list);
+        if let Some(last) = list.timers.last().filter(|_| list.timers_have_next) {
+            ui.note(format!("there are more timers: --after {}", last.process));
+        }
         match list.processes.last() {
             None => ui.note("`pirn cron monitor PROCESS` has the messenger run the cron of a process"),
             Some(last) if list.has_next => ui.note(format!("there is more: --after {}", last.process)),
@@ -135,6 +181,24 @@ impl Change {
     }
 }
 
+fn timers_of(told: ProcessTimers) -> Vec<OneTimer> {
+    let ProcessTimers { process, timers, refused } = told;
+    let refused = refused.map(|(slot, why)| format!("slot {slot}: {why}"));
+    let one = |timer: TimerState| OneTimer {
+        process,
+        name: timer.name,
+        schedule: timer.schedule,
+        missed: timer.missed,
+        next: timer.next,
+        last: timer.last,
+        given: timer.given,
+        budget_left: timer.budget_left,
+        late_ms: timer.late_ms,
+        refused: refused.clone(),
+    };
+    timers.into_iter().map(one).collect()
+}
+
 /// What there is to say of one. A process that the scheduler does not tell of is listed all the same.
 async fn one(clients: &Clients, monitored: Monitored, now: Timestamp) -> One {
     let Monitored { process, looked_at, pushed, mut error } = monitored;
@@ -154,6 +218,40 @@ async fn one(clients: &Clients, monitored: Monitored, now: Timestamp) -> One {
 }
 
 impl List {
+    fn timers_shown(&self) -> String {
+        let heads = ["process", "timer", "every", "next", "last", "given", "left", "late"];
+        let mut rows = vec![heads.map(str::to_owned).to_vec()];
+        for one in &self.timers {
+            let next = one.next.map_or_else(
+                || "never".to_owned(),
+                |next| format!("in {}", span(next.0.saturating_sub(self.now.0))),
+            );
+            rows.push(vec![
+                one.process.to_string(),
+                one.name.clone(),
+                one.schedule.clone(),
+                next,
+                one.last.map_or_else(|| "none yet".to_owned(), |last| moment(last.0)),
+                one.given.to_string(),
+                one.budget_left.map_or_else(|| "any".to_owned(), |left| left.to_string()),
+                if one.late_ms == 0 { "no".to_owned() } else { span(one.late_ms) },
+            ]);
+        }
+        let mut lines: Vec<String> = table(&rows).lines().map(str::to_owned).collect();
+        let mut said = None;
+        for one in self.timers.iter().filter(|one| one.refused.is_some()) {
+            if said != Some(one.process) {
+                lines.push(format!(
+                    "{} refused: {}",
+                    one.process,
+                    one.refused.as_deref().unwrap_or_default()
+                ));
+            }
+            said = Some(one.process);
+        }
+        lines.join("\n")
+    }
+
     fn shown(&self) -> String {
         let heads = ["process", "every", "next", "pushed up to", "looked"];
         let mut rows = vec![heads.map(str::to_owned).to_vec()];

@@ -18,7 +18,7 @@ pub(crate) fn squeeze(memory: &Memory, max: usize) -> Option<(Bytes, [u8; 32])> 
     let mut sha = Sha256::new();
     // Level 9 is the incumbent's, and takes five times as long for the last percent: the bytes are nobody's business.
     let mut gzip = GzEncoder::new(Capped { bytes: Vec::new(), max }, Compression::default());
-    const ZEROS: [u8; 1 << 16] = [0; 1 << 16];
+    static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
     let mut at = 0;
     let mut put = |bytes: &[u8]| {
         sha.update(bytes);

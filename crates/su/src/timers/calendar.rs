@@ -186,7 +186,7 @@ mod tests {
             now = calendar.after(now).unwrap();
             given.push(now);
             assert_eq!(calendar.until(now), Some(now));
-            assert_eq!(calendar.until(now + MINUTE_MS - 1).is_some_and(|it| it >= now), true);
+            assert!(calendar.until(now + MINUTE_MS - 1).is_some_and(|it| it >= now));
             assert_eq!(calendar.after(now - 1), Some(now));
         }
         assert_eq!(given, next, "{text}");

@@ -64,8 +64,9 @@ pub(super) fn read(tags: &Tags, now: Timestamp) -> Result<Vec<Timer>, String> {
             END => timer.end = Some(moment(value).map_err(of)?),
             MISSED => timer.missed = missed(value).map_err(of)?,
             BUDGET => timer.budget = Some(number(value).map_err(of)?),
-            _ => match name.strip_prefix(TAG_PREFIX) {
-                Some(of_tick) => {
+            _ => {
+                // Others are of a later version, or a script's own.
+                if let Some(of_tick) = name.strip_prefix(TAG_PREFIX) {
                     let given = Tag::new(of_tick, value);
                     check_tag(&given).map_err(of)?;
                     if timer.tags.iter().count() >= TAGS_MAX {
@@ -73,9 +74,7 @@ pub(super) fn read(tags: &Tags, now: Timestamp) -> Result<Vec<Timer>, String> {
                     }
                     timer.tags.0.push(given);
                 }
-                // Of a later version, or a script's own.
-                None => {}
-            },
+            }
         }
     }
     if let Some(twice) =
@@ -132,7 +131,7 @@ fn interval(text: &str) -> Result<u64, String> {
         _ => return Err(wrong()),
     };
     match count.checked_mul(unit) {
-        Some(ms) if ms >= INTERVAL_MS_MIN && ms < 1 << 50 => Ok(ms),
+        Some(ms) if (INTERVAL_MS_MIN..1 << 50).contains(&ms) => Ok(ms),
         _ => Err(format!(
             "{INTERVAL}: {text:?} is shorter than {INTERVAL_MS_MIN} ms, or longer than anybody lives"
         )),
