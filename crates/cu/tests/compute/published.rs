@@ -252,10 +252,9 @@ async fn what_the_schedule_does_not_say_is_refused() {
         ("the height", |says| says.block_height = Height(says.block_height.0 + 1)),
         ("a cron", |says| says.cron = Some("0-1-second".to_owned())),
     ];
-    for (name, lie) in lies {
+    for (_what, lie) in lies {
         let past = Past::new().await;
         past.forge(&unit_wallet(), |says, _| lie(says)).await;
-        println!("a lie about {name}");
         past.refuses(1).await;
     }
     // What is beyond what is asked for is not looked at.
