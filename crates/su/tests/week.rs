@@ -5,6 +5,8 @@
 //! worked out apart: at each look, from nothing but the moments, the policy and what the clock had shown before.
 #![expect(clippy::disallowed_macros, reason = "a simulation says what it had")]
 
+#![expect(clippy::disallowed_macros, reason = "what a week was like is to be read")]
+
 mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
