@@ -132,6 +132,11 @@ async fn who_comes_when_too_many_wait_is_told_to_come_back() {
     let bounds = pirn_su::Options { waiting_max: 1, in_flight_max: 1, ..options() };
     let world = World::on(store.clone(), bounds).await;
     world.weave.fail_uploads(u64::MAX);
+    // It writes down first that it begins.
+    while store.waiting() == 0 {
+        tokio::task::yield_now().await;
+    }
+    store.sync();
     let process = world.process("one");
     let ask = |item: &protocol::DataItem| {
         let (su, item) = (world.su.clone(), item.clone());

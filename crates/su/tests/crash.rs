@@ -24,11 +24,15 @@ async fn ask(world: &World, store: &MemoryStore, item: &DataItem) -> Answer {
     answer
 }
 
-/// A world whose settlement writes nothing: its weave is away.
+/// A world whose settlement writes nothing: its weave takes nothing. That the scheduler begins is written down.
 async fn stepped() -> (World, Arc<MemoryStore>) {
     let store = Arc::new(MemoryStore::stepped());
     let world = World::on(store.clone(), options()).await;
     world.weave.fail_uploads(u64::MAX);
+    while store.waiting() == 0 {
+        tokio::task::yield_now().await;
+    }
+    store.sync();
     (world, store)
 }
 
