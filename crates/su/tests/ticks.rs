@@ -194,6 +194,11 @@ async fn a_crash_before_it_is_durable_gives_it_again_and_after_it_never() {
         let clock = FakeClock::at(START);
         let before = World::again(store.clone(), FakeWeave::new(), clock.clone(), by_hand()).await;
         before.weave.fail_uploads(u64::MAX);
+        // It writes down that it begins.
+        while store.waiting() == 0 {
+            tokio::task::yield_now().await;
+        }
+        store.sync();
         let item = suite::process_item(&suite::wallet(1), before.address(), &[("Tick-Interval", "1-minute")]);
         let (su, asked) = (
             before.su.clone(),
