@@ -11,6 +11,7 @@ use protocol::{
 };
 use runtime::{Environment, Input, Limits, Machine, Profile, Start};
 use su::assign::{Head, assign};
+use su::timers::{Due, Table, may_concern};
 use unit::{BlockRef, Code, DryRun, Error, Result};
 
 use crate::modules::Loaded;
@@ -36,6 +37,8 @@ pub(crate) struct Process {
     last: (Timestamp, Height),
     /// How far its crons are after the head.
     ticks: Option<Progress>,
+    /// Its timers; none if its scheduler is another.
+    timers: Option<Table>,
     /// What has a slot: ids, and what pushed messages have in common.
     seen: Arc<BTreeSet<Id>>,
 }
@@ -102,6 +105,7 @@ impl Process {
             head: Head::from(&assignment),
             last: (now, height),
             ticks: None,
+            timers: Table::begin(&item, bench.scheduler.address(), now),
             seen: Arc::new(BTreeSet::from([item.id])),
         };
         let done = this.entry(&item, &assignment, Delivery::Delivered, bench)?;
@@ -116,6 +120,7 @@ impl Process {
             head: self.head,
             last: self.last,
             ticks: self.ticks,
+            timers: self.timers.clone(),
             seen: self.seen.clone(),
         }
     }
@@ -150,6 +155,9 @@ impl Process {
         let assignment = plan.signed((*signed).clone());
         self.head = Head::from(&assignment);
         self.ticks = None;
+        if let Some(timers) = self.timers.as_mut().filter(|_| may_concern(item)) {
+            timers.apply(item, assignment.slot, assignment.timestamp);
+        }
         self.entry(item, &assignment, delivery, bench).map(Some)
     }
 
@@ -165,6 +173,16 @@ impl Process {
         let input = input::scheduled(item, assignment, delivery);
         let did = self.handle(&input, bench)?;
         Ok(Entered { slot: assignment.slot, at: assignment.timestamp, did })
+    }
+
+    /// When one of its timers is due next, or `now` if one is.
+    pub(crate) fn next_timer(&self, now: Timestamp) -> Option<Timestamp> {
+        self.timers.as_ref()?.next(now)
+    }
+
+    /// The tick that its scheduler owes it first.
+    pub(crate) fn due(&self, now: Timestamp) -> Option<Due> {
+        self.timers.as_ref()?.due(now)
     }
 
     /// When its next cron is due, before `until` (exclusive), and with the blocks up to then.

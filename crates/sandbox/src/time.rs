@@ -1,4 +1,4 @@
-//! The clock, which goes only when it is told to; blocks and crons go with it.
+//! The clock, which goes only when it is told to; blocks, timers and crons go with it.
 
 use std::sync::Arc;
 
@@ -20,8 +20,8 @@ impl Sandbox {
         self.blocks[reached.saturating_sub(1)].height
     }
 
-    /// Lets time pass, up to a second (crons tick once in a second, with the milliseconds of the message before). Blocks are mined, crons tick, and what is due meanwhile is delivered, each at its time. How
-    /// many ticks there were.
+    /// Lets time pass, up to a second (crons tick once in a second, with the milliseconds of the message before). Blocks are
+    /// mined, timers and crons tick, and what is due meanwhile is delivered, each at its time. How many ticks there were.
     pub fn advance(&mut self, ms: u64) -> Result<u64> {
         let until = self.now.0.checked_add(ms).ok_or_else(|| Error::invalid("the clock would overflow"))?;
         let before = self.counters.ticks;
@@ -42,14 +42,17 @@ impl Sandbox {
         Ok(self.height())
     }
 
-    /// Moves the clock to when the next cron of a process is due, and lets it tick. None if it has none, or none
+    /// Moves the clock to when the next timer or cron of a process is due, and lets it tick. None if it has none, or none
     /// within a hundred years.
     pub fn tick(&mut self, process: ProcessId) -> Result<Option<Timestamp>> {
         const YEARS: u64 = 100 * 31_557_600_000;
         // Blocks are foreseen for a while only: where a process waits for one, it comes in that time or not at all.
         self.foresee(self.now.0.saturating_add(self.options.block_ms.saturating_mul(1000)))?;
         let until = self.now.0.saturating_add(YEARS);
-        let Some(due) = self.process(process)?.next_tick(&self.blocks, until) else { return Ok(None) };
+        let process = self.process(process)?;
+        let due =
+            process.next_tick(&self.blocks, until).into_iter().chain(process.next_timer(self.now)).min();
+        let Some(due) = due.filter(|due| due.0 < until) else { return Ok(None) };
         self.advance_to(due.max(self.now))?;
         Ok(Some(due))
     }
@@ -58,17 +61,18 @@ impl Sandbox {
         self.foresee(until.0)?;
         let mut done = 0;
         loop {
+            let timer = self.first_timer(until);
             let tick = self.first_tick(until);
             let due = self.next_due().filter(|due| *due <= until);
-            let next = match (tick, due) {
-                (None, None) => break,
-                (Some((at, _)), None) => at,
-                (None, Some(due)) => due,
-                (Some((at, _)), Some(due)) => at.min(due),
-            };
+            let at = |it: Option<(Timestamp, ProcessId)>| it.map(|(at, _)| at);
+            let Some(next) = at(timer).into_iter().chain(at(tick)).chain(due).min() else { break };
             done += 1;
             self.count(done)?;
             self.now = self.now.max(next);
+            if let Some((_, process)) = timer.filter(|(at, _)| *at == next) {
+                self.give_tick(process)?;
+                continue;
+            }
             match tick.filter(|(at, _)| *at == next) {
                 Some((_, process)) => self.tick_once(process, until)?,
                 None => {
@@ -80,6 +84,35 @@ impl Sandbox {
         }
         self.now = self.now.max(until);
         Ok(())
+    }
+
+    /// Whose timer is due first, and when.
+    fn first_timer(&self, until: Timestamp) -> Option<(Timestamp, ProcessId)> {
+        let due = |(id, process): (&ProcessId, &crate::process::Process)| {
+            Some((process.next_timer(self.now)?, *id))
+        };
+        self.processes.iter().filter_map(due).min().filter(|(at, _)| *at <= until)
+    }
+
+    /// Has the scheduler give a process the tick that is due, as its unit would: signed, and with a slot.
+    fn give_tick(&mut self, id: ProcessId) -> Result<()> {
+        let Some(due) = self.process(id)?.due(self.now) else { return Ok(()) };
+        let item = self.scheduler.sign(due.draft)?;
+        self.counters.ticks += 1;
+        let number = self.write(Letter {
+            number: 0,
+            what: What::Message,
+            from: self.scheduler().0,
+            of_process: true,
+            to: Some(id.0),
+            pushed_for: Some(item.id),
+            item: Some(item),
+            parent: None,
+            sent: self.now,
+            fate: Fate::Waiting,
+            due: self.now,
+        })?;
+        self.deliver(number)
     }
 
     /// Which process ticks first, and when, up to the end of that second.

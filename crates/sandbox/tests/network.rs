@@ -164,6 +164,35 @@ fn crons_tick_as_the_clock_is_moved() {
 }
 
 #[test]
+fn timers_tick_as_the_clock_is_moved_and_are_changed_by_message() {
+    let mut net = sandbox();
+    let tags = [("Tick-Interval", "5-minutes"), ("Tick-Name", "sweep")];
+    let source = "Handlers.add('sweep', Handlers.utils.tick('sweep'), function(m) \
+                  Seen = (Seen or '') .. (tonumber(m['Tick-Due']) - Start) // 1000 .. ';' \
+                  Send({ Target = ao.id, Action = 'Noted' }) end) \
+                  Handlers.add('noted', 'Noted', function(m) Noted = (Noted or 0) + 1 end)";
+    let a = spawn(&mut net, &tags, &format!("Start = {} {source}", Options::default().start_ms));
+    assert_eq!(net.advance(15 * 60_000).unwrap(), 3);
+    net.run().unwrap();
+    assert_eq!(eval(&mut net, a, "return Seen"), "300;600;900;");
+    assert_eq!(eval(&mut net, a, "return Noted"), "3");
+    assert_eq!(net.tick(a).unwrap().map(|at| (at.0 - Options::default().start_ms) / 1000), Some(1200));
+    // What only looks like one takes no tick's place.
+    send(&mut net, a, &[("Action", "Tick"), ("Tick-Name", "sweep"), ("Tick-Due", "1")], "");
+    assert_eq!(eval(&mut net, a, "return Seen"), "300;600;900;1200;");
+    // By itself, as its messenger pushes it.
+    let set = "Send({ Target = ao.id, Action = 'Tick-Set', Tags = { { name = 'Tick-Interval', value = '1-hour' }, { name = 'Tick-Name', value = 'sweep' } } })";
+    eval(&mut net, a, set);
+    net.run().unwrap();
+    assert_eq!(net.advance(59 * 60_000).unwrap(), 0);
+    let mut fork = net.fork();
+    assert_eq!(net.advance(2 * 60_000).unwrap(), 1);
+    send(&mut fork, a, &[("Action", "Tick-Cancel"), ("Tick-Name", "*")], "");
+    assert_eq!(fork.advance(2 * 60_000).unwrap(), 0, "its owner has cancelled it there");
+    assert_eq!(net.tick(a).unwrap().map(|at| (at.0 - net.now().0) / 1000), Some(0));
+}
+
+#[test]
 fn a_process_spawns_another_and_is_told() {
     let mut net = sandbox();
     let source = "Handlers.add('go', 'Go', function() Spawn(ao.env.Process.Tags.Module, { Tags = { Role = 'child' } }) end) \

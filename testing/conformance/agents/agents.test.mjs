@@ -25,6 +25,9 @@ const [ada, ben, cleo, dan, eve] = [0, 1, 2, 3, 4].map((n) => ({ jwk: wallet(n),
 const folder = mkdtempSync(join(tmpdir(), 'pirn-agents-'))
 after(() => rmSync(folder, { recursive: true, force: true }))
 
+/** These have timers in pirn.toml, whose ticks their scheduler signs; the others have crons. */
+const TIMED = ['dca', 'market-maker', 'watcher', 'notifier']
+
 /** The agents as a project of two more processes, their tokens, and with ticks that are further apart. */
 function project () {
   const at = join(folder, 'agents')
@@ -177,6 +180,15 @@ test(`a day of agents, seed ${SEED}`, { timeout: 600_000 }, async (t) => {
       for (const token of [gold, coin]) assert.equal(till.held[token] ?? '0', balances[token][agent] ?? '0', `${name} of ${token}`)
     }
     assert.equal(balances[coin][prediction] ?? '0', await global(prediction, 'Sets'))
+
+    // Exactly the ticks that were due, whatever was killed when.
+    for (const name of TIMED) {
+      const { processes: [{ timers: [timer] }] } = await get(`${network.su}/api/v1/timers?process=${id[name]}`)
+      const [slotZero] = (await get(`${network.su}/${id[name]}?limit=1`)).edges
+      const spawned = Number(slotZero.node.assignment.tags.find((tag) => tag.name === 'Timestamp').value)
+      assert.equal(timer.given, Math.floor((await now() - 1 - spawned) / 900_000), `ticks of ${name}`)
+      assert.ok(timer.given >= STEPS)
+    }
 
     // They did what they are for, within their budgets.
     const spent = { dca: BigInt(await global(dca, 'Spent')), watcher: BigInt(await global(watcher, 'Spent')) }

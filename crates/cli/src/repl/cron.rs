@@ -3,7 +3,9 @@
 use cu::cron::Crons;
 use pirn_http::client::{Control, Options, Transport};
 use protocol::{Tags, Timestamp, tag};
-use unit::{ClockMove, Code, Compute as _, Control as _, OutcomeQuery, Scheduler as _, Sort};
+use unit::{
+    ClockMove, Code, Compute as _, Control as _, OutcomeQuery, Scheduler as _, Sort, TimerState, TimersQuery,
+};
 
 use super::session::Shared;
 use crate::error::{Context as _, Failure, Result};
@@ -65,20 +67,44 @@ impl Shared {
             };
             vec![due.interval.clone(), next, last, format!("{failures} of {}", ticks.len()), came]
         };
-        Ok(dues.iter().map(row).collect())
+        let mut rows: Vec<Vec<String>> = dues.iter().map(row).collect();
+        rows.extend(self.timers().await.iter().map(|timer| timer_row(timer, now)));
+        Ok(rows)
     }
 
-    /// Moves the clock of a development network to when the next cron is due. How far that was.
+    /// Its timers. A scheduler of another make tells of none, and whether there is one was asked before.
+    async fn timers(&self) -> Vec<TimerState> {
+        let query = TimersQuery { process: Some(self.process), after: None, limit: 1 };
+        let told = self.clients.su.timers(query).await.map_or_else(|_| Vec::new(), |page| page.items);
+        told.into_iter().flat_map(|told| told.timers).collect()
+    }
+
+    /// Moves the clock of a development network to when the next timer or cron is due. How far that was.
     pub async fn tick(&self) -> Result<String> {
         let (dues, now) = self.dues().await?;
-        let Some(next) = dues.iter().filter_map(|due| due.next).min() else {
-            let what = format!("{} has no cron that counts time", self.process);
+        let timers = self.timers().await;
+        let timers = timers.iter().filter_map(|timer| timer.next);
+        let Some(next) = dues.iter().filter_map(|due| due.next).chain(timers).min() else {
+            let what = format!("{} has no timer and no cron that counts time", self.process);
             return Err(
                 Failure::new(Code::NOT_FOUND, what).hint("`pirn mine` makes the blocks that others count")
             );
         };
         let control = Control::new(self.clients.mu.url(), Transport::new(Options::default())?);
-        control.move_clock(ClockMove::Set(next)).await?;
-        Ok(span(next.0 - now.0))
+        control.move_clock(ClockMove::Set(next.max(now))).await?;
+        Ok(span(next.0.saturating_sub(now.0)))
     }
+}
+
+/// The same of a timer, whose ticks have their slots in the log.
+fn timer_row(timer: &TimerState, now: Timestamp) -> Vec<String> {
+    let next = timer
+        .next
+        .map_or_else(|| "no more".to_owned(), |at| format!("in {}", span(at.0.saturating_sub(now.0))));
+    let last = timer
+        .last
+        .map_or_else(|| "never".to_owned(), |at| format!("{} ago", span(now.0.saturating_sub(at.0))));
+    let left = timer.budget_left.map_or_else(String::new, |left| format!(", {left} left"));
+    let every = format!("{} ({})", timer.schedule, timer.name);
+    vec![every, next, last, String::new(), format!("{} ticks{left}", timer.given)]
 }

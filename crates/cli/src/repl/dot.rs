@@ -143,7 +143,12 @@ pub async fn run(session: &mut Session, editor: Option<&mut Editor>, line: &str)
         }
         "cron" => {
             let rows = shared.crons().await?;
-            listed(session, rows, &["every", "next", "last", "failed", "it said"], "the process has no cron");
+            listed(
+                session,
+                rows,
+                &["every", "next", "last", "failed", "it said"],
+                "the process has no timer and no cron",
+            );
         }
         "tick" => {
             let by = shared.tick().await?;

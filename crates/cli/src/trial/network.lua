@@ -477,7 +477,7 @@ function t.cron(...)
   local process, times = target_of(...)
   for _ = 1, times or 1 do
     if not host.tick(process.id) then
-      error("the process has no cron: spawn it with tags = { ['Cron-Interval'] = '1-minute' }", 2)
+      error("the process has no timer and no cron: spawn it with tags = { ['Tick-Interval'] = '1-minute' }", 2)
     end
     after()
   end
