@@ -80,8 +80,18 @@ describe("ticks", function()
       t.ben:send({ Target = bot, ["Tick-Name"] = "buy", ["Tick-Due"] = due, Cron = "true", Action = "Tick" })
     end
     assert.are.equal(2, bot:state("Ticked"))
-    t.clock.advance("3m")
-    assert.are.equal(5, bot:state("Ticked"))
+  end)
+
+  it("come of timers and of crons, and of nobody else", function()
+    for agent, handler in pairs({ dca = "dca.tick", rfq = "rfq.tick" }) do
+      local bot = t.spawn(agent)
+      bot:eval("Ticked = 0 require('lib.ticks')('probe', function() Ticked = Ticked + 1 end)")
+      assert.is_true(bot:eval(("return Handlers.remove(%q) or true"):format(handler)))
+      t.ben:send({ Target = bot, Action = "Tick", Cron = "true", ["Tick-Name"] = "timer-1", ["Tick-Due"] = "1000" })
+      assert.are.equal(0, bot:state("Ticked"))
+      t.clock.advance("3m")
+      assert.are.equal(3, bot:state("Ticked"))
+    end
   end)
 end)
 
