@@ -3,7 +3,6 @@
 //!
 //! Processes have intervals from one minute to one day, a cron syntax among them, and every policy. What is expected is
 //! worked out apart: at each look, from nothing but the moments, the policy and what the clock had shown before.
-#![expect(clippy::disallowed_macros, reason = "a simulation says what it had")]
 #![expect(clippy::disallowed_macros, reason = "what a week was like is to be read")]
 
 mod common;
