@@ -190,6 +190,57 @@ async fn what_others_saw_is_adopted_in_any_order() {
 }
 
 #[tokio::test]
+async fn the_timers_of_a_lost_log_go_on_and_no_moment_gets_a_second_tick() {
+    const MINUTE: u64 = 60_000;
+    let by_hand = || Options { tick_interval_ms: 3_600_000, ..forgetful() };
+    let world = World::on(Arc::new(MemoryStore::new()), by_hand()).await;
+    let tags = [("Tick-Interval", "1-minute"), ("Tick-Missed", "all-100")];
+    let item = unit::suite::process_item(&wallet(1), world.address(), &tags);
+    let process = world.su.schedule(item).await.unwrap().assignment.process;
+    world.clock.advance(3 * MINUTE);
+    assert_eq!(world.su.give_ticks().await.unwrap(), 3);
+    world.su.settled().await;
+    // The fourth is seen by somebody, and not by the weave.
+    world.weave.fail_uploads(u64::MAX);
+    world.clock.advance(MINUTE);
+    assert_eq!(world.su.give_ticks().await.unwrap(), 1);
+    let fourth = world.whole(process).await.remove(4);
+    world.su.stop().await;
+
+    let begin = async || {
+        world.weave.fail_uploads(0);
+        let store = Arc::new(MemoryStore::new());
+        let again = World::again(store, world.weave.clone(), world.clock.clone(), by_hand()).await;
+        restored(&again.su).await;
+        world.weave.fail_uploads(u64::MAX);
+        assert_eq!(again.whole(process).await.len(), 4);
+        assert_eq!(again.su.give_ticks().await.unwrap(), 0, "it is held");
+        again
+    };
+    // Given up: what was due by then is not given again, whoever saw it or not.
+    let again = begin().await;
+    world.clock.advance(2 * MINUTE);
+    confirm(&again.su, process, Tail::Ended).await.unwrap();
+    assert_eq!(again.su.give_ticks().await.unwrap(), 0);
+    world.clock.advance(MINUTE);
+    assert_eq!(again.su.give_ticks().await.unwrap(), 1);
+    assert_eq!(again.su.ticks_untold(), 0, "there is no messenger");
+    let derived = again.su.derive_timers(process).await.unwrap().unwrap();
+    assert_eq!(derived.timers()[0].given, 4);
+    again.su.stop().await;
+    // Shown: it is one of those that were given, and the later ones follow.
+    let again = begin().await;
+    assert_eq!(again.su.adopt(items(&fourth)).await.unwrap().adopted, 1);
+    assert_eq!(again.su.give_ticks().await.unwrap(), 0, "it is held still");
+    confirm(&again.su, process, Tail::Whole).await.unwrap();
+    assert_eq!(again.su.give_ticks().await.unwrap(), 3);
+    let due = |entry: &Scheduled| entry.message.as_ref().unwrap().tags.first("Tick-Due").map(str::to_owned);
+    let dues: Vec<String> = again.whole(process).await.iter().filter_map(due).collect();
+    let start = dues[0].parse::<u64>().unwrap();
+    assert_eq!(dues, (0..7).map(|n| (start + n * MINUTE).to_string()).collect::<Vec<_>>());
+}
+
+#[tokio::test]
 async fn a_slot_that_was_given_twice_halts_the_process() {
     let world = World::memory().await;
     let process = world.spawn("one").await;
