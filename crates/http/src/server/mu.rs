@@ -13,7 +13,8 @@ use unit::{Error, Kind, Messenger, MonitoredQuery, OutboxQuery, TraceKind, Trace
 
 use super::common::unit_routes;
 use super::limits::Guest;
-use super::su::{assign_request, path_id, read_item};
+use super::request::read_item;
+use super::su::{assign_request, path_id};
 use super::{Context, Failure, Params, json, text, with_novelty};
 use crate::wire::monitored::MonitoredShape;
 use crate::wire::mu::{Accepted, Traces};

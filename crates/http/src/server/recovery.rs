@@ -10,7 +10,7 @@ use protocol::ans104::parse_bundle;
 use unit::{Code, Error, HeldQuery, Recovery};
 
 use super::limits::Guest;
-use super::su::read_item;
+use super::request::read_item;
 use super::{Context, Failure, Params, json, read_body};
 
 /// Processes of a page if the client does not say.

@@ -9,10 +9,11 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt as _;
-use protocol::Id;
+use protocol::{DataItem, Id};
 use unit::{Error, Kind};
 
-use super::{Failure, Options};
+use super::limits::Guest;
+use super::{Context, Failure, Options};
 
 /// The parameters of a request's query.
 #[derive(Debug, Default)]
@@ -133,4 +134,15 @@ async fn read_pieces(body: Body, options: &Options) -> Result<Bytes, Failure> {
         return Err(Error::new(Kind::TooLarge, format!("the body is larger than {max} bytes")).into());
     }
     Ok(first.unwrap_or_else(|| whole.freeze()))
+}
+/// The data item in a body, if whoever signed it may send one more.
+pub(super) async fn read_item(body: Body, context: &Context, guest: &Guest) -> Result<DataItem, Failure> {
+    let bytes = read_body(body, &context.options).await?;
+    let item = DataItem::parse(bytes).map_err(|error| {
+        Error::invalid(error.to_string())
+            .with_code(unit::Code::NOT_AN_ITEM)
+            .with_hint("the body must be one signed ANS-104 data item")
+    })?;
+    guest.check_item(&item).await?;
+    Ok(item)
 }

@@ -8,12 +8,13 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use axum::routing::{get, post};
-use protocol::{DataItem, Id, ProcessId, Slot, Timestamp};
+use protocol::{Id, ProcessId, Slot, Timestamp};
 use unit::{AssignRequest, Error, Kind, Scheduled, Scheduler, SlotRange, TimersQuery};
 
 use super::common::unit_routes;
 use super::limits::Guest;
-use super::{Context, Failure, Params, json, read_body, recovery, with_novelty};
+use super::request::read_item;
+use super::{Context, Failure, Params, json, recovery, with_novelty};
 use crate::wire::su::{
     Anchors, AssignmentShape, CursorBy, List, Node, ProcessShape, Root, TipShape, Written,
 };
@@ -99,18 +100,6 @@ async fn write(
         assignment: whole.then(|| AssignmentShape::of(assignment, Anchors::Shown)),
     };
     Ok(with_novelty(json(StatusCode::OK, &written), scheduled.novelty))
-}
-
-/// The data item in a body, if whoever signed it may send one more.
-pub(super) async fn read_item(body: Body, context: &Context, guest: &Guest) -> Result<DataItem, Failure> {
-    let bytes = read_body(body, &context.options).await?;
-    let item = DataItem::parse(bytes).map_err(|error| {
-        Error::invalid(error.to_string())
-            .with_code(unit::Code::NOT_AN_ITEM)
-            .with_hint("the body must be one signed ANS-104 data item")
-    })?;
-    guest.check_item(&item).await?;
-    Ok(item)
 }
 
 /// What the query wants to have assigned; both of its names or neither.
