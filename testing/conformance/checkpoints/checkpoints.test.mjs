@@ -7,6 +7,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { setFlagsFromString } from 'node:v8'
 import { gunzipSync, gzipSync } from 'node:zlib'
 import AoLoader from '@permaweb/ao-loader'
 import * as aoconnect from '@permaweb/aoconnect'
@@ -18,6 +19,9 @@ import { PIRN, startNetwork, startUnit } from '../lib/network.mjs'
 import { until } from '../lib/until.mjs'
 import { addressOf, wallet } from '../lib/wallets.mjs'
 import { graphql } from '../lib/weave.mjs'
+
+// Modules of 64 bits: Node.js has them without a flag from 24 on, and knows the flag no more.
+if (Number(globalThis.process.versions.node.split('.')[0]) < 24) setFlagsFromString('--experimental-wasm-memory64')
 
 const AOS = MODULES['aos 2.0.6 (64-bit)']
 const COUNT = 'Count = (Count or 0) + 1; return Count'

@@ -11,7 +11,7 @@ import { moduleTags } from '../lib/modules.mjs'
 import { PIRN, startNetwork, startUnit } from '../lib/network.mjs'
 import { until } from '../lib/until.mjs'
 import { wallet } from '../lib/wallets.mjs'
-import { startProxy } from '../settlement/proxy.mjs'
+import { startProxy } from '../lib/faulty-gateway.mjs'
 
 const MODULE = readFileSync(new URL('../../../crates/runtime/lua/pirn-lua.wasm', import.meta.url))
 const MESSAGES = 20
