@@ -4,10 +4,10 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use protocol::{Checkpoint, DataItem, Draft, Epoch, Id, ProcessId, Tags, tag};
+use protocol::{Checkpoint, DataItem, Draft, Id, ProcessId, Slot, Tags, tag};
 use runtime::Memory;
 use tokio::sync::OwnedSemaphorePermit;
-use unit::{Code, Error, Kind, PublishedCheckpoint, Query, Result};
+use unit::{Code, Error, Kind, PublishedCheckpoint, Query, Result, SlotRange};
 
 use super::gzip;
 use crate::checkpoint::Position;
@@ -25,7 +25,7 @@ pub(crate) struct Taken {
 }
 
 impl Taken {
-    /// What its tags will say, but for the digest.
+    /// What its tags will say, but for the epoch and the digest.
     fn claim(&self, unit: &str) -> Checkpoint {
         let Position { slot, assignment, chain, last: (timestamp, block_height), .. } = self.position;
         Checkpoint {
@@ -39,7 +39,7 @@ impl Taken {
             ordinate: slot.to_string(),
             assignment: Some(assignment),
             hash_chain: Some(protocol::HashChain(chain.0)),
-            epoch: Some(Epoch(0)),
+            epoch: None,
             cron: self.cron.clone(),
         }
     }
@@ -141,6 +141,12 @@ impl Shared {
         }) {
             return Ok(answer(found.0, found.1, false));
         }
+        // A position does not have it; the schedule does.
+        let range = SlotRange::Slots { after: claim.slot.0.checked_sub(1).map(Slot), to: Some(claim.slot) };
+        let scheduler = &self.ports.scheduler;
+        let entries = self.patiently(|| scheduler.schedule_page(process, range, 1)).await?.items;
+        let entry = entries.iter().find(|entry| Some(entry.assignment.id()) == claim.assignment);
+        let epoch = entry.map(|entry| entry.assignment.epoch);
         let (wallet, memory, max) = (self.ports.wallet.clone(), taken.memory.clone(), options.bytes_max);
         let draft = claim.clone();
         let signed = unit::blocking(move || {
@@ -150,7 +156,7 @@ impl Shared {
             };
             let (data, sha256) = gzip::squeeze(&memory, max).ok_or_else(too_large)?;
             drop(memory);
-            let tags = Checkpoint { sha256, ..draft }.tags();
+            let tags = Checkpoint { sha256, epoch, ..draft }.tags();
             let draft = Draft { tags, data, ..Draft::default() };
             let item = DataItem::sign(&wallet, draft).map_err(|error| Error::internal(&error))?;
             Ok::<_, Error>((item, sha256))

@@ -218,7 +218,9 @@ impl Line {
     ) -> Result<Position, No> {
         let wrong =
             || No::Refused(format!("no cron {cron} ticks last at its timestamp, after slot {}", says.slot));
-        if says.block_height < position.height || subject.crons.tags(cron).is_none() {
+        // Nothing has ticked that is still to come; and nobody's word makes this count seconds without end.
+        let is_to_come = says.timestamp > shared.ports.clock.now();
+        if is_to_come || says.block_height < position.height || subject.crons.tags(cron).is_none() {
             return Err(wrong());
         }
         let tip = shared.patiently(|| shared.ports.weave.tip()).await?;
