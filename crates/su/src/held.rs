@@ -48,8 +48,10 @@ const FIRST_EPOCH: &[u8] = b"first-epoch";
 
 /// Slots that are listed as missing, at most.
 const MISSING_MAX: usize = 100;
-/// Shown entries, or processes, that are looked at at once.
+/// Keys of shown entries, or processes, that are looked at at once.
 const PAGE: usize = 1000;
+/// Shown entries that are in memory at once: each may be as large as an item.
+const ENTRIES: usize = 16;
 
 /// What is held, in memory.
 pub(crate) struct Holds {
@@ -235,14 +237,15 @@ impl Ledger {
 
     /// Slots of a process that were shown and wait, ascending; at most a page.
     fn shown(&self, process: ProcessId) -> Result<Vec<Slot>, Error> {
-        let from = process.0.0;
-        let range = (Bound::Included(&from[..]), Bound::Unbounded);
-        let found = self.store.scan(SHOWN, range, Order::Ascending, PAGE)?;
-        let slots = found.iter().map_while(|(key, _)| {
-            let (of, slot) = split_pair(key.get(..40)?)?;
-            (of == process.0).then_some(Slot(slot))
-        });
-        Ok(slots.collect())
+        let (mut slots, mut after) = (Vec::new(), None);
+        loop {
+            let some = self.shown_entries(process, after.as_ref())?;
+            slots.extend(some.iter().filter_map(|(key, _)| Some(Slot(split_pair(key.get(..40)?)?.1))));
+            match some.last() {
+                Some((last, _)) if slots.len() < PAGE => after = Some(last.clone()),
+                _ => return Ok(slots),
+            }
+        }
     }
 
     /// What was shown for a slot, and waits: its key and its bytes.
@@ -256,10 +259,15 @@ impl Ledger {
     /// The processes that are known here, or of which something was shown, or that are held by themselves, after one;
     /// in the order of their ids.
     pub(crate) fn known_after(&self, after: Option<ProcessId>) -> Result<Option<ProcessId>, Error> {
+        self.next_of(&[ENTRY, SHOWN, HELD], after)
+    }
+
+    /// The first process after one that these spaces have rows of.
+    fn next_of(&self, spaces: &[Space], after: Option<ProcessId>) -> Result<Option<ProcessId>, Error> {
         let last = after.map(|after| [&after.0.0[..], &[u8::MAX; 41]].concat());
         let from = last.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
         let mut next: Option<Id> = None;
-        for space in [ENTRY, SHOWN, HELD] {
+        for &space in spaces {
             let found = self.store.scan(space, (from, Bound::Unbounded), Order::Ascending, 1)?;
             let id = found.first().and_then(|(key, _)| Id::from_slice(key.get(..32)?));
             next = next.into_iter().chain(id).min();
@@ -272,8 +280,10 @@ impl Ledger {
         if let Some(process) = query.only {
             return Ok((vec![self.standing(process)?], false));
         }
+        // Without a general hold, only those that are held by themselves are looked at.
+        let spaces: &[Space] = if self.holds.general().is_some() { &[ENTRY, SHOWN, HELD] } else { &[HELD] };
         let (mut held, mut after) = (Vec::new(), query.after);
-        while let Some(process) = self.known_after(after)? {
+        while let Some(process) = self.next_of(spaces, after)? {
             after = Some(process);
             if self.hold_of(process)?.is_some() {
                 if held.len() >= query.limit {
@@ -327,7 +337,7 @@ impl Ledger {
             return Err(wrong(format!("the order is for the tail {at}, and {known} is what is known here")));
         }
         let mut batch = Batch::new();
-        let shown = self.shown_entries(process)?;
+        let shown = self.shown_entries(process, None)?;
         match (said, hold.why) {
             (Tail::Whole, Why::Contradiction) => {
                 return Err(wrong(
@@ -346,10 +356,21 @@ impl Ledger {
             }
             (Tail::Whole, _) => {}
             (Tail::Ended, _) => {
-                batch.put(EPOCH, process.0.0.to_vec(), self.epoch_beyond(end.epoch()).to_be_bytes().to_vec());
-                for (key, entry) in shown {
-                    batch.put(EVIDENCE, key.clone(), entry);
-                    batch.delete(SHOWN, key);
+                // First: whoever is interrupted in what follows has decided already, and is still held.
+                let mut decided = Batch::new();
+                let epoch = self.epoch_beyond(end.epoch()).to_be_bytes();
+                decided.put(EPOCH, process.0.0.to_vec(), epoch.to_vec());
+                self.store.append(decided).await?;
+                end.forget();
+                let mut shown = shown;
+                while !shown.is_empty() {
+                    let mut given_up = Batch::new();
+                    for (key, entry) in shown {
+                        given_up.put(EVIDENCE, key.clone(), entry);
+                        given_up.delete(SHOWN, key);
+                    }
+                    self.store.append(given_up).await?;
+                    shown = self.shown_entries(process, None)?;
                 }
             }
         }
@@ -421,11 +442,11 @@ impl Ledger {
         Ok(Ordered { released, restoring: false })
     }
 
-    /// The entries of a process that were shown and wait.
-    fn shown_entries(&self, process: ProcessId) -> Result<Vec<(Bytes, Bytes)>, Error> {
+    /// Entries of a process that were shown and wait, after a key: at most so many that they fit into memory.
+    fn shown_entries(&self, process: ProcessId, after: Option<&Bytes>) -> Result<Vec<(Bytes, Bytes)>, Error> {
         let (first, last) = (pair(process.0, 0), [&process.0.0[..], &[u8::MAX; 41]].concat());
-        let range = (Bound::Included(&first[..]), Bound::Included(&last[..]));
-        Ok(self.store.scan(SHOWN, range, Order::Ascending, PAGE)?)
+        let from = after.map_or(Bound::Included(&first[..]), |after| Bound::Excluded(&after[..]));
+        Ok(self.store.scan(SHOWN, (from, Bound::Included(&last[..])), Order::Ascending, ENTRIES)?)
     }
 
     /// Since when a hold is that begins now: later than any before.
