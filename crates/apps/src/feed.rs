@@ -10,9 +10,10 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::future::{BoxFuture, FutureExt as _};
 use protocol::ProcessId;
 use tokio::sync::{Notify, Semaphore, watch};
-use unit::{Filter, Followed, Follower, Place, Said};
+use unit::{Error, Filter, Followed, Follower, Place, Result, Said};
 
 use crate::lock;
 use crate::record::{Record, Turn};
@@ -139,6 +140,8 @@ pub(crate) struct FeedFollower {
     pub feed: Arc<Feed>,
     pub news: watch::Receiver<()>,
     pub readers: Arc<Semaphore>,
+    /// A page of the record on its way. Whoever stops waiting for it and comes back waits for the same.
+    pub reading: Option<BoxFuture<'static, Result<Vec<Turn>>>>,
     pub filter: Filter,
     pub next: Place,
     /// Where it resumed, if what it asked for is beyond the end.
@@ -209,12 +212,18 @@ impl Follower for FeedFollower {
             let wanted = match self.feed.look(self.next) {
                 Look::Turns(turns) => take(&turns, &self.filter, &mut self.next, MESSAGES_MAX),
                 Look::Older => {
-                    let read = {
-                        let Ok(_permit) = self.readers.acquire().await else {
-                            return Followed::End("the node stops".to_owned());
+                    let reading = self.reading.get_or_insert_with(|| {
+                        let (feed, readers, from) =
+                            (Arc::clone(&self.feed), Arc::clone(&self.readers), self.next.leaf);
+                        let read = async move {
+                            let stops = |_| Error::unavailable("the node stops");
+                            let _permit = readers.acquire().await.map_err(stops)?;
+                            feed.record.turns(feed.process, from, PAGE).await
                         };
-                        self.feed.record.turns(self.feed.process, self.next.leaf, PAGE).await
-                    };
+                        read.boxed()
+                    });
+                    let read = reading.await;
+                    self.reading = None;
                     match read {
                         Ok(turns) => take(&turns, &self.filter, &mut self.next, MESSAGES_MAX),
                         Err(error) if error.kind.is_transient() => {

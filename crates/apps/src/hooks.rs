@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -9,7 +10,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use store::{Batch, Order, Space};
 use tokio::sync::{Semaphore, watch};
-use unit::{DeadDelivery, Error, Hook, HookState, HookWish, Kind, Novelty, Page, Place, Result, Start};
+use unit::{
+    DeadDelivery, Error, Hook, HookState, HookWish, Kind, Novelty, Page, Place, Result, Start, checked_key,
+};
 
 use crate::{Gauges, Options, Ports, Reads, internal, lock, sign};
 
@@ -17,8 +20,6 @@ use crate::{Gauges, Options, Ports, Reads, internal, lock, sign};
 const HOOKS: Space = Space("apps.hook");
 /// Id, leaf, index → [`DeadDelivery`] as JSON.
 pub(crate) const DEAD: Space = Space("apps.dead");
-/// Bytes of an `Idempotency-Key`.
-const KEY_BYTES_MAX: usize = 255;
 /// Bytes of a URL.
 const URL_BYTES_MAX: usize = 2048;
 
@@ -55,6 +56,8 @@ pub(crate) struct Live {
     pub row: Mutex<Row>,
     /// Changes when somebody else decides where it goes on: whoever delivers for an older number stops.
     pub generation: watch::Sender<u64>,
+    /// Nothing of it is written any more. Changes under the lock of the row.
+    is_removed: AtomicBool,
     /// Held while a dead letter of it is posted again.
     retrying: tokio::sync::Mutex<()>,
 }
@@ -119,7 +122,8 @@ impl Hooks {
     pub async fn create(self: &Arc<Self>, wish: HookWish, key: Option<String>) -> Result<(Hook, Novelty)> {
         let _making = self.making.lock().await;
         let wished = serde_json::to_vec(&wish).map_err(|error| Error::internal(&error))?;
-        let key = key.map(|key| checked(key).map(|key| (key, hex(&Sha256::digest(&wished))))).transpose()?;
+        let key =
+            key.map(|key| checked_key(&key).map(|()| (key, hex(&Sha256::digest(&wished))))).transpose()?;
         if let Some(made) = key.as_ref().and_then(|key| self.made_with(key)) {
             return made.map(|hook| (hook, Novelty::Repeat));
         }
@@ -226,21 +230,23 @@ impl Hooks {
     }
 
     fn live(&self, id: &str) -> Result<Arc<Live>> {
-        lock(&self.live).get(id).cloned().ok_or_else(|| {
-            let shown: String = id.chars().take(64).collect();
-            Error::not_found(format!("there is no webhook {shown:?}")).with_hint("`pirn webhooks` lists them")
-        })
+        lock(&self.live).get(id).cloned().ok_or_else(|| unknown(id))
     }
 
     pub async fn remove(&self, id: &str) -> Result<()> {
         let live = self.live(id)?;
-        live.generation.send_modify(|generation| *generation += 1);
-        let mut batch = Batch::new();
-        for (key, _) in self.dead_rows(id, None, usize::MAX / 2)? {
-            batch.delete(DEAD, key);
-        }
-        batch.delete(HOOKS, id.as_bytes().to_vec());
-        self.ports.store.append(batch).await.map_err(internal)?;
+        let appended = {
+            let _row = lock(&live.row);
+            live.is_removed.store(true, Ordering::Relaxed);
+            live.generation.send_modify(|generation| *generation += 1);
+            let mut batch = Batch::new();
+            for (key, _) in self.dead_rows(id, None, usize::MAX / 2)? {
+                batch.delete(DEAD, key);
+            }
+            batch.delete(HOOKS, id.as_bytes().to_vec());
+            self.ports.store.append(batch)
+        };
+        appended.await.map_err(internal)?;
         lock(&self.live).remove(id);
         Ok(())
     }
@@ -263,6 +269,7 @@ impl Hooks {
         }
         let (hook, appended) = {
             let mut row = lock(&live.row);
+            live.is_there(id)?;
             row.move_to(next);
             row.hook.state = HookState::Active;
             row.hook.why = None;
@@ -306,6 +313,7 @@ impl Hooks {
         let failed = self.post_again(&live, place).await?;
         let appended = {
             let mut row = lock(&live.row);
+            live.is_there(id)?;
             let mut batch = Batch::new();
             match &failed {
                 None => {
@@ -338,9 +346,22 @@ impl Live {
         Live {
             row: Mutex::new(row),
             generation: watch::Sender::new(0),
+            is_removed: AtomicBool::new(false),
             retrying: tokio::sync::Mutex::default(),
         }
     }
+}
+
+impl Live {
+    /// An error once it is removed: somebody else may have done so meanwhile.
+    fn is_there(&self, id: &str) -> Result<()> {
+        if self.is_removed.load(Ordering::Relaxed) { Err(unknown(id)) } else { Ok(()) }
+    }
+}
+
+fn unknown(id: &str) -> Error {
+    let shown: String = id.chars().take(64).collect();
+    Error::not_found(format!("there is no webhook {shown:?}")).with_hint("`pirn webhooks` lists them")
 }
 
 impl Reads {
@@ -361,14 +382,6 @@ pub(crate) fn put(batch: &mut Batch, row: &Row) -> Result<()> {
 /// Ids are of one length, so these sort by place.
 pub(crate) fn dead_key(id: &str, place: Place) -> Vec<u8> {
     [id.as_bytes(), &place.leaf.to_be_bytes(), &place.index.to_be_bytes()].concat()
-}
-
-fn checked(key: String) -> Result<String> {
-    let is_fine = (1..=KEY_BYTES_MAX).contains(&key.len());
-    is_fine.then_some(key).ok_or_else(|| {
-        Error::invalid(format!("an Idempotency-Key has 1 to {KEY_BYTES_MAX} bytes"))
-            .with_hint("a UUID is a good one")
-    })
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -101,6 +101,7 @@ impl Apps {
             compute: Arc::clone(&ports.compute),
             scheduler: Arc::clone(&ports.scheduler),
             data_bytes_max: options.data_bytes_max,
+            tails: Mutex::default(),
         };
         let is_told = ports.is_told && ports.events.are_kept();
         // What is told is seldom missed, and then found by the next look.
@@ -195,6 +196,7 @@ impl Reads {
             news: feed.news(),
             feed,
             readers: Arc::clone(&self.readers),
+            reading: None,
             filter,
             next,
             ahead: is_beyond.then_some(next),

@@ -5,7 +5,7 @@
 //! places that they have once the next slot is there.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use protocol::attestation::{Due, Leaf};
 use protocol::{Json, ProcessId, Slot, Timestamp};
@@ -16,10 +16,16 @@ use unit::{
     SlotRange, Sort, Start,
 };
 
+use crate::lock;
+
 /// Pages of outcomes that are read for one page of leaves.
 const PAGES_MAX: usize = 64;
 /// Ticks of one process at one time that are looked through.
 const TICKS_MAX: usize = 256;
+/// Ticks after the newest slot that are read at once.
+const TAIL_PAGE: usize = 256;
+/// Processes for which it is remembered where these pages begin; then all is forgotten, and counted again.
+const TAILS_MAX: usize = 1024;
 /// Bytes of the tags that are told of one message.
 const TAGS_BYTES_MAX: usize = 64 << 10;
 
@@ -43,13 +49,32 @@ pub(crate) struct Record {
     pub compute: Arc<dyn Compute>,
     pub scheduler: Arc<dyn Scheduler>,
     pub data_bytes_max: usize,
+    pub tails: Mutex<BTreeMap<ProcessId, Tail>>,
+}
+
+/// Where the pages of ticks after the newest slot begin: whoever reads on does not count them again.
+#[derive(Clone, Default)]
+pub(crate) struct Tail {
+    /// Leaves of the process when it was counted.
+    size: u64,
+    /// How many ticks are read by there, and the last of them.
+    marks: Vec<(u64, Cursor)>,
+}
+
+/// Ticks after the newest slot, in the order in which they become leaves.
+#[derive(Default)]
+struct Ticks {
+    /// How many come before these.
+    at: u64,
+    items: Vec<Evaluated>,
 }
 
 impl Record {
     /// The leaf that the next evaluation has.
     pub async fn end(&self, process: ProcessId) -> Result<u64> {
         let size = self.compute.history(process, 0, 1).await?.size;
-        Ok(size + self.ticks_after(process, size).await?.len() as u64)
+        let last = self.ticks_after(process, size, u64::MAX).await?;
+        Ok(size + last.at + last.items.len() as u64)
     }
 
     /// Where a start is. None: beyond the end.
@@ -83,8 +108,9 @@ impl Record {
     pub async fn turns(&self, process: ProcessId, from: u64, limit: usize) -> Result<Vec<Turn>> {
         let page = self.compute.history(process, from, limit).await?;
         if page.leaves.is_empty() {
-            let ticks = self.ticks_after(process, page.size).await?;
-            let numbered = (page.size..).zip(ticks).filter(|(leaf, _)| *leaf >= from).take(limit);
+            let Ticks { at, items } =
+                self.ticks_after(process, page.size, from.saturating_sub(page.size)).await?;
+            let numbered = (page.size + at..).zip(items).filter(|(leaf, _)| *leaf >= from).take(limit);
             return Ok(numbered.map(|(leaf, tick)| self.turn(process, leaf, &tick)).collect());
         }
         let mut outcomes = self.outcomes(process, &page.leaves).await?;
@@ -143,23 +169,50 @@ impl Record {
         Ok(page.items.into_iter().find(is_it))
     }
 
-    /// The ticks after the newest slot, in the order in which they become leaves.
-    async fn ticks_after(&self, process: ProcessId, size: u64) -> Result<Vec<Evaluated>> {
-        let Some(before) = size.checked_sub(1) else { return Ok(Vec::new()) };
+    /// The page of the ticks after the newest slot that has the one after `skip` others, or the last page.
+    async fn ticks_after(&self, process: ProcessId, size: u64, skip: u64) -> Result<Ticks> {
+        let Some(before) = size.checked_sub(1) else { return Ok(Ticks::default()) };
         let newest = self.compute.history(process, before, 1).await?;
-        let Some(slot) = newest.leaves.first().map(|leaf| leaf.slot) else { return Ok(Vec::new()) };
+        let Some(slot) = newest.leaves.first().map(|leaf| leaf.slot) else { return Ok(Ticks::default()) };
         let query = OutcomeQuery { from: None, to: None, sort: Sort::Descending, limit: 1 };
         // Most processes have no cron: then the newest outcome is the slot's own.
         let listed = self.compute.results(process, query).await?;
         let is_tick = |one: &Evaluated| one.cursor.cron.is_some() && one.cursor.ordinate == Some(slot.0);
         if !listed.items.first().is_some_and(is_tick) {
-            return Ok(Vec::new());
+            return Ok(Ticks::default());
         }
-        let timestamp = self.time_of(process, slot).await?;
-        let from = Cursor { timestamp, ordinate: Some(slot.0), cron: None, sort: None };
-        let query = OutcomeQuery { from: Some(from), to: None, sort: Sort::Ascending, limit: usize::MAX / 4 };
-        let page = self.compute.results(process, query).await?;
-        Ok(page.items.into_iter().filter(is_tick).collect())
+        let mut tail = lock(&self.tails).get(&process).filter(|tail| tail.size == size).cloned();
+        let tail = tail.get_or_insert_with(|| Tail { size, marks: Vec::new() });
+        let known = tail.marks.partition_point(|(count, _)| *count <= skip);
+        let (mut at, mut from) = match known.checked_sub(1).map(|last| tail.marks[last].clone()) {
+            Some(mark) => mark,
+            None => {
+                let timestamp = self.time_of(process, slot).await?;
+                (0, Cursor { timestamp, ordinate: Some(slot.0), cron: None, sort: None })
+            }
+        };
+        loop {
+            let query = OutcomeQuery { from: Some(from), to: None, sort: Sort::Ascending, limit: TAIL_PAGE };
+            let page = self.compute.results(process, query).await?;
+            let last = page.items.last().map(|last| Cursor { sort: None, ..last.cursor.clone() });
+            let items: Vec<Evaluated> = page.items.into_iter().filter(is_tick).collect();
+            let end = at + items.len() as u64;
+            let Some(last) = last.filter(|_| page.has_next && end > at) else {
+                return Ok(Ticks { at, items });
+            };
+            if tail.marks.last().is_none_or(|(count, _)| *count < end) {
+                tail.marks.push((end, last.clone()));
+                let mut tails = lock(&self.tails);
+                if tails.len() >= TAILS_MAX && !tails.contains_key(&process) {
+                    tails.clear();
+                }
+                tails.insert(process, tail.clone());
+            }
+            if skip < end {
+                return Ok(Ticks { at, items });
+            }
+            (at, from) = (end, last);
+        }
     }
 
     async fn time_of(&self, process: ProcessId, slot: Slot) -> Result<Timestamp> {

@@ -1,5 +1,6 @@
 //! Whoever follows a process hears all of it once, in the order of evaluation, from wherever they begin.
 
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -22,6 +23,8 @@ use unit::{
 struct Recorder {
     outcomes: Arc<FakeCompute>,
     leaves: Mutex<Vec<Leaf>>,
+    /// How long it takes to say outcomes.
+    takes_ms: AtomicU64,
 }
 
 #[async_trait]
@@ -31,6 +34,10 @@ impl Compute for Recorder {
     }
 
     async fn results(&self, process: ProcessId, query: OutcomeQuery) -> Result<Page<Evaluated>> {
+        let ms = self.takes_ms.load(std::sync::atomic::Ordering::Relaxed);
+        if ms > 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(ms)).await;
+        }
         self.outcomes.results(process, query).await
     }
 
@@ -116,7 +123,11 @@ impl World {
         let item = DataItem::sign(&wallet, Draft { tags, ..Draft::default() }).unwrap();
         let process = ProcessId(item.id);
         scheduler.schedule(item).await.unwrap();
-        let compute = Arc::new(Recorder { outcomes: FakeCompute::silent(), leaves: Mutex::default() });
+        let compute = Arc::new(Recorder {
+            outcomes: FakeCompute::silent(),
+            leaves: Mutex::default(),
+            takes_ms: AtomicU64::new(0),
+        });
         let events = Events::new(1, clock.clone(), unit::EventsOptions::default());
         let (store, receiver) = (Arc::new(MemoryStore::new()), Arc::new(Receiver::default()));
         let ports = ports(&compute, &scheduler, &store, &clock, &events, &receiver);
@@ -307,6 +318,36 @@ async fn a_tick_that_is_listed_before_its_slot_is_heard_after_it() {
     assert_eq!(texts.pop(), Some("later"));
     texts.sort_unstable();
     assert_eq!(texts, ["boot", "early", "slot", "tick"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn ticks_after_the_newest_slot_are_heard_however_many_they_are() {
+    let world = World::new(Options { kept_bytes_max: 600, ..Options::default() }).await;
+    let slot = world.say(&["boot"]).await;
+    let mut live = world.follow("start").await;
+    let texts: Vec<String> =
+        std::iter::once("boot".to_owned()).chain((0..700).map(|n| n.to_string())).collect();
+    for (n, text) in texts[1..].iter().enumerate() {
+        world.tick(slot, START + 10_000 + 1000 * n as u64, text);
+    }
+    let heard: Vec<_> = hear(&mut *live, 701).await.into_iter().map(|(_, text)| text).collect();
+    assert_eq!(heard, texts);
+    // Whoever comes later begins after all of them.
+    let mut late = world.follow("now").await;
+    world.tick(slot, START + 1_000_000, "last");
+    assert_eq!(hear(&mut *late, 1).await, pairs(&[("701-0", "last")]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_takes_long_is_read_all_the_same() {
+    let world = World::new(Options::default()).await;
+    world.say(&["boot"]).await;
+    world.say(&["a"]).await;
+    // Longer than a webhook waits between two looks at the time.
+    world.compute.takes_ms.store(3000, std::sync::atomic::Ordering::Relaxed);
+    world.apps.create_hook(wish(world.process), None).await.unwrap();
+    tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+    assert_eq!(*world.receiver.taken.lock().unwrap(), ["boot", "a"]);
 }
 
 #[tokio::test(start_paused = true)]

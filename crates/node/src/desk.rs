@@ -14,7 +14,7 @@ use protocol::{Address, DataItem, Draft, Tags, Wallet, tag};
 use serde::{Deserialize, Serialize};
 use store::{Batch, Order, Space, Store};
 use tokio::sync::Mutex;
-use unit::{Clock, Error, Kind, Messenger, Novelty, Receipt, Result, SaidTag, Wish, Wished};
+use unit::{Clock, Error, Kind, Messenger, Novelty, Receipt, Result, SaidTag, Wish, Wished, checked_key};
 
 use crate::modules::lua_module;
 use crate::{accounts, applications, keys};
@@ -23,8 +23,6 @@ use crate::{accounts, applications, keys};
 const KEYS: Space = Space("desk.key");
 /// When (8 bytes), key → nothing.
 const AGES: Space = Space("desk.age");
-/// Bytes of an `Idempotency-Key`.
-const KEY_BYTES_MAX: usize = 255;
 /// Bytes before an item in a row.
 const HEAD: usize = 72;
 
@@ -154,10 +152,7 @@ impl Desk {
 
     /// What a key stands for, which is written down if it is new: the item, and its bytes if it may still be unsent.
     async fn keyed(&self, wish: &Wish, key: &str) -> Result<Kept> {
-        if !(1..=KEY_BYTES_MAX).contains(&key.len()) {
-            return Err(Error::invalid(format!("an Idempotency-Key has 1 to {KEY_BYTES_MAX} bytes"))
-                .with_hint("a UUID is a good one"));
-        }
+        checked_key(key)?;
         let wished = serde_json::to_vec(wish).map_err(|error| Error::internal(&error))?;
         let wished = Address::of_owner(&wished).0.0;
         let mut kept = self.kept.lock().await;

@@ -4,7 +4,10 @@ use async_trait::async_trait;
 use protocol::{ModuleId, ProcessId};
 use serde::{Deserialize, Serialize};
 
-use crate::{Receipt, Result, SaidTag};
+use crate::{Error, Receipt, Result, SaidTag};
+
+/// Bytes of an `Idempotency-Key`.
+const KEY_BYTES_MAX: usize = 255;
 
 /// What is to be signed and sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,4 +39,13 @@ pub trait Desk: Send + Sync {
     /// Signs and sends. The same `key` with the same wish sends the same bytes again, so nothing happens twice; with
     /// another wish, `Conflict`.
     async fn write(&self, wish: Wish, key: Option<String>) -> Result<Receipt>;
+}
+
+/// Refuses an `Idempotency-Key` that is empty, or longer than 255 bytes.
+pub fn checked_key(key: &str) -> Result<()> {
+    if (1..=KEY_BYTES_MAX).contains(&key.len()) {
+        return Ok(());
+    }
+    Err(Error::invalid(format!("an Idempotency-Key has 1 to {KEY_BYTES_MAX} bytes"))
+        .with_hint("a UUID is a good one"))
 }

@@ -46,7 +46,7 @@ pub use compute::{
     no_attestations,
 };
 pub use control::{AccountState, ClockMove, ClockState, Control, MiningMode, ReorganisedState, SnapshotInfo};
-pub use desk::{Desk, Wish, Wished};
+pub use desk::{Desk, Wish, Wished, checked_key};
 pub use error::{Error, Kind, Result};
 pub use events::{
     Event, EventId, EventKind, Events, EventsOptions, Happened, Heard, Listener, Missed, Told, told_text,
