@@ -1,11 +1,14 @@
 // Streams of what a process sends: how fast they open, how many messages a second all of them hear, and how long one
 // message takes until the last has it; one of them never reads.
+import { Agent } from 'undici'
 import { ED25519, evaluate, median, network, now, row, script, sized, spawnMany, toMessenger } from './lib.mjs'
 
 const SUBSCRIBERS = sized(200, 1000)
 const ROUNDS = sized(5, 20)
 const BURST = 50
 const PATIENCE_MS = 60_000
+/** A connection for each stream: more than other load programs have together. */
+const dispatcher = new Agent({ connections: SUBSCRIBERS + 16, headersTimeout: PATIENCE_MS, bodyTimeout: 0 })
 
 const [process] = await spawnMany(1, ED25519, 'lua')
 await evaluate(ED25519, process, 'function Say(n) for i = 1, n do Send({ Target = ao.id, Action = "Noted", Data = tostring(i) }) end end')
@@ -17,7 +20,7 @@ let all = () => {}
 
 /** Counts the messages of a stream, which it recognises by their event. */
 async function listen () {
-  const response = await fetch(url)
+  const response = await fetch(url, { dispatcher })
   if (response.status !== 200) throw new Error(`a stream: ${response.status} ${await response.text()}`)
   const read = async () => {
     let rest = ''
@@ -36,7 +39,7 @@ const start = now()
 await Promise.all(Array.from({ length: SUBSCRIBERS }, listen))
 row(`${SUBSCRIBERS} streams, opened`, 'streams/s', SUBSCRIBERS / (now() - start) * 1000)
 // It is there and takes nothing.
-await fetch(url)
+await fetch(url, { dispatcher })
 
 async function round (messages) {
   heard = 0
