@@ -1,13 +1,17 @@
 //! Checkpoints: the memory of a process at a place in its schedule, on this computer's disk.
 //!
 //! A checkpoint is a cache of a replay. One that is missing, damaged or of another module costs time and nothing
-//! else, so reading never fails: it finds a good one or none. It says only what is not in the [`base`](crate::base) of
-//! its module.
+//! else, so reading never fails: it finds a good one or none.
+//!
+//! A checkpoint says only what is not in the [`base`](crate::base) of its module. Where a memory is large, the next ones
+//! say only what changed since the one before: a whole checkpoint and those that follow it are a series. Each names the
+//! one before by its hash, and a series is kept or deleted as one.
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use protocol::{HashChain, Height, Id, ModuleId, ProcessId, Slot, Timestamp};
-use runtime::Memory;
+use runtime::{Changes, Machine, Memory, PAGE_BYTES, Refusal};
 use serde::{Deserialize, Serialize};
 use store::Blobs;
 
@@ -62,6 +66,62 @@ impl Position {
     }
 }
 
+/// Pages of a memory that is large: below, a whole checkpoint costs hardly more than one of changes.
+const LARGE: usize = (4 << 20) / PAGE_BYTES;
+/// Checkpoints in a series, beside the whole one.
+const LINKS_MAX: u32 = 15;
+/// Ends the name of one that says what changed.
+const CHANGES: &str = ".changes";
+
+/// A checkpoint that the next one of the same machine may follow.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Link {
+    name: String,
+    /// Of its content.
+    hash: Id,
+    /// How many before it in its series.
+    before: u32,
+    /// Pages of the whole one.
+    whole: usize,
+    /// Pages that were written again since.
+    since: usize,
+}
+
+impl Link {
+    /// Whether one more is better than a whole one: a series has half again as many pages as its first, or hardly more.
+    fn may_go_on(&self) -> bool {
+        self.before < LINKS_MAX && self.since * 2 < self.whole
+    }
+}
+
+/// What a checkpoint will say.
+pub(crate) enum Taken {
+    Whole(Memory),
+    Changes(Changes, Link),
+}
+
+/// Takes the state of a machine, or what changed since the checkpoint that was taken of it last.
+pub(crate) fn take(machine: &mut dyn Machine, last: Option<Link>) -> Result<Taken, Refusal> {
+    if let Some(last) = last.filter(Link::may_go_on)
+        && let Some(changes) = machine.changes()?
+    {
+        return Ok(Taken::Changes(changes, last));
+    }
+    let memory = machine.memory()?;
+    if memory.pages.len() >= LARGE {
+        machine.track();
+    }
+    Ok(Taken::Whole(memory))
+}
+
+/// A checkpoint that was read.
+pub(crate) struct Found {
+    pub(crate) position: Position,
+    pub(crate) memory: Memory,
+    /// If one of changes may follow it.
+    pub(crate) link: Option<Link>,
+}
+
 /// The checkpoints of all processes. Everything here blocks on the disk.
 #[derive(Clone)]
 pub(crate) struct Checkpoints {
@@ -86,12 +146,7 @@ impl Checkpoints {
     }
 
     /// The newest good checkpoint.
-    pub(crate) fn newest(
-        &self,
-        process: ProcessId,
-        module: ModuleId,
-        until: Until,
-    ) -> Option<(Position, Memory)> {
+    pub(crate) fn newest(&self, process: ProcessId, module: ModuleId, until: Until) -> Option<Found> {
         let last = match until {
             Until::Head => name(process, Slot(u64::MAX), u64::MAX),
             Until::Slot(slot) => name(process, slot, 0),
@@ -104,33 +159,59 @@ impl Checkpoints {
                 None
             }
         };
-        names.iter().rev().filter(|name| **name <= last).find_map(read)
+        names.iter().rev().filter(|name| place(name) <= last.as_str()).find_map(read)
     }
 
-    /// Writes a checkpoint, then forgets the oldest beyond those that are kept.
+    /// Writes a checkpoint, then forgets the oldest series beyond those that are kept. Answers with what the next one
+    /// may follow.
     pub(crate) fn save(
         &self,
         process: ProcessId,
         module: ModuleId,
         position: &Position,
-        memory: &Memory,
-    ) -> Result<(), store::Error> {
+        taken: &Taken,
+    ) -> Result<Option<Link>, store::Error> {
+        let header =
+            Header { process, module, position: *position, size_bytes: 0, base: None, after: None, pages: 0 };
         let name = name(process, position.slot, position.tick());
-        let base = self.bases.of(module, position.slot, memory);
-        let base = base.as_deref();
-        let (size_bytes, of) = (memory.size_bytes, base.map(|base| base.id));
-        let header = Header { process, module, position: *position, size_bytes, base: of };
-        let bytes = encode(&header, memory, base.map(|base| &base.memory));
-        self.blobs.put_lightly(&name, &bytes)?;
+        let link = match taken {
+            Taken::Whole(memory) => {
+                let base = self.bases.of(module, position.slot, memory);
+                let of = base.as_ref().map(|base| base.id);
+                let header =
+                    Header { size_bytes: memory.size_bytes, base: of, pages: memory.pages.len(), ..header };
+                let base = base.as_deref().map(|base| &base.memory);
+                let (bytes, hash) = encode(&header, |out| pages::encode(memory, base, out));
+                self.blobs.put_lightly(&name, &bytes)?;
+                header.link(name, hash)
+            }
+            Taken::Changes(changes, after) => {
+                let name = format!("{name}{CHANGES}");
+                if name == after.name {
+                    // Nothing was evaluated since.
+                    return Ok(None);
+                }
+                let (size_bytes, pages) = (changes.size_bytes, changes.pages.len());
+                let header = Header { size_bytes, pages, after: Some(after.clone()), ..header };
+                let (bytes, hash) = encode(&header, |out| pages::encode_changes(changes, out));
+                self.blobs.put_lightly(&name, &bytes)?;
+                header.link(name, hash)
+            }
+        };
         let names = self.names(process);
-        let excess = names.len().saturating_sub(self.kept);
-        names[..excess].iter().try_for_each(|name| self.blobs.delete_lightly(name))
+        let mut excess = names.len().saturating_sub(self.kept);
+        // Not what one that stays follows.
+        while names.get(excess).is_some_and(|name| name.ends_with(CHANGES)) && excess > 0 {
+            excess -= 1;
+        }
+        names[..excess].iter().try_for_each(|name| self.blobs.delete_lightly(name))?;
+        Ok(link)
     }
 
     /// Forgets checkpoints taken after ticks that followed `slot`: the schedule says now that they never were.
     pub(crate) fn forget_ticks(&self, process: ProcessId, slot: Slot) -> Result<(), store::Error> {
         let entry = name(process, slot, 0);
-        let beyond = self.names(process).into_iter().filter(|name| *name > entry);
+        let beyond = self.names(process).into_iter().filter(|name| place(name) > entry.as_str());
         beyond.into_iter().try_for_each(|name| self.blobs.delete(&name))
     }
 
@@ -141,19 +222,51 @@ impl Checkpoints {
         })
     }
 
-    fn read(&self, name: &str, process: ProcessId, module: ModuleId) -> Result<(Position, Memory), String> {
+    fn read(&self, name: &str, process: ProcessId, module: ModuleId) -> Result<Found, String> {
+        let mut series = vec![self.part(name, process, module)?];
+        while let Some(after) = series.last().and_then(|part| part.header.after.as_ref()) {
+            if series.len() > LINKS_MAX as usize {
+                return Err(format!("more than {LINKS_MAX} follow each other"));
+            }
+            let part =
+                self.part(&after.name, process, module).map_err(|why| format!("{}: {why}", after.name))?;
+            if part.hash != after.hash {
+                return Err(format!("{} is another one than it follows", after.name));
+            }
+            series.push(part);
+        }
+        let mut memory = None;
+        for Part { header, bytes, at, .. } in series.iter().rev() {
+            let base = match header.base {
+                Some(id) => Some(self.bases.named(module, id).ok_or("what it is the difference to is gone")?),
+                None => None,
+            };
+            let before = memory.as_ref().or(base.as_deref().map(|base| &base.memory));
+            memory = Some(pages::decode(&bytes[*at..], header.size_bytes, before)?);
+        }
+        let Part { header, hash, .. } = series.swap_remove(0);
+        let position = header.position;
+        Ok(Found { position, memory: memory.unwrap_or_default(), link: header.link(name.to_owned(), hash) })
+    }
+
+    /// One of a series.
+    fn part(&self, name: &str, process: ProcessId, module: ModuleId) -> Result<Part, String> {
         let bytes = self.blobs.get(name).map_err(|error| error.to_string())?.ok_or("it is gone")?;
-        let (header, pages) = decode(&bytes)?;
+        let (header, hash, at) = decode(&bytes)?;
         if (header.process, header.module) != (process, module) {
             return Err("it is of another process or module".to_owned());
         }
-        let base = match header.base {
-            Some(id) => Some(self.bases.named(module, id).ok_or("what it is the difference to is gone")?),
-            None => None,
-        };
-        let memory = pages::decode(pages, header.size_bytes, base.as_deref().map(|base| &base.memory))?;
-        Ok((header.position, memory))
+        Ok(Part { header, hash, bytes, at })
     }
+}
+
+/// A checkpoint as it is on the disk.
+struct Part {
+    header: Header,
+    hash: Id,
+    bytes: Bytes,
+    /// Where its pages begin.
+    at: usize,
 }
 
 fn prefix(process: ProcessId) -> String {
@@ -165,6 +278,11 @@ fn name(process: ProcessId, slot: Slot, tick: u64) -> String {
     format!("{}{:020}-{tick:020}", prefix(process), slot.0)
 }
 
+/// The name without how it is written: what sorts.
+fn place(name: &str) -> &str {
+    name.strip_suffix(CHANGES).unwrap_or(name)
+}
+
 /// What stands before the pages.
 #[derive(Serialize, Deserialize)]
 struct Header {
@@ -174,171 +292,63 @@ struct Header {
     size_bytes: u64,
     /// What the pages are the difference to.
     base: Option<Id>,
+    /// The checkpoint that the pages are changes of.
+    #[serde(default)]
+    after: Option<Link>,
+    /// How many pages it says, or said before the base was taken away.
+    #[serde(default)]
+    pages: usize,
 }
 
-const MAGIC: &[u8; 8] = b"pirn-cp2";
+impl Header {
+    /// For one that follows it.
+    fn link(&self, name: String, hash: Id) -> Option<Link> {
+        let link = match &self.after {
+            None => Link { name, hash, before: 0, whole: self.pages, since: 0 },
+            Some(after) => {
+                let (before, since) = (after.before + 1, after.since.saturating_add(self.pages));
+                Link { name, hash, before, whole: after.whole, since }
+            }
+        };
+        (link.whole >= LARGE).then_some(link)
+    }
+}
 
-/// `magic | BLAKE3 of the rest | header length u32 | header JSON | pages`. The length has the lowest byte first.
-fn encode(header: &Header, memory: &Memory, base: Option<&Memory>) -> Vec<u8> {
+/// Of one that stands alone, or on a base.
+const WHOLE: &[u8; 8] = b"pirn-cp2";
+/// Of one that follows another.
+const FOLLOWS: &[u8; 8] = b"pirn-cp3";
+
+/// `magic | BLAKE3 of the rest | header length u32 | header JSON | pages`, and that hash. The length has the lowest byte
+/// first.
+fn encode(header: &Header, pages: impl FnOnce(&mut Vec<u8>)) -> (Vec<u8>, Id) {
+    let magic = if header.after.is_some() { FOLLOWS } else { WHOLE };
     let header = serde_json::to_vec(header).expect("a header is JSON");
-    let mut bytes = [&MAGIC[..], &[0; blake3::OUT_LEN]].concat();
+    let mut bytes = [&magic[..], &[0; blake3::OUT_LEN]].concat();
     bytes.extend((header.len() as u32).to_le_bytes());
     bytes.extend(header);
-    pages::encode(memory, base, &mut bytes);
-    let (head, rest) = bytes.split_at_mut(MAGIC.len() + blake3::OUT_LEN);
-    head[MAGIC.len()..].copy_from_slice(blake3::hash(rest).as_bytes());
-    bytes
+    pages(&mut bytes);
+    let (head, rest) = bytes.split_at_mut(magic.len() + blake3::OUT_LEN);
+    let hash = blake3::hash(rest);
+    head[magic.len()..].copy_from_slice(hash.as_bytes());
+    (bytes, Id(hash.into()))
 }
 
-/// The header, and the pages as they are encoded.
-fn decode(bytes: &[u8]) -> Result<(Header, &[u8]), &'static str> {
-    let rest = bytes.strip_prefix(MAGIC).ok_or("it is of another version")?;
-    let (hash, rest) = rest.split_at_checked(blake3::OUT_LEN).ok_or(pages::SHORT)?;
-    if blake3::hash(rest) != *hash {
+/// The header, the hash, and where the pages begin.
+fn decode(bytes: &[u8]) -> Result<(Header, Id, usize), &'static str> {
+    let (magic, rest) = bytes.split_at_checked(WHOLE.len()).ok_or(pages::SHORT)?;
+    if magic != WHOLE && magic != FOLLOWS {
+        return Err("it is of another version");
+    }
+    let (said, rest) = rest.split_at_checked(blake3::OUT_LEN).ok_or(pages::SHORT)?;
+    let hash = blake3::hash(rest);
+    if hash != *said {
         return Err("its content is not what its hash says");
     }
     let (header, rest) = pages::split_prefixed(rest).ok_or(pages::SHORT)?;
     let header = serde_json::from_slice(header).map_err(|_| "its header cannot be read")?;
-    Ok((header, rest))
+    Ok((header, Id(hash.into()), bytes.len() - rest.len()))
 }
 
 #[cfg(test)]
-mod tests {
-    use runtime::PAGE_BYTES;
-    use store::MemoryBlobs;
-
-    use super::*;
-
-    const PROCESS: ProcessId = ProcessId(Id([7; 32]));
-    const MODULE: ModuleId = ModuleId(Id([8; 32]));
-
-    fn position(slot: u64) -> Position {
-        Position {
-            slot: Slot(slot),
-            assignment: Id([2; 32]),
-            chain: Id([3; 32]),
-            timestamp: Timestamp(1000),
-            height: Height(5),
-            ticks: None,
-            last: (Timestamp(1000), Height(5)),
-        }
-    }
-
-    fn memory(seed: u8) -> Memory {
-        let mut dense = vec![0; 1000 * PAGE_BYTES + 5];
-        for at in (0..dense.len()).step_by(PAGE_BYTES * 3 / 2) {
-            dense[at] = seed;
-        }
-        Memory::from_dense(&dense)
-    }
-
-    fn checkpoints() -> (Arc<MemoryBlobs>, Checkpoints) {
-        let blobs = Arc::new(MemoryBlobs::default());
-        (Arc::clone(&blobs), Checkpoints::new(blobs, 3))
-    }
-
-    fn newest(checkpoints: &Checkpoints, until: Until) -> Option<u64> {
-        checkpoints.newest(PROCESS, MODULE, until).map(|(position, _)| position.slot.0)
-    }
-
-    #[test]
-    fn the_newest_checkpoint_before_a_slot_is_found_and_old_ones_go() {
-        let (blobs, checkpoints) = checkpoints();
-        for slot in [3, 9, 10, 100] {
-            checkpoints.save(PROCESS, MODULE, &position(slot), &memory(slot as u8)).unwrap();
-        }
-        assert_eq!(newest(&checkpoints, Until::Head), Some(100));
-        assert_eq!(newest(&checkpoints, Until::Slot(Slot(100))), Some(100));
-        assert_eq!(newest(&checkpoints, Until::Slot(Slot(99))), Some(10));
-        assert_eq!(newest(&checkpoints, Until::Slot(Slot(8))), None, "three are kept");
-        assert_eq!(blobs.list("checkpoint/").unwrap().len(), 3);
-        let (found, content) = checkpoints.newest(PROCESS, MODULE, Until::Head).unwrap();
-        assert_eq!((found, content), (position(100), memory(100)));
-        assert!(checkpoints.newest(PROCESS, ModuleId(Id([1; 32])), Until::Head).is_none());
-    }
-
-    #[test]
-    fn checkpoints_with_ticks_stand_after_their_slot() {
-        let (_, checkpoints) = checkpoints();
-        let ticked = Position {
-            ticks: Some(serde_json::from_str(r#"{"step":9,"height":5,"reached":null}"#).unwrap()),
-            ..position(4)
-        };
-        checkpoints.save(PROCESS, MODULE, &ticked, &memory(1)).unwrap();
-        assert_eq!(newest(&checkpoints, Until::Slot(Slot(4))), None);
-        assert_eq!(newest(&checkpoints, Until::Slot(Slot(5))), Some(4));
-        checkpoints.forget_ticks(PROCESS, Slot(4)).unwrap();
-        assert_eq!(newest(&checkpoints, Until::Head), None);
-    }
-
-    #[test]
-    fn a_damaged_checkpoint_is_passed_over() {
-        let (blobs, checkpoints) = checkpoints();
-        checkpoints.save(PROCESS, MODULE, &position(1), &memory(1)).unwrap();
-        checkpoints.save(PROCESS, MODULE, &position(2), &memory(2)).unwrap();
-        let good = blobs.get(&name(PROCESS, Slot(2), 0)).unwrap().unwrap();
-        for at in [0, 9, 41, 60, good.len() / 2, good.len() - 1] {
-            let mut bad = good.to_vec();
-            bad[at] ^= 1;
-            blobs.put(&name(PROCESS, Slot(2), 0), &bad).unwrap();
-            assert_eq!(newest(&checkpoints, Until::Head), Some(1), "byte {at}");
-        }
-        blobs.put(&name(PROCESS, Slot(2), 0), &good[..good.len() / 2]).unwrap();
-        assert_eq!(newest(&checkpoints, Until::Head), Some(1));
-        blobs.put(&name(PROCESS, Slot(2), 0), &good).unwrap();
-        assert_eq!(newest(&checkpoints, Until::Head), Some(2));
-    }
-
-    #[test]
-    fn a_checkpoint_is_small_where_it_is_as_others_of_its_module_are() {
-        let noise = |seed: u64| {
-            let mut state = seed;
-            let mut next = || {
-                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                (state >> 33) as u8
-            };
-            (0..64 * PAGE_BYTES).map(|_| next()).collect::<Vec<u8>>()
-        };
-        let mut dense = noise(1);
-        let (blobs, checkpoints) = checkpoints();
-        let save = |process: u8, dense: &[u8]| {
-            let process = ProcessId(Id([process; 32]));
-            checkpoints.save(process, MODULE, &position(3), &Memory::from_dense(dense)).unwrap();
-            let name = name(process, Slot(3), 0);
-            blobs.get(&name).unwrap().unwrap().len()
-        };
-        assert!(save(1, &dense) < 1000, "all of it is in the base");
-        // Some bytes differ, a page is zero, another one quite different, and one more than in the base.
-        for at in (0..20 * PAGE_BYTES).step_by(1000) {
-            dense[at] ^= 1;
-        }
-        dense[30 * PAGE_BYTES..31 * PAGE_BYTES].fill(0);
-        dense[40 * PAGE_BYTES..41 * PAGE_BYTES].copy_from_slice(&noise(2)[..PAGE_BYTES]);
-        dense.extend(&noise(3)[..PAGE_BYTES]);
-        assert!(save(2, &dense) < 3 * PAGE_BYTES);
-        // Whoever opens it later finds the same.
-        let later = Checkpoints::new(Arc::clone(&blobs) as Arc<dyn Blobs>, 3);
-        for checkpoints in [&checkpoints, &later] {
-            let found = checkpoints.newest(ProcessId(Id([2; 32])), MODULE, Until::Head).unwrap();
-            assert_eq!(found.1, Memory::from_dense(&dense));
-        }
-        assert_eq!(blobs.list("base/").unwrap().len(), 1);
-        // Without its base it is none.
-        blobs.delete(&blobs.list("base/").unwrap()[0]).unwrap();
-        let later = Checkpoints::new(Arc::clone(&blobs) as Arc<dyn Blobs>, 3);
-        assert!(later.newest(ProcessId(Id([2; 32])), MODULE, Until::Head).is_none());
-    }
-
-    #[test]
-    fn the_memory_of_a_process_that_is_old_or_large_is_no_base() {
-        let (blobs, checkpoints) = checkpoints();
-        checkpoints.save(PROCESS, MODULE, &position(1000), &memory(1)).unwrap();
-        let page = bytes::Bytes::from(vec![1; PAGE_BYTES]);
-        let pages = (0..5000).map(|index| (index, page.clone())).collect();
-        let large = Memory { size_bytes: 5000 * PAGE_BYTES as u64, pages };
-        checkpoints.save(PROCESS, MODULE, &position(2), &large).unwrap();
-        assert_eq!(blobs.list("base/").unwrap().len(), 0);
-        assert_eq!(newest(&checkpoints, Until::Head), Some(1000));
-        assert_eq!(checkpoints.newest(PROCESS, MODULE, Until::Slot(Slot(2))).unwrap().1, large);
-    }
-}
+mod tests;

@@ -36,6 +36,7 @@ mod pages;
 mod published;
 mod replay;
 mod results;
+mod saving;
 mod subject;
 mod verify;
 

@@ -22,6 +22,7 @@ use crate::held::Held;
 use crate::journal::Journal;
 use crate::published::Published;
 use crate::results::Results;
+use crate::saving::Series;
 use crate::subject::{Programs, Subject, refused};
 use crate::{Options, Ports};
 
@@ -62,6 +63,8 @@ pub(crate) struct Line {
     pub(crate) state: Mutex<State>,
     /// A checkpoint is being written.
     pub(crate) saving: AtomicBool,
+    /// What the next checkpoint may follow.
+    pub(crate) series: Mutex<Series>,
     /// When its memory was published last, by the unit's clock; 0 if not while this line is there.
     pub(crate) published_ms: AtomicU64,
     /// When it was last used, as [`Shared::uses`] counts.
@@ -223,6 +226,7 @@ impl Line {
             past,
             state: Mutex::default(),
             saving: AtomicBool::new(false),
+            series: Mutex::default(),
             published_ms: AtomicU64::new(0),
             used: AtomicU64::new(0),
             resident: AtomicU64::new(0),

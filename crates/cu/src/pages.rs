@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::iter::Peekable;
 
 use bytes::Bytes;
-use runtime::{Memory, PAGE_BYTES};
+use runtime::{Changes, Memory, PAGE_BYTES};
 
 pub(crate) const SHORT: &str = "it is cut short";
 
@@ -27,34 +27,58 @@ const HOW: u32 = 62;
 /// Appends the pages that are not those of `base`, as blocks `length u32 | LZ4 of records`; a record is
 /// `number and how u64 | content`. Numbers have the lowest byte first.
 pub(crate) fn encode(memory: &Memory, base: Option<&Memory>, out: &mut Vec<u8>) {
-    let mut block = Vec::with_capacity(BLOCK_BYTES_MAX.min(memory.pages.len() * RECORD_BYTES));
-    let mut put = |how: u64, number: u64, content: &[u8], difference: Option<&[u8]>| {
-        block.extend((number | how << HOW).to_le_bytes());
-        match difference {
-            None => block.extend_from_slice(content),
-            Some(before) => block.extend(content.iter().zip(before).map(|(now, before)| now ^ before)),
-        }
-        if block.len() >= BLOCK_BYTES {
-            compress(&block, out);
-            block.clear();
-        }
-    };
+    let mut blocks = Blocks { block: Vec::new(), out };
     for side in both(memory, base) {
         match side {
-            Side::Gone(number) => put(ZERO, number, &[], None),
-            Side::New(number, page) => put(PLAIN, number, page, None),
+            Side::Gone(number) => blocks.put(ZERO, number, &[]),
+            Side::New(number, page) => blocks.put(PLAIN, number, page),
             Side::Both(_, page, before) if page == before => {}
             Side::Both(number, page, before) => {
                 let different = page.iter().zip(before).filter(|(now, before)| now != before).count();
-                match different <= DIFFERENT_MAX {
-                    true => put(DIFFERENCE, number, page, Some(before)),
-                    false => put(PLAIN, number, page, None),
+                if different > DIFFERENT_MAX {
+                    blocks.put(PLAIN, number, page);
+                    continue;
                 }
+                let difference: Vec<u8> = page.iter().zip(before).map(|(now, before)| now ^ before).collect();
+                blocks.put(DIFFERENCE, number, &difference);
             }
         }
     }
-    if !block.is_empty() {
-        compress(&block, out);
+    blocks.end();
+}
+
+/// Appends changes in the same way.
+pub(crate) fn encode_changes(changes: &Changes, out: &mut Vec<u8>) {
+    let mut blocks = Blocks { block: Vec::new(), out };
+    for (number, page) in &changes.pages {
+        match page {
+            Some(page) => blocks.put(PLAIN, *number, page),
+            None => blocks.put(ZERO, *number, &[]),
+        }
+    }
+    blocks.end();
+}
+
+/// Records on their way to `out`.
+struct Blocks<'a> {
+    block: Vec<u8>,
+    out: &'a mut Vec<u8>,
+}
+
+impl Blocks<'_> {
+    fn put(&mut self, how: u64, number: u64, content: &[u8]) {
+        self.block.extend((number | how << HOW).to_le_bytes());
+        self.block.extend_from_slice(content);
+        if self.block.len() >= BLOCK_BYTES {
+            compress(&self.block, self.out);
+            self.block.clear();
+        }
+    }
+
+    fn end(self) {
+        if !self.block.is_empty() {
+            compress(&self.block, self.out);
+        }
     }
 }
 
@@ -70,8 +94,7 @@ pub(crate) fn decode(
     size_bytes: u64,
     base: Option<&Memory>,
 ) -> Result<Memory, &'static str> {
-    let mut changed = Memory { size_bytes, pages: Vec::new() };
-    let mut zero = Vec::new();
+    let mut changes = Changes { size_bytes, pages: Vec::new() };
     while !bytes.is_empty() {
         let (block, after) = split_prefixed(bytes).ok_or(SHORT)?;
         bytes = after;
@@ -84,40 +107,27 @@ pub(crate) fn decode(
             let (how, number) = (number >> HOW, number & ((1 << HOW) - 1));
             at += 8;
             if how == ZERO {
-                zero.push(number);
+                changes.pages.push((number, None));
                 continue;
             }
             let page = plain.get(at..at + PAGE_BYTES).ok_or(SHORT)?;
-            changed.pages.push((
-                number,
-                match how {
-                    PLAIN => plain.slice(at..at + PAGE_BYTES),
-                    DIFFERENCE => {
-                        let before = base.and_then(|base| page_of(base, number));
-                        let before = before.ok_or("it is the difference to a page that is not there")?;
-                        page.iter().zip(before).map(|(now, before)| now ^ before).collect()
-                    }
-                    _ => return Err("a page is written in no known way"),
-                },
-            ));
+            let page = match how {
+                PLAIN => plain.slice(at..at + PAGE_BYTES),
+                DIFFERENCE => {
+                    let before = base.and_then(|base| page_of(base, number));
+                    let before = before.ok_or("it is the difference to a page that is not there")?;
+                    page.iter().zip(before).map(|(now, before)| now ^ before).collect()
+                }
+                _ => return Err("a page is written in no known way"),
+            };
+            changes.pages.push((number, Some(page)));
             at += PAGE_BYTES;
         }
     }
-    let Some(base) = base else { return Ok(changed) };
-    let mut memory = Memory { size_bytes, pages: Vec::with_capacity(base.pages.len() + changed.pages.len()) };
-    for side in both(&changed, Some(base)) {
-        match side {
-            Side::New(number, page) | Side::Both(number, page, _) => {
-                memory.pages.push((number, page.clone()))
-            }
-            Side::Gone(number) if zero.binary_search(&number).is_ok() => {}
-            Side::Gone(number) => {
-                let page = page_of(base, number).ok_or("a page is missing")?;
-                memory.pages.push((number, page.clone()));
-            }
-        }
-    }
-    Ok(memory)
+    Ok(match base {
+        Some(base) => changes.apply(base),
+        None => changes.apply(&Memory::default()),
+    })
 }
 
 fn page_of(memory: &Memory, number: u64) -> Option<&Bytes> {

@@ -18,7 +18,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use protocol::{Height, Outcome, ProcessId, Slot};
 use unit::{BlockRef, Error, Kind, Result, Scheduled, SlotRange};
 
-use crate::checkpoint::{Position, Until};
+use crate::checkpoint::{Found, Position, Until};
 use crate::cron::Moment;
 use crate::evaluate::{Bench, Entry, Live, Stop, Work, stopping};
 use crate::hands;
@@ -227,70 +227,6 @@ impl Line {
         }
     }
 
-    /// Takes the memory now and writes it while evaluation goes on.
-    fn save_aside(self: &Arc<Self>, shared: &Arc<Shared>, live: &mut Live) {
-        let (Some(position), Ok(memory)) = (live.position, live.machine.memory()) else {
-            self.saving.store(false, Ordering::Release);
-            return;
-        };
-        live.unsaved = Work::default();
-        shared.saves.fetch_add(1, Ordering::Relaxed);
-        let (line, shared, module) = (Arc::clone(self), Arc::clone(shared), live.subject.module);
-        tokio::runtime::Handle::current().spawn(async move {
-            line.write(&shared, module, position, memory).await;
-            line.saving.store(false, Ordering::Release);
-            shared.saves.fetch_sub(1, Ordering::Relaxed);
-        });
-    }
-
-    /// Writes a checkpoint of the machine where it stands, and waits for that.
-    pub(crate) async fn save(self: &Arc<Self>, shared: &Arc<Shared>, live: Option<Live>) -> Option<Live> {
-        let mut live = live?;
-        let _permit = shared.savers.acquire().await.ok()?;
-        let taken = unit::blocking(move || {
-            let memory = live.machine.memory();
-            (live, memory)
-        });
-        let Ok((mut live, memory)) = taken.await else { return None };
-        match (live.position, memory) {
-            (Some(position), Ok(memory)) => {
-                let last = self.publishes_at_the_end(shared, &live).then(|| memory.clone());
-                self.write(shared, live.subject.module, position, memory).await;
-                if let Some(memory) = last {
-                    self.publish_last(shared, &mut live, memory).await;
-                }
-            }
-            (_, Err(refusal)) => {
-                tracing::warn!(process = %self.process, %refusal, "no checkpoint could be taken")
-            }
-            (None, _) => {}
-        }
-        if self.publishes_at_the_end(shared, &live) {
-            // It could not be.
-            live.unpublished = Work::default();
-        }
-        live.unsaved = Work::default();
-        Some(live)
-    }
-
-    async fn write(
-        &self,
-        shared: &Shared,
-        module: protocol::ModuleId,
-        position: Position,
-        memory: runtime::Memory,
-    ) {
-        // What decides about duplicates after the checkpoint must not be lost when the checkpoint is kept.
-        if shared.journal.durable().await.is_err() {
-            return;
-        }
-        let (checkpoints, process) = (shared.checkpoints.clone(), self.process);
-        let written = unit::blocking(move || checkpoints.save(process, module, &position, &memory)).await;
-        if let Ok(Err(error)) = written {
-            tracing::warn!(%process, %error, "a checkpoint could not be written");
-        }
-    }
-
     /// A machine from the newest checkpoint that will do, or an empty one.
     async fn wake(&self, shared: &Arc<Shared>, until: Until) -> Result<Live> {
         let known = lock(&self.state).subject.clone();
@@ -312,11 +248,16 @@ impl Line {
                 false => known.recorded.map(Until::Slot),
             };
             let newest = |until| unit.checkpoints.newest(of.process, of.module, until);
-            let Some((position, memory)) = until.and_then(newest) else {
+            let Some(Found { position, memory, link }) = until.and_then(newest) else {
                 return Ok::<_, Error>((None, known.is_whole));
             };
             match of.start(Some(memory)) {
-                Ok(machine) => Ok((Some((position, machine)), known.is_whole)),
+                Ok(mut machine) => {
+                    if link.is_some() {
+                        machine.track();
+                    }
+                    Ok((Some((position, machine, link)), known.is_whole))
+                }
                 Err(refusal) => {
                     tracing::warn!(process = %of.process, %refusal, "a checkpoint is not restored");
                     Ok((None, known.is_whole))
@@ -329,15 +270,17 @@ impl Line {
             shared.held.wakes();
         } else if is_whole && !is_past {
             let revived = self.revive(shared, &subject, until).await?;
-            found = revived.map(|Revived { position, machine }| (position, machine));
+            found = revived.map(|Revived { position, machine }| (position, machine, None));
             // Worth a checkpoint of our own.
             unsaved.messages = u64::from(found.is_some());
         }
+        let link = found.as_mut().and_then(|(_, _, link)| link.take());
+        lock(&self.series).starts(link);
         let shared = Arc::clone(shared);
         let woken = unit::blocking(move || {
             let Known { recorded, began_after, history, .. } = Known::of(&shared, subject.process, is_past)?;
             let (position, machine) = match found {
-                Some((position, machine)) => (Some(position), machine),
+                Some((position, machine, _)) => (Some(position), machine),
                 None => (None, subject.start(None).map_err(|refusal| refused(&refusal))?),
             };
             if let (Some(newest), false) = (recorded, is_past) {

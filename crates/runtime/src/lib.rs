@@ -23,7 +23,7 @@ pub use drive::{
 };
 pub use input::{Environment, Input};
 pub use limits::{BadLimit, Limits, parse_memory_limit};
-pub use memory::{Memory, PAGE_BYTES};
+pub use memory::{Changes, Memory, PAGE_BYTES};
 pub use profile::{Function, Profile, Running, Stacks};
 pub use root::Pages;
 
@@ -72,6 +72,15 @@ pub trait Machine: Send {
 
     /// The whole state, sparse.
     fn memory(&mut self) -> Result<Memory, Refusal>;
+
+    /// From here on, [`changes`](Machine::changes) are counted.
+    fn track(&mut self) {}
+
+    /// What changed since it was asked last, or since [`track`](Machine::track): for checkpoints that say only that.
+    /// `None` if it does not know; then [`memory`](Machine::memory) says all.
+    fn changes(&mut self) -> Result<Option<Changes>, Refusal> {
+        Ok(None)
+    }
 
     /// The root of the state (see [`Pages`]). The same for every machine with the same memory, however it came to it.
     fn root(&mut self) -> Result<protocol::Digest, Refusal> {

@@ -18,6 +18,33 @@ pub struct Memory {
     pub pages: Vec<(u64, Bytes)>,
 }
 
+/// What a machine's state has become since a moment.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Changes {
+    /// Size of the linear memory, bytes.
+    pub size_bytes: u64,
+    /// Pages that were written, whether or not they are different now: index and exactly [`PAGE_BYTES`] bytes, `None`
+    /// for nothing but zeros; ascending.
+    pub pages: Vec<(u64, Option<Bytes>)>,
+}
+
+impl Changes {
+    /// What `memory` has become with them. The pages of both are taken to be ascending.
+    pub fn apply(self, memory: &Memory) -> Memory {
+        let mut before = memory.pages.iter().peekable();
+        let mut pages = Vec::with_capacity(memory.pages.len() + self.pages.len());
+        for (index, page) in self.pages {
+            while let Some(other) = before.next_if(|(at, _)| *at < index) {
+                pages.push(other.clone());
+            }
+            let _replaced = before.next_if(|(at, _)| *at == index);
+            pages.extend(page.map(|page| (index, page)));
+        }
+        pages.extend(before.cloned());
+        Memory { size_bytes: self.size_bytes, pages }
+    }
+}
+
 impl Memory {
     /// The whole linear memory, zero pages included: what `/state` answers.
     pub fn to_dense(&self) -> Vec<u8> {

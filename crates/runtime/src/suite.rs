@@ -62,6 +62,7 @@ pub fn check_machines(subject: &Subject) {
         a_checkpoint_is_the_whole_state,
         looking_changes_nothing,
         the_root_is_that_of_the_memory,
+        what_changed_makes_a_memory_that_of_now,
         a_memory_is_sparse_and_in_order,
         a_small_change_changes_few_pages,
         a_memory_beyond_the_limit_is_not_gone_on_with,
@@ -237,6 +238,39 @@ fn the_root_is_that_of_the_memory(bench: &Bench) {
             before = Some(root);
         }
     }
+}
+
+fn what_changed_makes_a_memory_that_of_now(bench: &Bench) {
+    let mut machine = bench.fresh();
+    assert_eq!(machine.changes().expect("an answer"), None, "nobody asked for it");
+    change(&mut machine, 40);
+    let mut known = memory(&mut machine);
+    machine.track();
+    for at in 0..30_u8 {
+        ask(&mut machine, Ask::Change(at % 10));
+        if at % 4 == 3 {
+            ask(&mut machine, Ask::Fail);
+        }
+        if at % 5 == 2 {
+            // A fork looks at what the machine commits, and counts nothing.
+            let mut fork = machine.fork().expect("a fork");
+            assert_eq!(fork.changes().expect("an answer"), None);
+        }
+        if at % 3 == 0 {
+            // Who cannot say what changed, says so always.
+            let Some(changes) = machine.changes().expect("an answer") else { return };
+            assert!(changes.pages.is_sorted_by(|(one, _), (other, _)| one < other));
+            known = changes.apply(&known);
+            assert_eq!(known, memory(&mut machine), "after {at}");
+        }
+    }
+    let changes = machine.changes().expect("an answer").expect("it knew before");
+    assert_eq!(changes.apply(&known), memory(&mut machine));
+    // One that goes on from a checkpoint as well.
+    let mut later = bench.from(known.clone());
+    later.track();
+    change(&mut later, 3);
+    assert_eq!(later.changes().expect("an answer").expect("it can").apply(&known), memory(&mut later));
 }
 
 fn a_memory_is_sparse_and_in_order(bench: &Bench) {

@@ -55,6 +55,50 @@ async fn a_replay_is_what_was_evaluated_live() {
     assert_eq!(replayed.counters().evaluated, 41);
 }
 
+/// One of 10 MiB with something in every 4 KiB, of which a message changes eight places.
+#[tokio::test]
+async fn a_large_process_leaves_checkpoints_of_what_changed_and_goes_on_from_them() {
+    let text = include_str!("../../../../testing/bench/state.wat").replace("PAGES", "160");
+    let large = ModuleId(Id([78; 32]));
+    let mut world = World::new();
+    world.options.checkpoint_messages = 3;
+    let engine = runtime_wasm::WasmRuntime::new(runtime_wasm::Options::default()).unwrap();
+    world.runtime = Some(Arc::new(engine));
+    let limits = [("Memory-Limit", "16-mb"), ("Compute-Limit", "9000000000000")];
+    let format = [("Module-Format", "wasm32-unknown-emscripten4")];
+    let mut item = module(large, &[limits, [format[0]; 2]].concat());
+    item.data = wat::parse_str(text).unwrap().into();
+    world.weave.put(item);
+    let process = world.spawn_of(large, &[]).await;
+    let mut last = process.into();
+    let mut changes = 0;
+    for round in 0..40 {
+        // Some stop where a checkpoint is due, some in between; the next one goes on from there.
+        let cu = world.open().await;
+        for _ in 0..=round % 7 {
+            last = world.send(process, "Touch").await;
+            cu.result(process, last).await.unwrap();
+        }
+        cu.stop().await;
+        let names = world.blobs.list("checkpoint/").unwrap();
+        changes += names.iter().filter(|name| name.ends_with(".changes")).count();
+        assert!(names.len() <= 16 + world.options.checkpoints_kept, "{names:?}");
+        let sizes = names.iter().map(|name| (name, world.blobs.get(name).unwrap().unwrap().len()));
+        for (name, size) in sizes.filter(|(name, _)| name.ends_with(".changes")) {
+            assert!(size < 200_000, "{name} has {size} bytes");
+        }
+    }
+    assert!(changes > 100, "{changes}");
+    let cu = world.open().await;
+    let state = cu.state(process, None).await.unwrap();
+    let known = cu.counters().evaluated;
+    assert!(known < 5, "it went on from a checkpoint, and evaluated {known}");
+    cu.stop().await;
+    let fresh = world.open_fresh().await;
+    fresh.result(process, last).await.unwrap();
+    assert!(fresh.state(process, None).await.unwrap() == state, "the memory is another one");
+}
+
 #[tokio::test]
 async fn a_replay_from_a_checkpoint_is_the_replay_from_the_start_duplicates_included() {
     let mut world = World::new();

@@ -24,6 +24,8 @@ pub struct World {
     pub lab: Arc<Lab>,
     pub options: Options,
     pub user: Wallet,
+    /// What runs other modules than the usual one.
+    pub runtime: Option<Arc<dyn Runtime>>,
 }
 
 /// Signs what the compute unit attests.
@@ -50,6 +52,7 @@ impl World {
             lab: Arc::default(),
             options: Options { retries: 1, retry_after_ms: 1, ..Options::default() },
             user: Wallet::ed25519_from_seed([1; 32]),
+            runtime: None,
         }
     }
 
@@ -68,6 +71,7 @@ impl World {
         scheduler: Arc<dyn Scheduler>,
         own_scheduler: Option<Arc<dyn Scheduler>>,
     ) -> Arc<ComputeUnit> {
+        let counting = Arc::new(Counting(Arc::clone(&self.lab)));
         let ports = Ports {
             store: Arc::clone(&self.store) as _,
             blobs: Arc::clone(&self.blobs) as _,
@@ -77,7 +81,7 @@ impl World {
             clock: Arc::clone(&self.clock) as _,
             events: unit::Events::silent(),
             wallet: unit_wallet(),
-            runtimes: vec![Arc::new(Counting(Arc::clone(&self.lab)))],
+            runtimes: self.runtime.iter().cloned().chain([counting as _]).collect(),
         };
         ComputeUnit::open(ports, self.options.clone()).await.unwrap()
     }

@@ -48,6 +48,7 @@ mod program;
 mod region;
 mod rewrite;
 mod stack;
+mod written;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;

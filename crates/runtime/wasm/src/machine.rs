@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use protocol::{Digest, Outcome};
-use runtime::{Drive, Environment, Input, Limits, Memory, PAGE_BYTES, Pages, Profile, Refusal, Start};
+use runtime::{
+    Changes, Drive, Environment, Input, Limits, Memory, PAGE_BYTES, Pages, Profile, Refusal, Start,
+};
 use rustix::io::Errno;
 
 use crate::MachineOptions;
@@ -18,10 +20,15 @@ use crate::image::Image;
 use crate::instance::Instance;
 use crate::program::{First, Program, refused};
 use crate::region::{Run, View};
+use crate::written::Written;
 use crate::{stack, system};
 
 /// Bytes that one `Bytes` of a [`Memory`] shares among its pages, at most.
 const SHARED_BYTES: usize = 1 << 20;
+
+/// Messages until the first commit of a machine that has not failed lately. Most processes get few at a time: with
+/// commits after one, two and four, a thousand of them spend more on commits than a few that are busy.
+const FIRST_INTERVAL: usize = 8;
 
 /// One process of a module.
 pub struct Machine {
@@ -59,9 +66,11 @@ struct Life {
     overlay_bytes: u64,
     image_bytes: u64,
     /// Of the image when the root was asked for last.
-    pages: Option<Pages>,
-    /// What was written to the image since; only if there are `pages`.
-    changed: Vec<Run>,
+    pages: Pages,
+    /// What was written to the image since.
+    since_root: Written,
+    /// What was written to it since it was asked what changed.
+    since_asked: Written,
 }
 
 impl Machine {
@@ -143,12 +152,13 @@ impl Machine {
         life.since_bytes += message.len();
         life.since_gas = life.since_gas.saturating_add(done.gas);
         let options = &self.program.options;
-        if life.since.len() >= life.interval
+        let interval_max = life.interval_max(options);
+        if life.since.len() >= life.interval.min(interval_max)
             || life.since_bytes >= options.bytes_per_commit
             || life.since_gas >= options.gas_per_commit
         {
             life.commit(options.overlay_bytes_max)?;
-            life.interval = (life.interval * 2).min(life.interval_max(options));
+            life.interval = life.interval.saturating_mul(2).min(interval_max);
         }
         if self.program.shape.has_other_state {
             life.commit(0)?;
@@ -190,6 +200,22 @@ impl runtime::Machine for Machine {
         pages_of(&life.image, life.size).map_err(refused("to read a committed memory"))
     }
 
+    fn track(&mut self) {
+        if let State::Live(life) = &mut self.state {
+            let _before = life.since_asked.begin();
+        }
+    }
+
+    fn changes(&mut self) -> Result<Option<Changes>, Refusal> {
+        let life = match &mut self.state {
+            State::Dead(_) => return Ok(None),
+            State::Live(life) => life,
+        };
+        life.instance(&self.program, self.limits, &self.environment, &self.drive)?;
+        life.commit(self.program.options.overlay_bytes_max)?;
+        life.changes().map_err(refused("to read a committed memory"))
+    }
+
     fn root(&mut self) -> Result<Digest, Refusal> {
         let life = match &mut self.state {
             State::Dead(_) => return Ok(Memory::default().root()),
@@ -223,11 +249,12 @@ impl Life {
             since_bytes: 0,
             since_gas: 0,
             is_broken: false,
-            interval: 1,
+            interval: FIRST_INTERVAL,
             overlay_bytes: 0,
             image_bytes: 0,
-            pages: None,
-            changed: Vec::new(),
+            pages: Pages::default(),
+            since_root: Written::default(),
+            since_asked: Written::default(),
         }
     }
 
@@ -295,14 +322,14 @@ impl Life {
             // Forks, or all fresh machines, read that image, and would see what we write.
             let copy = self.image.copy()?;
             let written = view.commit(&copy)?;
-            self.note(written);
+            self.note(&written);
             view.map(&copy)?;
             self.image = Arc::new(copy);
             return Ok(0);
         }
         let written = view.commit(&self.image)?;
         let bytes = written.iter().map(|(start, end)| (end - start) as u64).sum();
-        self.note(written);
+        self.note(&written);
         if bytes <= overlay_bytes_max {
             return Ok(bytes);
         }
@@ -310,33 +337,24 @@ impl Life {
         Ok(0)
     }
 
-    /// Remembers what the root will have to look at.
-    fn note(&mut self, mut written: Vec<Run>) {
-        if self.pages.is_none() {
-            return;
-        }
-        written.append(&mut self.changed);
-        written.sort_unstable();
-        self.changed.reserve(written.len());
-        for (start, end) in written {
-            match self.changed.last_mut() {
-                Some(last) if start <= last.1 => last.1 = last.1.max(end),
-                _ => self.changed.push((start, end)),
-            }
-        }
+    fn note(&mut self, written: &[Run]) {
+        self.since_root.note(written);
+        self.since_asked.note(written);
     }
 
     /// The root of the committed memory, from what changed since it was asked for last.
     fn root(&mut self) -> Result<Digest, Errno> {
-        let changed = std::mem::take(&mut self.changed);
-        let (mut pages, runs) = match self.pages.take() {
-            Some(pages) => (pages, changed),
+        let runs = match self.since_root.begin() {
+            Some(runs) => runs,
             None => {
                 let written = self.image.written()?.into_iter();
                 let runs = written.map(|(start, end)| (start as usize, end.min(self.size) as usize));
-                (Pages::default(), runs.filter(|(start, end)| start < end).collect())
+                runs.filter(|(start, end)| start < end).collect()
             }
         };
+        // Should reading fail, the next time is a first time.
+        let since = std::mem::take(&mut self.since_root);
+        let mut pages = std::mem::take(&mut self.pages);
         let mut page = vec![0; PAGE_BYTES];
         for (start, end) in runs {
             for at in (start..end).step_by(PAGE_BYTES) {
@@ -344,9 +362,21 @@ impl Life {
                 pages.set((at / PAGE_BYTES) as u64, &page);
             }
         }
-        let root = pages.root(self.size);
-        self.pages = Some(pages);
-        Ok(root)
+        (self.pages, self.since_root) = (pages, since);
+        Ok(self.pages.root(self.size))
+    }
+
+    /// What was written since this was asked last.
+    fn changes(&mut self) -> Result<Option<Changes>, Errno> {
+        let mut since = std::mem::take(&mut self.since_asked);
+        let Some(runs) = since.begin() else { return Ok(None) };
+        let mut pages = Vec::new();
+        for (start, end) in runs {
+            let end = (end as u64).min(self.size);
+            read_pages(&self.image, start as u64, end, |index, page| pages.push((index, page)))?;
+        }
+        self.since_asked = since;
+        Ok(Some(Changes { size_bytes: self.size, pages }))
     }
 
     /// How many messages there are to a commit, if nothing fails.
@@ -393,19 +423,31 @@ fn restore(program: &Program, first: &First, memory: &Memory) -> Result<Image, R
 fn pages_of(image: &Image, size: u64) -> Result<Memory, Errno> {
     let mut memory = Memory { size_bytes: size, pages: Vec::new() };
     for (start, end) in image.written()? {
-        let mut at = start;
-        while at < end.min(size) {
-            let mut bytes = vec![0; SHARED_BYTES.min((end.min(size) - at) as usize)];
-            image.read(at, &mut bytes)?;
-            let bytes = Bytes::from(bytes);
-            for offset in (0..bytes.len()).step_by(PAGE_BYTES) {
-                let page = bytes.slice(offset..offset + PAGE_BYTES);
-                if page.iter().any(|&byte| byte != 0) {
-                    memory.pages.push(((at + offset as u64) / PAGE_BYTES as u64, page));
-                }
-            }
-            at += bytes.len() as u64;
-        }
+        read_pages(image, start, end.min(size), |index, page| {
+            memory.pages.extend(page.map(|page| (index, page)));
+        })?;
     }
     Ok(memory)
+}
+
+/// Each page from `start` to `end`, in bytes; `None` for nothing but zeros.
+fn read_pages(
+    image: &Image,
+    start: u64,
+    end: u64,
+    mut each: impl FnMut(u64, Option<Bytes>),
+) -> Result<(), Errno> {
+    let mut at = start;
+    while at < end {
+        let mut bytes = vec![0; SHARED_BYTES.min((end - at) as usize)];
+        image.read(at, &mut bytes)?;
+        let bytes = Bytes::from(bytes);
+        for offset in (0..bytes.len()).step_by(PAGE_BYTES) {
+            let page = bytes.slice(offset..offset + PAGE_BYTES);
+            let index = (at + offset as u64) / PAGE_BYTES as u64;
+            each(index, page.iter().any(|&byte| byte != 0).then_some(page));
+        }
+        at += bytes.len() as u64;
+    }
+    Ok(())
 }
