@@ -146,7 +146,7 @@ async fn measure(case: Case) {
     let tap: Arc<dyn Runtime> = Arc::new(Tap { of: engine(MachineOptions::default()), heard: heard.clone() });
     let unit = world.open(&folder, &tap).await;
     let outcome = unit.result(process, last).await.expect("an outcome");
-    assert_eq!(outcome.outcome.error, None, "{}", case.name);
+    assert_eq!(outcome.error, None, "{}", case.name);
     unit.stop().await;
     drop((unit, tap));
     let Heard { module, start, inputs } = std::mem::take(&mut *heard.lock().expect("nobody panicked"));
