@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use pirn_http::client::{self, RoutingScheduler, Transport};
 use pirn_http::server::weave::Library;
 use store::{DiskBlobs, DiskStore};
@@ -108,7 +109,7 @@ fn witness_of(
         scheduler,
         weave: weave.clone(),
         clock: common.clock.clone(),
-        own: config.has(Role::Su).then(|| keys.su.address()).into_iter().collect(),
+        own: config.has(Role::Su).then(|| Bytes::copy_from_slice(keys.su.owner())).into_iter().collect(),
     };
     let witness = witness::Witness::open(ports, config.witness.clone()).map_err(Error::part("witness"))?;
     units.witness = Some(witness.clone());

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
-use protocol::{Address, DataItem, Epoch, Id, ProcessId, Slot, Timestamp};
+use protocol::{Address, Assignment, DataItem, Epoch, Id, ProcessId, Slot, Timestamp};
 use store::{Batch, Order, Space, Store};
 use unit::Scheduled;
 
@@ -51,6 +51,26 @@ pub(crate) enum Seen {
     Known,
     /// Its slot has another assignment of the same epoch.
     Contradicts,
+}
+
+/// An entry as it is kept.
+pub(crate) struct Words {
+    signer: Address,
+    message: Option<Id>,
+    bytes: Bytes,
+}
+
+impl Words {
+    /// The bytes of an entry, unverified; none if nobody can have signed them.
+    pub(crate) fn of(entry: &Scheduled, options: &Options) -> Option<Words> {
+        let signed = DataItem::reframe(&entry.assignment.item)?;
+        let fits = |bytes: usize| bytes <= options.message_bytes_max;
+        let message = entry.message.as_ref().filter(|item| fits(item.data.len()));
+        let message =
+            message.and_then(|item| DataItem::reframe(item)).filter(|item| fits(item.bytes().len()));
+        let (signer, bytes) = (signed.address(), encode(&signed, message.as_ref()));
+        Some(Words { signer, message: entry.message.as_ref().map(|item| item.id), bytes })
+    }
 }
 
 /// All that is kept.
@@ -111,46 +131,43 @@ impl Kept {
         self.missed
     }
 
-    /// Keeps what a scheduler said, unless it is kept already.
-    pub(crate) fn see(
+    /// Whether what a scheduler said is kept already, or cannot be; none if it is to be kept.
+    pub(crate) fn judge(&mut self, assignment: &Assignment) -> Option<Seen> {
+        let (process, slot) = (assignment.process, assignment.slot);
+        let mark = self.mark(process, slot)?;
+        if mark.assignment == assignment.id() || mark.epoch > assignment.epoch {
+            return Some(Seen::Known);
+        }
+        if mark.epoch < assignment.epoch {
+            return None;
+        }
+        self.contradicted.insert(process, slot);
+        Some(Seen::Contradicts)
+    }
+
+    /// Keeps what a scheduler said.
+    pub(crate) fn keep(
         &mut self,
-        entry: &Scheduled,
-        signer: Address,
+        assignment: &Assignment,
+        words: Words,
         now: Timestamp,
         options: &Options,
     ) -> Seen {
-        let assignment = &*entry.assignment;
-        let (process, slot, epoch) = (assignment.process, assignment.slot, assignment.epoch);
-        match self.mark(process, slot) {
-            Some(mark) if mark.assignment == assignment.id() => return Seen::Known,
-            Some(mark) if mark.epoch > epoch => return Seen::Known,
-            Some(mark) if mark.epoch == epoch => {
-                self.contradicted.insert(process, slot);
-                return Seen::Contradicts;
-            }
-            _ => {}
+        if let Some(seen) = self.judge(assignment) {
+            return seen;
         }
-        let Some(signed) = DataItem::reframe(&assignment.item) else { return Seen::Known };
-        let message = entry.message.as_ref().filter(|item| item.data.len() <= options.message_bytes_max);
-        let message = message.and_then(|item| DataItem::reframe(item));
-        let message = message.filter(|item| item.bytes().len() <= options.message_bytes_max);
-        let value = encode(&signed, message.as_ref());
-        if self.waiting_bytes + value.len() > WAITING_BYTES {
+        let (process, slot, epoch) = (assignment.process, assignment.slot, assignment.epoch);
+        let Words { signer, message, bytes } = words;
+        if self.waiting_bytes + bytes.len() > WAITING_BYTES {
             self.missed += 1;
             return Seen::Known;
         }
-        let mark = Mark {
-            assignment: signed.id,
-            signer,
-            message: entry.message.as_ref().map(|item| item.id),
-            epoch,
-            since: now,
-            bytes: value.len() as u64,
-        };
+        let assignment = assignment.id();
+        let mark = Mark { assignment, signer, message, epoch, since: now, bytes: bytes.len() as u64 };
         self.forget(process, slot);
         self.put(process, slot, mark);
         self.write(MARKS, process, slot, Some(mark.encode()));
-        self.write(ENTRIES, process, slot, Some(value));
+        self.write(ENTRIES, process, slot, Some(bytes));
         self.shrink(options);
         Seen::Kept
     }

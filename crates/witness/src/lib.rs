@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use protocol::{Address, DataItem, Id, ProcessId, Slot};
 use serde::{Deserialize, Serialize};
 use store::Store;
@@ -26,7 +27,7 @@ use unit::{
     RecoveryState, Result, Scheduled, Scheduler, SlotRange, TimersQuery, Tip, Weave,
 };
 
-use crate::kept::Kept;
+use crate::kept::{Kept, Words};
 
 /// How much is kept, and how it is shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,8 +83,8 @@ pub struct Ports {
     pub weave: Arc<dyn Weave>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
-    /// Schedulers whose assignments are on this disk anyhow.
-    pub own: BTreeSet<Address>,
+    /// The public keys of schedulers whose assignments are on this disk anyhow.
+    pub own: Vec<Bytes>,
 }
 
 /// A scheduler whose words are kept.
@@ -172,11 +173,17 @@ impl Witness {
 impl Shared {
     /// Keeps an entry that its scheduler said, and sees whether it fits what is kept.
     fn see(&self, entry: &Scheduled) {
-        let signer = entry.assignment.item.address();
-        if self.ports.own.contains(&signer) {
+        if self.ports.own.contains(&entry.assignment.item.owner) {
             return;
         }
-        let seen = lock(&self.kept).see(entry, signer, self.ports.clock.now(), &self.options);
+        let known = lock(&self.kept).judge(&entry.assignment);
+        let seen = known.unwrap_or_else(|| match Words::of(entry, &self.options) {
+            Some(words) => {
+                let now = self.ports.clock.now();
+                lock(&self.kept).keep(&entry.assignment, words, now, &self.options)
+            }
+            None => kept::Seen::Known,
+        });
         match seen {
             kept::Seen::Kept => self.work.notify_one(),
             kept::Seen::Known => {}

@@ -2,11 +2,11 @@
 
 mod common;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use bytes::Bytes;
 use common::{Switch, message, scheduler, whole};
 use pirn_witness::{Options, Ports, Witness};
 use protocol::{DataItem, ProcessId, Slot, Timestamp};
@@ -44,7 +44,7 @@ fn witness(
         scheduler: switch.clone(),
         weave: weave.clone(),
         clock: FakeClock::at(1_700_000_000_000),
-        own: BTreeSet::new(),
+        own: vec![Bytes::copy_from_slice(wallet(5).owner())],
     };
     Witness::open(ports, options).unwrap()
 }
@@ -232,6 +232,18 @@ async fn a_large_message_is_not_kept_and_its_assignment_is() {
     world.witness.look().await;
     let held = world.state().await.held.remove(0);
     assert_eq!((held.tail, held.shown), (Some(Slot(0)), Some(Slot(1))), "it says how far it was");
+}
+
+#[tokio::test]
+async fn what_the_scheduler_of_this_node_signed_is_not_kept_a_second_time() {
+    let (weave, store): (_, Arc<dyn Store>) = (FakeWeave::new(), Arc::new(MemoryStore::new()));
+    let su = scheduler(Arc::new(MemoryStore::new()), &weave).await;
+    let clock = FakeClock::at(1_700_000_000_000);
+    let own = vec![Bytes::copy_from_slice(wallet(0).owner())];
+    let ports = Ports { store, scheduler: su, weave, clock, own };
+    let witness = Witness::open(ports, patient()).unwrap();
+    witness.schedule(process_item(&wallet(1), wallet(0).address(), &[])).await.unwrap();
+    assert_eq!(witness.counters().kept, 0);
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@
 import { after, test } from 'node:test'
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -133,9 +134,9 @@ test('the compute unit and the messenger show a scheduler what it forgot, and it
     // What comes from here on is acknowledged, and no weave has it: one half goes through the messenger, the other half
     // is only read by the compute unit.
     net.proxy.isOn = true
-    for (let n = 0; n < 3; n++) await post(net.mu.mu, evaluate(process, 'Count = (Count or 0) + 1; return Count'))
+    for (let n = 0; n < 3; n++) await post(net.mu.mu, evaluate(process, 'Count = (Count or 0) + 1; return Count', anchor()))
     let last
-    for (let n = 0; n < 3; n++) last = await post(net.su.su, evaluate(process, 'Count = Count + 10; return Count'))
+    for (let n = 0; n < 3; n++) last = await post(net.su.su, evaluate(process, 'Count = Count + 10; return Count', anchor()))
     const outcome = await json(`${net.cu.cu}/result/${last}?process-id=${process}`)
     assert.match(JSON.stringify(outcome.Output), /33/)
     const before = await schedule(net.su.su, process)
@@ -147,7 +148,7 @@ test('the compute unit and the messenger show a scheduler what it forgot, and it
     net.proxy.isOn = false
     await net.start('su')
     // Nobody types `pirn recover adopt`.
-    await until('the scheduler is not shown what it forgot', async () => (await schedule(net.su.su, process)).length === 7)
+    await until('the scheduler is not shown what it forgot', async () => (await schedule(net.su.su, process).catch(() => [])).length === 7)
     assert.deepEqual(await schedule(net.su.su, process), before)
     const shown = await metric(net.cu, 'pirn_witness_shown', 'cu') + await metric(net.mu, 'pirn_witness_shown', 'mu')
     assert.ok(shown >= 6, `${shown} shown`)
@@ -258,7 +259,9 @@ async function whole (node, processes) {
 }
 
 const ao = (type, tags) => Object.entries({ 'Data-Protocol': 'ao', Variant: 'ao.TN.1', Type: type, ...tags }).map(([name, value]) => ({ name, value }))
-const evaluate = (target, data) => dataItem(wallet(0), { target, tags: ao('Message', { Action: 'Eval' }), data })
+const evaluate = (target, data, anchor) => dataItem(wallet(0), { target, anchor, tags: ao('Message', { Action: 'Eval' }), data })
+/** A text, as most clients have it: JSON, in which units read schedules, has no room for any 32 bytes. */
+const anchor = () => randomBytes(16).toString('hex')
 const send = (url, item) => fetch(url, { method: 'POST', headers: { 'content-type': 'application/octet-stream' }, body: item.raw })
 
 async function post (url, item) {
