@@ -18,12 +18,15 @@ use unit::{
 /// A scheduler that can be another one from one call to the next, or none.
 struct Switch {
     current: Mutex<Option<Arc<dyn Scheduler>>>,
+    /// What is said where there is none.
+    absent: Mutex<Error>,
     shows: AtomicU64,
 }
 
 impl Switch {
     fn to(scheduler: Arc<dyn Scheduler>) -> Arc<Switch> {
-        Arc::new(Switch { current: Mutex::new(Some(scheduler)), shows: AtomicU64::new(0) })
+        let absent = Mutex::new(Error::unavailable("nobody is there").with_code(Code::UNREACHABLE));
+        Arc::new(Switch { current: Mutex::new(Some(scheduler)), absent, shows: AtomicU64::new(0) })
     }
 
     fn set(&self, scheduler: Option<Arc<dyn Scheduler>>) {
@@ -31,11 +34,7 @@ impl Switch {
     }
 
     fn now(&self) -> Result<Arc<dyn Scheduler>> {
-        self.current
-            .lock()
-            .unwrap()
-            .clone()
-            .ok_or_else(|| Error::unavailable("nobody is there").with_code(Code::UNREACHABLE))
+        self.current.lock().unwrap().clone().ok_or_else(|| self.absent.lock().unwrap().clone())
     }
 }
 
@@ -203,4 +202,25 @@ async fn what_runs_here_is_never_read_from_the_weave() {
     assert_eq!(fallback.latest(world.process).await.unwrap_err().code, Code::UNREACHABLE);
     assert_eq!(fallback.entries(), 0);
     assert_eq!(world.switch.shows.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn a_location_that_leads_nowhere_is_no_answer_and_a_refusal_is_one() {
+    let world = World::new().await;
+    world.switch.set(None);
+    for (absent, is_answer) in [
+        (Error::not_found("it has not said where it is").with_code(Code::SCHEDULER_NOWHERE), false),
+        (Error::not_found("there is a web server now").with_code(Code::STRANGE_ANSWER), false),
+        (Error::unavailable("it has its own troubles"), false),
+        (Error::new(Kind::Forbidden, "not for you"), true),
+        (Error::new(Kind::Busy { retry_after: std::time::Duration::ZERO }, "later"), true),
+    ] {
+        *world.switch.absent.lock().unwrap() = absent.clone();
+        let fallback = world.fallback(None);
+        let said = fallback.latest(world.process).await;
+        match is_answer {
+            true => assert_eq!(said, Err(absent)),
+            false => assert_eq!(said.unwrap().assignment.slot, Slot(3), "{absent}"),
+        }
+    }
 }

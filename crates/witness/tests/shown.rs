@@ -125,6 +125,19 @@ async fn a_scheduler_that_lost_its_log_is_shown_what_a_peer_saw_and_goes_on_when
 }
 
 #[tokio::test]
+async fn a_scheduler_that_does_not_answer_is_shown_it_later() {
+    let mut world = World::new(patient()).await;
+    world.send(2).await;
+    world.lose().await;
+    world.switch.set(None);
+    world.witness.look().await;
+    assert_eq!((world.tail().await, world.witness.counters().shown), (Some(Slot(0)), 0));
+    world.switch.set(Some(world.su.clone()));
+    world.witness.look().await;
+    assert_eq!((world.tail().await, world.witness.counters().shown), (Some(Slot(2)), 2));
+}
+
+#[tokio::test]
 async fn an_answer_that_it_holds_is_enough() {
     let mut world = World::new(patient()).await;
     world.send(3).await;
