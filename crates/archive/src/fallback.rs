@@ -36,7 +36,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Options {
-        Options { enabled: true, failures: 3, pause_ms: 1_000, pause_ms_max: 30_000 }
+        Options { enabled: true, failures: 3, pause_ms: 1_000, pause_ms_max: 5_000 }
     }
 }
 
@@ -213,6 +213,11 @@ impl Scheduler for Fallback {
 
     async fn latest(&self, process: ProcessId) -> Result<Scheduled> {
         read!(self, process, latest(process), |_| 1)
+    }
+
+    async fn latest_after_now(&self, process: ProcessId) -> Result<(Tip, Scheduled)> {
+        // What the weave has is late, and time would be taken for gone by before a slot that it does not have yet.
+        self.scheduler.latest_after_now(process).await
     }
 
     async fn process(&self, process: ProcessId) -> Result<ProcessRecord> {

@@ -177,8 +177,10 @@ async fn what_the_weave_does_not_have_is_the_schedulers_to_say() {
         assert_eq!((refused.kind, refused.code), (Kind::Unavailable, Code::UNREACHABLE), "{refused}");
         assert_eq!(fallback.latest(world.process).await.unwrap().assignment.slot, Slot(3));
     }
-    // It is back, and asked at once for what nobody else has.
+    // It is back, and asked at once for what nobody else has, and for what must not be late.
     world.switch.set(Some(world.su.clone()));
+    let (_, newest) = fallback.latest_after_now(world.process).await.unwrap();
+    assert_eq!(newest, fresh.entry);
     let found = fallback.find(Some(world.process), fresh.message_id()).await.unwrap();
     assert_eq!(found, fresh.entry);
     assert_eq!(fallback.latest(world.process).await.unwrap(), found);

@@ -37,6 +37,14 @@ pub trait Scheduler: Send + Sync {
     /// The newest entry of a schedule; slot 0 if there is no message yet.
     async fn latest(&self, process: ProcessId) -> Result<Scheduled>;
 
+    /// The time, and then the newest entry of a schedule: nothing that is not known came before that time. The scheduler's
+    /// own word, also where somebody else remembers its schedules.
+    async fn latest_after_now(&self, process: ProcessId) -> Result<(Tip, Scheduled)> {
+        // The time first: a message that gets its slot in between is later than that.
+        let now = self.now().await?;
+        Ok((now, self.latest(process).await?))
+    }
+
     /// The process's item and where its schedule began.
     async fn process(&self, process: ProcessId) -> Result<ProcessRecord>;
 
