@@ -334,20 +334,14 @@ async fn graphql_takes_what_clients_send() {
     let wild = r#"{transactions(tags: [{name: "N", values: ["*"], match: WILDCARD},
         {name: "Type", values: ["Mess*e"], match: WILDCARD}, {name: "N", values: ["1"]}]) {edges {node {id}}}}"#;
     assert_eq!(graphql(&remote, wild).await, graphql(&remote, exact).await);
-    let titled = item(1, &[("Title", "Notes on permanent storage")], "");
-    weave.upload(titled.clone()).await.unwrap();
-    weave.upload(item(1, &[("Title", "Notes on cats")], "")).await.unwrap();
+    for title in ["Notes on permanent storage", "Notes on cats"] {
+        weave.upload(item(1, &[("Title", title)], "")).await.unwrap();
+    }
     for (filter, n) in [
         (r#"values: ["storage", "permanant"], match: FUZZY_AND"#, 1),
         (r#"values: ["storage cats"], match: FUZZY_AND"#, 0),
-        (r#"values: ["storage cats"], match: FUZZY_OR"#, 2),
-        (r#"values: ["NOTES"], match: FUZZY_OR"#, 2),
-        (r#"values: ["dogs"], match: FUZZY_OR"#, 0),
+        (r#"values: ["STORAGE cat"], match: FUZZY_OR"#, 2),
         (r#"values: ["dogs"], match: FUZZY_OR, op: NEQ"#, 5),
-        (
-            r#"values: ["Notes on cats"], match: EXACT}, {name: "Title", values: ["cat"], match: FUZZY_OR, op: NEQ"#,
-            0,
-        ),
         (r#"values: [" - "], match: FUZZY_OR"#, 0),
         (r#"values: [], match: FUZZY_AND"#, 0),
     ] {
