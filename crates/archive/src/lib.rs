@@ -4,6 +4,7 @@
 //! again, by anyone: after the scheduler is gone, or to check what it says. Reading decides nothing about what is
 //! read: signatures, slots and the hash chain are verified by whoever evaluates.
 
+mod fallback;
 mod file;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use unit::{
     SlotRange, Sort, TagFilter, Tip, Weave,
 };
 
+pub use fallback::{Fallback, Options};
 pub use file::BundleFile;
 
 /// How many slots are asked for in one query, at most.

@@ -18,6 +18,8 @@ const DECLARED: &[(&str, &str)] = &[
     ("weave::Options", "crates/weave/src/options.rs"),
     ("crate::outward::Options", "crates/node/src/outward.rs"),
     ("settlement::Options", "crates/settlement/src/options.rs"),
+    ("archive::Options", "crates/archive/src/fallback.rs"),
+    ("witness::Options", "crates/witness/src/lib.rs"),
     ("pirn_http::client::GatewaysOptions", "crates/http/src/client/gateways.rs"),
     ("pirn_http::server::weave::Options", "crates/http/src/server/weave/mod.rs"),
     ("pirn_http::server::bundler::Options", "crates/http/src/server/bundler.rs"),

@@ -28,6 +28,7 @@ fn a_network_in_the_background_is_shown_used_and_stopped() {
     let shown = &person.answer(&["status"])[0];
     assert_eq!((&shown["pid"], &shown["answers"]), (&ready["pid"], &Value::Bool(true)));
     assert_eq!(shown["network"]["urls"], ready["urls"]);
+    assert_eq!(shown["held"], serde_json::json!({ "processes": 0, "has_more": false, "all": false }));
     let mu = ready["urls"]["mu"].as_str().unwrap();
     assert_eq!(person.answer(&["env", "--mu", mu])["MU_URL"], ready["urls"]["mu"]);
 

@@ -345,9 +345,7 @@ impl Compute for ComputeUnit {
         if record.item.tags.first(tag::CRON_INTERVAL).is_none() {
             return Ok(Page { items: Vec::new(), has_next: false });
         }
-        // The time first: a message that gets its slot in between is later than that.
-        let now = self.shared.patiently(|| scheduler.now()).await?;
-        let latest = self.shared.patiently(|| scheduler.latest(process)).await?;
+        let (now, latest) = self.shared.patiently(|| scheduler.latest_after_now(process)).await?;
         // While the clock stands nothing is under way that could come before.
         let is_still = self.shared.ports.clock.is_still();
         let lag = if is_still { 0 } else { self.shared.options.cron_lag_ms };

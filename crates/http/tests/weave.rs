@@ -334,6 +334,26 @@ async fn graphql_takes_what_clients_send() {
     let wild = r#"{transactions(tags: [{name: "N", values: ["*"], match: WILDCARD},
         {name: "Type", values: ["Mess*e"], match: WILDCARD}, {name: "N", values: ["1"]}]) {edges {node {id}}}}"#;
     assert_eq!(graphql(&remote, wild).await, graphql(&remote, exact).await);
+    for title in ["Notes on permanent storage", "Notes on cats"] {
+        weave.upload(item(1, &[("Title", title)], "")).await.unwrap();
+    }
+    for (filter, n) in [
+        (r#"values: ["storage", "permanant"], match: FUZZY_AND"#, 1),
+        (r#"values: ["storage cats"], match: FUZZY_AND"#, 0),
+        (r#"values: ["STORAGE cat"], match: FUZZY_OR"#, 2),
+        (r#"values: ["dogs"], match: FUZZY_OR, op: NEQ"#, 5),
+        (r#"values: [" - "], match: FUZZY_OR"#, 0),
+        (r#"values: [], match: FUZZY_AND"#, 0),
+    ] {
+        let query =
+            format!(r#"{{transactions(tags: [{{name: "Title", {filter}}}]) {{edges {{node {{id}}}}}}}}"#);
+        let said = graphql(&remote, &query).await;
+        assert_eq!(
+            said["data"]["transactions"]["edges"].as_array().map(Vec::len),
+            Some(n),
+            "{filter}: {said}"
+        );
+    }
 }
 
 #[tokio::test]
@@ -350,8 +370,11 @@ async fn graphql_refuses_what_is_wrong_or_too_much() {
     check(r#"{blocks(after: "garbage") {edges {cursor}}}"#, "invalid cursor").await;
     check("{transactions(first: -1) {edges {cursor}}}", "negative").await;
     check("{transactions(block: {min: -1}) {edges {cursor}}}", "negative").await;
-    check(r#"{transactions(tags: [{name: "a", values: ["b"], match: FUZZY_OR}]) {edges {cursor}}}"#, "EXACT")
-        .await;
+    let words: String = (0..5000).map(|n| format!("word{n} ")).collect();
+    let query = format!(
+        r#"{{transactions(tags: [{{name: "a", values: ["{words}"], match: FUZZY_OR}}]) {{edges {{cursor}}}}}}"#
+    );
+    check(&query, "things").await;
     let many: String = (0..100).map(|i| format!("a{i}: transactions {{edges {{cursor}}}} ")).collect();
     check(&format!("{{{many}}}"), "complex").await;
     let deep = format!(

@@ -314,6 +314,9 @@ impl Running {
             }
             None => drop(futures::join!(messenger, compute)),
         }
+        if let Some(witness) = &units.witness {
+            witness.stop().await;
+        }
         if let Some(unit) = &units.su {
             unit.stop().await;
         }

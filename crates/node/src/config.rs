@@ -45,6 +45,10 @@ pub struct Config {
     pub settlement: settlement::Options,
     /// How turns are taken at the gateways that `weave.gateway` names.
     pub gateways: pirn_http::client::GatewaysOptions,
+    /// When a compute unit reads schedules from the weave.
+    pub archive: archive::Options,
+    /// What is kept of the words of schedulers elsewhere, to show it to one that forgot it.
+    pub witness: witness::Options,
     /// The embedded weave as a gateway.
     pub gateway: pirn_http::server::weave::Options,
     /// The embedded weave as a bundler.
@@ -225,6 +229,8 @@ impl Default for Config {
             weave: crate::outward::Options::default(),
             settlement: settlement::Options::default(),
             gateways: pirn_http::client::GatewaysOptions::default(),
+            archive: archive::Options::default(),
+            witness: witness::Options::default(),
             gateway: pirn_http::server::weave::Options::default(),
             bundler: pirn_http::server::bundler::Options::default(),
             mu: mu::Options::default(),

@@ -7,10 +7,10 @@ use async_trait::async_trait;
 use protocol::{Address, Attestation, DataItem, Digest, Id, Outcome, ProcessId, Timestamp};
 use tracing::Instrument as _;
 use unit::{
-    AssignRequest, Compute, DryRun, Error, Evaluated, Evaluation, History, Kind, Messenger, Monitored,
-    MonitoredQuery, OutboxEntry, OutboxQuery, OutcomeQuery, Page, Placed, ProcessRecord, ProcessTimers,
-    PublishedCheckpoint, Receipt, Result, Scheduled, Scheduler, SlotRange, StateAt, TimersQuery, Tip, Trace,
-    TraceQuery,
+    Adopted, AssignRequest, Compute, DryRun, Error, Evaluated, Evaluation, History, Kind, Messenger,
+    Monitored, MonitoredQuery, OutboxEntry, OutboxQuery, OutcomeQuery, Page, Placed, ProcessRecord,
+    ProcessTimers, PublishedCheckpoint, Receipt, RecoveryState, Result, Scheduled, Scheduler, SlotRange,
+    StateAt, TimersQuery, Tip, Trace, TraceQuery,
 };
 
 /// Measures what passes through it, and changes nothing.
@@ -85,6 +85,14 @@ impl<T: Scheduler + ?Sized> Scheduler for Metered<T> {
 
     async fn timers(&self, query: TimersQuery) -> Result<Page<ProcessTimers>> {
         self.0.timers(query).await
+    }
+
+    async fn standing_of(&self, process: ProcessId) -> Result<RecoveryState> {
+        self.0.standing_of(process).await
+    }
+
+    async fn show(&self, process: ProcessId, shown: Vec<DataItem>) -> Result<Adopted> {
+        self.0.show(process, shown).await
     }
 
     async fn now(&self) -> Result<Tip> {

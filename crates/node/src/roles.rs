@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use pirn_http::client::{self, RoutingScheduler, Transport};
 use pirn_http::server::weave::Library;
 use store::{DiskBlobs, DiskStore};
@@ -33,6 +34,10 @@ pub(crate) struct Units {
     pub su: Option<Arc<su::SchedulerUnit>>,
     pub cu: Option<Arc<cu::ComputeUnit>>,
     pub mu: Option<Arc<mu::MessengerUnit>>,
+    /// What keeps the words of schedulers elsewhere.
+    pub witness: Option<Arc<witness::Witness>>,
+    /// What reads schedules from the weave.
+    pub archive: Option<Arc<archive::Fallback>>,
     /// Modules that were published before anybody asked.
     pub preloaded: Vec<Preloaded>,
 }
@@ -70,6 +75,10 @@ pub(crate) async fn open(
         let routing = RoutingScheduler::new(own, weave, clock, common.transport.clone());
         Arc::new(routing.standing_in(stand_ins)) as Arc<dyn Scheduler>
     });
+    let scheduler = match scheduler {
+        Some(scheduler) => Some(witness_of(config, common, keys, &weave, scheduler, &mut units)?),
+        None => None,
+    };
     let compute = open_compute(config, common, keys, &weave, &own, &scheduler, &mut units).await?;
     let messenger = open_messenger(config, common, keys, &weave, &scheduler, &compute, &mut units).await?;
     push_ticks(config, common, &units, &messenger);
@@ -80,6 +89,49 @@ pub(crate) async fn open(
     };
     let guarded = access::guard(contracts, &config.access, scheduler.clone());
     Ok((units, guarded, scheduler))
+}
+
+/// Has the words of schedulers elsewhere kept.
+fn witness_of(
+    config: &Config,
+    common: &Common,
+    keys: &Keys,
+    weave: &Arc<dyn Weave>,
+    scheduler: Arc<dyn Scheduler>,
+    units: &mut Units,
+) -> Result<Arc<dyn Scheduler>, Error> {
+    let reads = config.has(Role::Mu) || config.has(Role::Cu);
+    if !config.witness.enabled || !reads {
+        return Ok(scheduler);
+    }
+    let ports = witness::Ports {
+        store: common.store.clone(),
+        scheduler,
+        weave: weave.clone(),
+        clock: common.clock.clone(),
+        own: config.has(Role::Su).then(|| Bytes::copy_from_slice(keys.su.owner())).into_iter().collect(),
+    };
+    let witness = witness::Witness::open(ports, config.witness.clone()).map_err(Error::part("witness"))?;
+    units.witness = Some(witness.clone());
+    Ok(witness)
+}
+
+/// Has schedules read from the weave while nobody else tells them.
+fn with_archive(
+    config: &Config,
+    weave: &Arc<dyn Weave>,
+    own: &Option<Arc<dyn Scheduler>>,
+    scheduler: &Arc<dyn Scheduler>,
+    units: &mut Units,
+) -> Arc<dyn Scheduler> {
+    if !config.archive.enabled {
+        return scheduler.clone();
+    }
+    let own = own.clone().filter(|_| config.has(Role::Su));
+    let fallback = archive::Fallback::new(scheduler.clone(), own, weave.clone(), config.archive.clone());
+    let fallback = Arc::new(fallback);
+    units.archive = Some(fallback.clone());
+    fallback
 }
 
 /// Has the ticks of the scheduler here pushed: by the messenger here, or by the one that is named.
@@ -179,7 +231,7 @@ async fn open_compute(
         let ports = cu::Ports {
             store: common.store.clone(),
             blobs: common.blobs.clone(),
-            scheduler: scheduler.clone(),
+            scheduler: with_archive(config, weave, own, scheduler, units),
             own_scheduler: own.clone().filter(|_| config.has(Role::Su)),
             weave: library,
             clock: common.clock.clone(),

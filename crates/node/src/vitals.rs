@@ -63,6 +63,8 @@ pub(crate) struct Vitals {
     cu: Option<Arc<cu::ComputeUnit>>,
     mu: Option<Arc<mu::MessengerUnit>>,
     settlement: Option<Arc<settlement::Settlement>>,
+    witness: Option<Arc<witness::Witness>>,
+    archive: Option<Arc<archive::Fallback>>,
     disk: Disk,
     options: Options,
 }
@@ -118,6 +120,8 @@ impl Vitals {
             cu: units.cu.clone(),
             mu: units.mu.clone(),
             settlement: units.settlement.clone(),
+            witness: units.witness.clone(),
+            archive: units.archive.clone(),
             disk: Disk::new(common.store.clone(), common.clock.clone()),
             options,
         }
@@ -159,6 +163,18 @@ impl Vitals {
             say("pirn_cu_checkpoints_refused", counters.checkpoints_refused);
             say("pirn_cu_checkpoints_published", counters.checkpoints_published);
             say("pirn_cu_checkpoints_failed", counters.checkpoints_failed);
+        }
+        if let Some(archive) = &self.archive {
+            say("pirn_cu_archive_slots", archive.entries());
+            say("pirn_cu_archive_processes", archive.processes());
+        }
+        if let Some(witness) = &self.witness {
+            let counters = witness.counters();
+            say("pirn_witness_kept", counters.kept);
+            say("pirn_witness_kept_bytes", counters.kept_bytes);
+            say("pirn_witness_missed", counters.missed);
+            say("pirn_witness_shown", counters.shown);
+            say("pirn_witness_contradictions", counters.contradictions);
         }
         if let Some(unit) = &self.mu {
             let gauges = unit.gauges();

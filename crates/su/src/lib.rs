@@ -51,8 +51,8 @@ use protocol::{Address, DataItem, Id, Item, ProcessId, tag};
 use store::Store;
 use tokio::task::JoinSet;
 use unit::{
-    AssignRequest, Clock, Events, Novelty, Page, Placed, ProcessRecord, ProcessTimers, Query, Scheduled,
-    Scheduler, SlotRange, TimersQuery, Tip, Weave,
+    Adopted, AssignRequest, Clock, Events, HeldQuery, Novelty, Page, Placed, ProcessRecord, ProcessTimers,
+    Query, RecoveryState, Scheduled, Scheduler, SlotRange, TimersQuery, Tip, Weave,
 };
 
 use crate::confirm::Confirmer;
@@ -364,6 +364,15 @@ impl Scheduler for SchedulerUnit {
 
     async fn timers(&self, query: TimersQuery) -> unit::Result<Page<ProcessTimers>> {
         Ok(SchedulerUnit::timers(self, &query)?)
+    }
+
+    async fn standing_of(&self, process: ProcessId) -> unit::Result<RecoveryState> {
+        let query = HeldQuery { only: Some(process), after: None, limit: 1 };
+        unit::Recovery::recovery(self, query).await
+    }
+
+    async fn show(&self, _process: ProcessId, shown: Vec<DataItem>) -> unit::Result<Adopted> {
+        unit::Recovery::adopt(self, shown).await
     }
 
     async fn now(&self) -> unit::Result<Tip> {

@@ -70,4 +70,4 @@ pub use subscriptions::{
     Place, Said, SaidTag, Start, Subscriptions,
 };
 pub use uploads::{UploadStage, UploadState, Uploads};
-pub use weave::{BlockRef, Found, Piece, Query, TagFilter, Tip, Weave};
+pub use weave::{BlockRef, Found, Piece, Query, TagFilter, Tip, Weave, WordFilter, Words};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use protocol::{Address, Assignment, DataItem, Height, Id, Item, ProcessId, Slot, Timestamp};
 
-use crate::{Error, Page, Result, Tip};
+use crate::{Adopted, Error, Page, RecoveryState, Result, Tip};
 
 /// Gives every message of a process its slot.
 ///
@@ -37,6 +37,14 @@ pub trait Scheduler: Send + Sync {
     /// The newest entry of a schedule; slot 0 if there is no message yet.
     async fn latest(&self, process: ProcessId) -> Result<Scheduled>;
 
+    /// The time, and then the newest entry of a schedule: nothing that is not known came before that time. The scheduler's
+    /// own word, also where somebody else remembers its schedules.
+    async fn latest_after_now(&self, process: ProcessId) -> Result<(Tip, Scheduled)> {
+        // The time first: a message that gets its slot in between is later than that.
+        let now = self.now().await?;
+        Ok((now, self.latest(process).await?))
+    }
+
     /// The process's item and where its schedule began.
     async fn process(&self, process: ProcessId) -> Result<ProcessRecord>;
 
@@ -46,11 +54,26 @@ pub trait Scheduler: Send + Sync {
             .with_hint("ask a scheduler of a newer version, or one that gives ticks"))
     }
 
+    /// How that process stands with its scheduler, if that one recovers logs: [`Recovery`](crate::Recovery) says the
+    /// same of a scheduler that is known.
+    async fn standing_of(&self, process: ProcessId) -> Result<RecoveryState> {
+        Err(recovers_nothing(process))
+    }
+
+    /// Shows the scheduler of that process assignments that it signed, and their messages.
+    async fn show(&self, process: ProcessId, _shown: Vec<DataItem>) -> Result<Adopted> {
+        Err(recovers_nothing(process))
+    }
+
     /// The scheduler's time and the weave's height as it knows it.
     async fn now(&self) -> Result<Tip>;
 
     /// The wallet that signs the assignments.
     async fn address(&self) -> Result<Address>;
+}
+
+fn recovers_nothing(process: ProcessId) -> Error {
+    Error::not_found(format!("the scheduler of {process} does not tell how its recovery stands"))
 }
 
 /// An entry of a schedule.

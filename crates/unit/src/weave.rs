@@ -8,6 +8,10 @@ use protocol::{Address, DataItem, Height, Id, Item, Timestamp};
 
 use crate::{Error, Page, Result, Sort};
 
+mod words;
+
+pub use words::{WordFilter, Words};
+
 /// Remembers forever.
 #[async_trait]
 pub trait Weave: Send + Sync {
@@ -95,6 +99,8 @@ pub struct Query {
     pub tags: Vec<TagFilter>,
     /// Every one of these as well, in whose values `*` stands for any characters, or none.
     pub patterns: Vec<TagFilter>,
+    /// Every one of these as well: words that are in a value, roughly.
+    pub words: Vec<WordFilter>,
     /// In one of these bundles.
     pub bundles: Vec<Id>,
     /// In a block of at least this height.
@@ -159,6 +165,7 @@ impl Query {
             && (self.owners.is_empty() || self.owners.contains(&item.address()))
             && self.tags.iter().all(tag_holds)
             && self.patterns.iter().all(|filter| filter.holds_as_patterns(item))
+            && self.words.iter().all(|filter| filter.holds(item))
     }
 
     /// A query by tags that must all be there.

@@ -32,7 +32,8 @@ pub(crate) fn run(core: &Core, query: &Query) -> unit::Result<Page<Entry>> {
         + query.owners.len()
         + query.recipients.len()
         + query.bundles.len()
-        + query.tags.iter().chain(&query.patterns).map(|tag| tag.values.len()).sum::<usize>();
+        + query.tags.iter().chain(&query.patterns).map(|tag| tag.values.len()).sum::<usize>()
+        + query.words.iter().map(unit::WordFilter::len).sum::<usize>();
     if terms > core.options.query_terms_max {
         let what = format!("a query may name {} things, not {terms}", core.options.query_terms_max);
         return Err(unit::Error::new(Kind::TooLarge, what).with_hint("ask in several queries"));
@@ -47,7 +48,9 @@ pub(crate) fn run(core: &Core, query: &Query) -> unit::Result<Page<Entry>> {
 /// The range of places that the query asks for; `None` if it is empty. Only what is in a block has a height.
 fn bounds(core: &Core, query: &Query) -> unit::Result<Option<(Place, Place)>> {
     // No value is one of none.
-    if query.tags.iter().chain(&query.patterns).any(|tag| tag.values.is_empty() && !tag.negated) {
+    let is_none = |tag: &TagFilter| tag.values.is_empty() && !tag.negated;
+    let is_wordless = |filter: &unit::WordFilter| filter.is_empty() && !filter.is_negated();
+    if query.tags.iter().chain(&query.patterns).any(is_none) || query.words.iter().any(is_wordless) {
         return Ok(None);
     }
     let (mut first, mut last) = (Place::FIRST, Place::LAST);
@@ -175,10 +178,12 @@ impl Walk<'_> {
         filters
     }
 
-    /// The entry, if everything holds for it: the lists know neither what must not be nor patterns, nor do they see
+    /// The entry, if everything holds for it: the lists know neither what must not be nor patterns nor words, nor do they see
     /// through a collision of hashes.
     fn matching(&mut self, id: Id, head: Head) -> Result<Option<Entry>, Error> {
         self.step()?;
+        // Each word is compared with those of the item.
+        self.steps += self.query.words.iter().map(|filter| filter.len() as u64).sum::<u64>();
         let item = Item { id, ..head.item(Bytes::new()).ok_or(Error::Damaged("an item"))? };
         if !holds(self.query, &item) {
             return Ok(None);
@@ -215,6 +220,7 @@ fn holds(query: &Query, item: &Item) -> bool {
             || item.target.is_some_and(|target| query.recipients.contains(&target)))
         && query.tags.iter().all(tag_holds)
         && query.patterns.iter().all(|filter| filter.holds_as_patterns(item))
+        && query.words.iter().all(|filter| filter.holds(item))
 }
 
 /// Everything that is known about something.

@@ -1,9 +1,13 @@
+// What is lost, and what is left: a node with nothing but its keys, a scheduler whose peers saw more than the weave has, a
+// compute unit without a scheduler.
+//
 // A node settles on the weave of another one, is killed, and loses its disk: all but its keys. It reads its schedules from
 // the weave, adopts what somebody else kept, schedules nothing before its operator says so, and then goes on.
 import { after, test } from 'node:test'
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { randomBytes } from 'node:crypto'
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { dataItem } from '../lib/items.mjs'
@@ -122,6 +126,125 @@ test('a node that lost all but its keys is again what it was, and goes on', { ti
   }
 })
 
+test('the compute unit and the messenger show a scheduler what it forgot, and its operator goes on', { timeout: 300_000 }, async (t) => {
+  const net = await apart('peers')
+  try {
+    const process = await net.spawn('Count = 0')
+    await until('the process is not settled', async () => await metric(net.su, 'pirn_su_unsettled') === 0)
+    // What comes from here on is acknowledged, and no weave has it: one half goes through the messenger, the other half
+    // is only read by the compute unit.
+    net.proxy.isOn = true
+    for (let n = 0; n < 3; n++) await post(net.mu.mu, evaluate(process, 'Count = (Count or 0) + 1; return Count', anchor()))
+    let last
+    for (let n = 0; n < 3; n++) last = await post(net.su.su, evaluate(process, 'Count = Count + 10; return Count', anchor()))
+    const outcome = await json(`${net.cu.cu}/result/${last}?process-id=${process}`)
+    assert.match(JSON.stringify(outcome.Output), /33/)
+    const before = await schedule(net.su.su, process)
+    assert.equal(before.length, 7)
+    for (const unit of ['cu', 'mu']) assert.ok(await metric(net[unit], 'pirn_witness_kept', unit) > 0)
+
+    await net.su.kill()
+    net.lose('su')
+    net.proxy.isOn = false
+    await net.start('su')
+    // Nobody types `pirn recover adopt`.
+    await until('the scheduler is not shown what it forgot', async () => (await schedule(net.su.su, process).catch(() => [])).length === 7)
+    assert.deepEqual(await schedule(net.su.su, process), before)
+    const shown = await metric(net.cu, 'pirn_witness_shown', 'cu') + await metric(net.mu, 'pirn_witness_shown', 'mu')
+    assert.ok(shown >= 6, `${shown} shown`)
+    const refused = await send(net.su.su, evaluate(process, 'return 1'))
+    assert.equal(refused.headers.get('pirn-error'), 'P0051')
+    const all = { gateway: net.weave.gateway, su: net.su.su, cu: net.cu.cu, mu: net.mu.mu }
+    await pirn(all, ['recover', 'confirm', '--all', '--wallet', net.key('su')])
+    const next = await post(net.mu.mu, evaluate(process, 'return Count'))
+    assert.match(JSON.stringify((await json(`${net.cu.cu}/result/${next}?process-id=${process}`)).Output), /33/)
+    assert.equal((await schedule(net.su.su, process)).length, 8)
+    t.diagnostic(`${shown} slots shown by peers`)
+  } finally {
+    await net.stop()
+  }
+})
+
+test('a compute unit with an empty disk evaluates from the weave while no scheduler answers, and goes on with it', { timeout: 300_000 }, async (t) => {
+  const net = await apart('gone')
+  try {
+    const process = await net.spawn('Count = 0')
+    const sent = []
+    for (let n = 0; n < 5; n++) sent.push(await post(net.mu.mu, evaluate(process, 'Count = (Count or 0) + 1; return Count')))
+    const results = (cu) => Promise.all(sent.map((id) => json(`${cu}/result/${id}?process-id=${process}`)))
+    const before = await results(net.cu.cu)
+    await until('not everything is settled', async () => await metric(net.su, 'pirn_su_unsettled') === 0)
+
+    for (const unit of ['su', 'mu', 'cu']) await net[unit].kill()
+    net.lose('cu')
+    await net.start('cu')
+    assert.deepEqual(await results(net.cu.cu), before)
+    assert.ok(await metric(net.cu, 'pirn_cu_archive_slots', 'cu') >= 6)
+    assert.equal(await metric(net.cu, 'pirn_cu_archive_processes', 'cu'), 1)
+    assert.match(net.log('cu'), /its schedule is read from the weave/)
+    // Somebody else's item at the place of the log does not become part of it.
+    const forged = await fetch(`${net.cu.cu}/result/${net.addresses.su}?process-id=${process}`)
+    assert.ok(!forged.ok)
+
+    await net.start('su')
+    await net.start('mu')
+    const next = await post(net.mu.mu, evaluate(process, 'return Count'))
+    assert.match(JSON.stringify((await json(`${net.cu.cu}/result/${next}?process-id=${process}`)).Output), /5/)
+    await until('the scheduler is not asked again', async () => {
+      await json(`${net.cu.cu}/result/${await post(net.mu.mu, evaluate(process, 'return Count'))}?process-id=${process}`)
+      return await metric(net.cu, 'pirn_cu_archive_processes', 'cu') === 0
+    })
+    t.diagnostic(`${sent.length + 1} slots evaluated from the weave alone`)
+  } finally {
+    await net.stop()
+  }
+})
+
+/** A weave, a scheduler, a compute unit and a messenger as four programs; the scheduler reaches the weave through a proxy. */
+async function apart (name) {
+  const weave = await startNetwork()
+  const proxy = await startProxy(weave.gateway, () => 0)
+  const at = (unit) => join(folder, name, unit)
+  const ports = {}
+  const net = {
+    weave,
+    proxy,
+    addresses: {},
+    key: (unit) => join(at(unit), 'keys', `${unit}.json`),
+    log: (unit) => readFileSync(`${at(unit)}.log`, 'utf8'),
+    async start (unit) {
+      const gateway = unit === 'su' ? proxy.url : weave.gateway
+      const options = { ...PACES, 'remote.gateway': gateway, 'remote.bundler': gateway, 'witness.interval_ms': 200, 'witness.pause_ms': 100, 'archive.pause_ms': 200, 'archive.pause_ms_max': 500 }
+      for (const role of ROLES) options[`ports.${role}`] = ports[role] ?? 0
+      if (unit !== 'su') options['remote.su'] = `http://127.0.0.1:${ports.su}`
+      if (unit === 'mu') options['remote.cu'] = `http://127.0.0.1:${ports.cu}`
+      net[unit] = await startUnit([unit], at(unit), options, `${at(unit)}.log`)
+      ports[unit] = new URL(net[unit][unit]).port
+      Object.assign(net.addresses, net[unit].addresses)
+    },
+    /** Only the keys are left of what a unit has on its disk. */
+    lose (unit) {
+      cpSync(join(at(unit), 'keys'), `${at(unit)}-keys`, { recursive: true })
+      rmSync(at(unit), { recursive: true })
+      cpSync(`${at(unit)}-keys`, join(at(unit), 'keys'), { recursive: true })
+    },
+    async spawn (data) {
+      const tags = moduleTags({ format: 'wasm32-unknown-emscripten4' })
+      const module = await post(`${weave.bundler}/tx`, dataItem(wallet(0), { tags, data: MODULE }))
+      const { su, mu } = net.addresses
+      return post(net.mu.mu, dataItem(wallet(0), { tags: ao('Process', { Module: module, Scheduler: su, Authority: mu, Name: name }), data }))
+    },
+    async stop () {
+      for (const unit of ['mu', 'cu', 'su']) await net[unit]?.kill()
+      await proxy.stop()
+      await weave.stop()
+    }
+  }
+  mkdirSync(join(folder, name))
+  for (const unit of ['su', 'cu', 'mu']) await net.start(unit)
+  return net
+}
+
 /** Everything that anybody can see of some processes. */
 async function whole (node, processes) {
   const schedules = await Promise.all(processes.map((process) => schedule(node.su, process)))
@@ -136,7 +259,9 @@ async function whole (node, processes) {
 }
 
 const ao = (type, tags) => Object.entries({ 'Data-Protocol': 'ao', Variant: 'ao.TN.1', Type: type, ...tags }).map(([name, value]) => ({ name, value }))
-const evaluate = (target, data) => dataItem(wallet(0), { target, tags: ao('Message', { Action: 'Eval' }), data })
+const evaluate = (target, data, anchor) => dataItem(wallet(0), { target, anchor, tags: ao('Message', { Action: 'Eval' }), data })
+/** A text, as most clients have it: JSON, in which units read schedules, has no room for any 32 bytes. */
+const anchor = () => randomBytes(16).toString('hex')
 const send = (url, item) => fetch(url, { method: 'POST', headers: { 'content-type': 'application/octet-stream' }, body: item.raw })
 
 async function post (url, item) {
@@ -151,8 +276,8 @@ async function json (url) {
   return answer.json()
 }
 
-async function metric (node, name) {
-  const metrics = await (await fetch(`${node.su}/metrics`)).text()
+async function metric (node, name, unit = 'su') {
+  const metrics = await (await fetch(`${node[unit]}/metrics`)).text()
   return Number(metrics.match(new RegExp(`^${name} (\\d+)`, 'm'))[1])
 }
 

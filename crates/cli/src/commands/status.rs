@@ -1,9 +1,9 @@
 //! `pirn status`
 
 use clap::Args;
-use pirn_http::client::{Messenger, Options, Transport};
+use pirn_http::client::{Messenger, Options, Scheduler, Transport};
 use serde::Serialize;
-use unit::Code;
+use unit::{Code, HeldQuery, Recovery as _};
 
 use crate::commands::node::units_table;
 use crate::error::{Failure, Result};
@@ -21,7 +21,23 @@ struct Shown {
     ports: Vec<u16>,
     /// Whether its messenger answers.
     answers: bool,
+    /// For which processes nothing is scheduled; none where its scheduler does not say.
+    held: Option<Holds>,
 }
+
+/// Processes for which nothing is scheduled until the operator says so.
+#[derive(Serialize)]
+struct Holds {
+    /// How many of those that are known, counted up to `HELD_MAX`.
+    processes: usize,
+    /// Whether there are more.
+    has_more: bool,
+    /// Whether those that are not known are held as well.
+    all: bool,
+}
+
+/// Up to how many processes that are held are counted.
+const HELD_MAX: usize = 100;
 
 impl Status {
     /// Asks each whether it answers.
@@ -34,7 +50,11 @@ impl Status {
                 Some(url) => Messenger::new(url, transport.clone()).info().await.is_ok(),
                 None => false,
             };
-            networks.push(Shown { ports: entry.ports(), entry, answers });
+            let held = match entry.network.urls.get("su") {
+                Some(url) if answers => holds(&Scheduler::new(url, transport.clone())).await,
+                _ => None,
+            };
+            networks.push(Shown { ports: entry.ports(), entry, answers, held });
         }
         if networks.is_empty() {
             return Err(Failure::new(
@@ -49,6 +69,12 @@ impl Status {
     }
 }
 
+async fn holds(scheduler: &Scheduler) -> Option<Holds> {
+    let query = HeldQuery { only: None, after: None, limit: HELD_MAX };
+    let state = scheduler.recovery(query).await.ok()?;
+    Some(Holds { processes: state.held.len(), has_more: state.has_next, all: state.general.is_some() })
+}
+
 fn text(shown: &Shown) -> String {
     let entry = &shown.entry;
     let answers = if shown.answers { "answers" } else { "does not answer" };
@@ -59,6 +85,9 @@ fn text(shown: &Shown) -> String {
     if let Some(log) = &entry.log {
         rows.push(vec!["Log".to_owned(), log.display().to_string()]);
     }
+    if let Some(held) = shown.held.as_ref().and_then(held_text) {
+        rows.push(vec!["Held".to_owned(), held]);
+    }
     format!(
         "pirn {} (pid {}), started {}, {answers}\n\n{}\n\n{}",
         entry.version,
@@ -67,4 +96,33 @@ fn text(shown: &Shown) -> String {
         units_table(&entry.network),
         table(&rows)
     )
+}
+
+/// What is held, and what ends it; none if nothing is.
+fn held_text(held: &Holds) -> Option<String> {
+    let n = format!("{}{}", held.processes, if held.has_more { " or more" } else { "" });
+    let processes = if n == "1" { "process" } else { "processes" };
+    let what = match (held.processes, held.all) {
+        (0, false) => return None,
+        (_, false) => format!("no slot for {n} {processes}"),
+        (_, true) => format!("no slot for {n} {processes}, nor for any that is not known"),
+    };
+    let ends = if held.all { "--all" } else { "PROCESS" };
+    Some(format!("{what}: `pirn recover` says why, `pirn recover confirm {ends} --wallet SU` ends it"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_held_is_told_with_what_ends_it() {
+        let text = |processes, has_more, all| held_text(&Holds { processes, has_more, all });
+        assert_eq!(text(0, false, false), None);
+        let one = "no slot for 1 process: `pirn recover` says why, `pirn recover confirm PROCESS --wallet SU` ends it";
+        assert_eq!(text(1, false, false).as_deref(), Some(one));
+        let all = "no slot for 100 or more processes, nor for any that is not known: `pirn recover` says why, \
+                   `pirn recover confirm --all --wallet SU` ends it";
+        assert_eq!(text(100, true, true).as_deref(), Some(all));
+    }
 }

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use protocol::{Address, DataItem, Id, Process, ProcessId, Timestamp, tag};
 use unit::{
-    AssignRequest, Clock, Error, Kind, Page, Placed, ProcessRecord, ProcessTimers, Query, Result, Scheduled,
-    SlotRange, Sort, TimersQuery, Tip, Weave,
+    Adopted, AssignRequest, Clock, Error, Kind, Page, Placed, ProcessRecord, ProcessTimers, Query,
+    RecoveryState, Result, Scheduled, SlotRange, Sort, TimersQuery, Tip, Weave,
 };
 
 use super::{Scheduler, Transport};
@@ -75,6 +75,14 @@ impl RoutingScheduler {
         remembered
             .insert(process, (Timestamp(now.0 + time_to_live.min(TIME_TO_LIVE_MAX)), scheduler.clone()));
         Ok(Some(scheduler))
+    }
+
+    /// The scheduler of a process, if it is not `own`. `own` may have forgotten it, which the weave may know.
+    async fn forgotten_elsewhere(&self, process: ProcessId) -> Result<Option<Scheduler>> {
+        match self.own.process(process).await {
+            Err(error) if error.kind == Kind::NotFound => self.elsewhere(process).await,
+            answer => answer.map(|_| None),
+        }
     }
 
     /// Where the newest Scheduler-Location of that wallet says it is, and how long that holds.
@@ -172,6 +180,20 @@ impl unit::Scheduler for RoutingScheduler {
         match query.process {
             Some(process) => route!(self, process, timers(query)),
             None => self.own.timers(query).await,
+        }
+    }
+
+    async fn standing_of(&self, process: ProcessId) -> Result<RecoveryState> {
+        match self.forgotten_elsewhere(process).await? {
+            Some(scheduler) => unit::Scheduler::standing_of(&scheduler, process).await,
+            None => self.own.standing_of(process).await,
+        }
+    }
+
+    async fn show(&self, process: ProcessId, shown: Vec<DataItem>) -> Result<Adopted> {
+        match self.forgotten_elsewhere(process).await? {
+            Some(scheduler) => unit::Scheduler::show(&scheduler, process, shown).await,
+            None => self.own.show(process, shown).await,
         }
     }
 

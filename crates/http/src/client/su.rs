@@ -8,7 +8,10 @@ use protocol::{Address, DataItem, Id, ProcessId};
 use reqwest::Method;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use serde_json::value::RawValue;
-use unit::{AssignRequest, Page, Placed, ProcessRecord, Result, Scheduled, SlotRange, Tip};
+use unit::{
+    Adopted, AssignRequest, HeldQuery, Page, Placed, ProcessRecord, RecoveryState, Result, Scheduled,
+    SlotRange, Tip,
+};
 
 use super::Transport;
 use super::transport::{Answer, base};
@@ -157,6 +160,15 @@ impl unit::Scheduler for Scheduler {
 
     async fn process(&self, process: ProcessId) -> Result<ProcessRecord> {
         self.get(&format!("processes/{process}")).await?.json::<ProcessShape<'_>>()?.read()
+    }
+
+    async fn standing_of(&self, process: ProcessId) -> Result<RecoveryState> {
+        let query = HeldQuery { only: Some(process), after: None, limit: 1 };
+        unit::Recovery::recovery(self, query).await
+    }
+
+    async fn show(&self, _process: ProcessId, shown: Vec<DataItem>) -> Result<Adopted> {
+        unit::Recovery::adopt(self, shown).await
     }
 
     async fn now(&self) -> Result<Tip> {

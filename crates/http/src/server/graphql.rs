@@ -17,7 +17,9 @@ use axum::routing::get;
 use protocol::id::{base64url, from_base64url};
 use protocol::{Address, Height, Id, tag};
 use serde::{Deserialize, Serialize};
-use unit::{Arweave, BlockAt, BlockHash, BlockHead, Entry, Error, Kind, Query as Wanted, Sort};
+use unit::{
+    Arweave, BlockAt, BlockHash, BlockHead, Entry, Error, Kind, Query as Wanted, Sort, WordFilter, Words,
+};
 
 use super::{Context as Surroundings, Failure, Params, json, read_body};
 
@@ -134,15 +136,22 @@ impl Query {
                 edges: Vec::new(),
             });
         };
-        let (patterns, tags) =
-            tags.unwrap_or_default().into_iter().partition::<Vec<_>, _>(TagFilter::is_pattern);
-        let read = |tags: Vec<TagFilter>| tags.into_iter().map(TagFilter::read).collect::<Result<_, _>>();
+        let (mut exact, mut patterns, mut words) = (Vec::new(), Vec::new(), Vec::new());
+        for filter in tags.unwrap_or_default() {
+            match filter.compare.unwrap_or(TagMatch::Exact) {
+                TagMatch::Exact => exact.push(filter.read()),
+                TagMatch::Wildcard => patterns.push(filter.read()),
+                TagMatch::FuzzyAnd => words.push(filter.read_words(Words::All)),
+                TagMatch::FuzzyOr => words.push(filter.read_words(Words::Any)),
+            }
+        }
         let wanted = Wanted {
             ids,
             owners: owners.into_iter().map(Address).collect(),
             recipients,
-            tags: read(tags)?,
-            patterns: read(patterns)?,
+            tags: exact,
+            patterns,
+            words,
             bundles,
             block_min,
             block_max,
@@ -290,7 +299,7 @@ pub(crate) struct TagFilter {
     /// Whether it must be there.
     #[graphql(default_with = "Some(TagOperator::Eq)")]
     op: Option<TagOperator>,
-    /// How values are compared; EXACT and WILDCARD are served here.
+    /// How values are compared.
     #[graphql(default_with = "Some(TagMatch::Exact)", name = "match")]
     compare: Option<TagMatch>,
 }
@@ -304,30 +313,33 @@ pub(crate) enum TagOperator {
     Neq,
 }
 
-/// How tag values are compared, as one public gateway has it.
+/// How tag values are compared, as one public gateway has it. Words are what is between anything but letters and digits,
+/// whether capital or not; they may have slips: none up to two letters, one up to five, else two.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TagMatch {
     /// Byte for byte.
     Exact,
     /// With `*` for anything.
     Wildcard,
-    /// All words, roughly.
+    /// All words of all values, in one tag, roughly.
     FuzzyAnd,
-    /// One of the words, roughly.
+    /// One of the words of the values, roughly.
     FuzzyOr,
 }
 
 impl TagFilter {
-    fn is_pattern(&self) -> bool {
-        self.compare == Some(TagMatch::Wildcard)
+    fn is_negated(&self) -> bool {
+        self.op == Some(TagOperator::Neq)
     }
 
-    fn read(self) -> async_graphql::Result<unit::TagFilter> {
-        if matches!(self.compare, Some(TagMatch::FuzzyAnd | TagMatch::FuzzyOr)) {
-            return Err(failed(Error::invalid("only match: EXACT and match: WILDCARD are served here")));
-        }
-        let negated = self.op == Some(TagOperator::Neq);
-        Ok(unit::TagFilter { name: self.name, values: self.values, negated })
+    fn read(self) -> unit::TagFilter {
+        let negated = self.is_negated();
+        unit::TagFilter { name: self.name, values: self.values, negated }
+    }
+
+    fn read_words(self, which: Words) -> WordFilter {
+        let negated = self.is_negated();
+        WordFilter::new(self.name, &self.values, which, negated)
     }
 }
 

@@ -61,7 +61,17 @@ pub fn transactions(query: &Query) -> Request {
         pattern["match"] = json!("WILDCARD");
         pattern
     };
-    let tags: Vec<Value> = query.tags.iter().map(tag).chain(query.patterns.iter().map(pattern)).collect();
+    let words = |filter: &unit::WordFilter| {
+        let compare = match filter.which() {
+            unit::Words::All => "FUZZY_AND",
+            unit::Words::Any => "FUZZY_OR",
+        };
+        let (words, op) =
+            (filter.words().collect::<Vec<_>>(), if filter.is_negated() { "NEQ" } else { "EQ" });
+        json!({ "name": filter.name(), "values": words, "op": op, "match": compare })
+    };
+    let tags = query.tags.iter().map(tag).chain(query.patterns.iter().map(pattern));
+    let tags: Vec<Value> = tags.chain(query.words.iter().map(words)).collect();
     put("tags", json!(tags), !tags.is_empty());
     let heights = json!({ "min": query.block_min, "max": query.block_max });
     put("block", heights, query.block_min.is_some() || query.block_max.is_some());

@@ -123,18 +123,28 @@ impl DataItem {
     /// The item whose words these are, if its signature is over exactly these words. For who has an item from
     /// somebody's JSON; what kind of signature it is need not be told, as long as the lengths tell.
     pub fn restore(item: &Item) -> Option<DataItem> {
-        let is_possible = |kind: &SignatureType| {
-            kind.owner_len() == item.owner.len() && kind.signature_len() == item.signature.len()
-        };
-        let restore = |kind: SignatureType| {
-            let mut bytes =
-                frame(kind, &item.owner, item.target, &item.anchor, &item.tags, &item.data).ok()?;
-            let layout = Layout::read(&bytes).ok()?;
-            bytes[layout.signature].copy_from_slice(&item.signature);
-            let restored = DataItem::parse(bytes.freeze()).ok()?;
-            (restored.id == item.id && restored.verify().is_ok()).then_some(restored)
-        };
-        (1..=7).filter_map(SignatureType::from_number).filter(is_possible).find_map(restore)
+        DataItem::possible(item).find(|possible| possible.verify().is_ok())
+    }
+
+    /// The same without a look at the signature: the bytes that it is over, if the item is told as it was signed.
+    pub fn reframe(item: &Item) -> Option<DataItem> {
+        let told = DataItem::framed(item, item.signature_type);
+        told.or_else(|| DataItem::possible(item).next())
+    }
+
+    /// An item under each kind of signature that its lengths may be of.
+    fn possible(item: &Item) -> impl Iterator<Item = DataItem> + '_ {
+        (1..=7).filter_map(SignatureType::from_number).filter_map(|kind| DataItem::framed(item, kind))
+    }
+
+    fn framed(item: &Item, kind: SignatureType) -> Option<DataItem> {
+        if kind.owner_len() != item.owner.len() || kind.signature_len() != item.signature.len() {
+            return None;
+        }
+        let mut bytes = frame(kind, &item.owner, item.target, &item.anchor, &item.tags, &item.data).ok()?;
+        let layout = Layout::read(&bytes).ok()?;
+        bytes[layout.signature].copy_from_slice(&item.signature);
+        DataItem::parse(bytes.freeze()).ok().filter(|framed| framed.id == item.id)
     }
 
     fn assemble(bytes: Bytes, layout: Layout, id: Id, tags: Tags, verified: bool) -> DataItem {
