@@ -1,7 +1,7 @@
 //! Days of timers and crons with all units, in which whatever can go wrong does.
 #![expect(clippy::disallowed_macros, reason = "what a day was like is to be read")]
 
-use pirn_sim::{Week, WeekReport, run_week};
+use pirn_sim::{Mutant, Week, WeekReport, run_week};
 
 #[track_caller]
 fn check(plan: Week) -> WeekReport {
@@ -18,4 +18,16 @@ fn a_day_brings_exactly_the_ticks_that_are_due_and_each_is_pushed_once() {
     println!("{report}");
     assert!(report.torn_ticks > 0 && report.said.ahead > 0 && report.said.behind > 0, "{report}");
     assert!(report.said.slow > 0 && report.crashes > 10, "{report}");
+}
+
+#[test]
+fn every_broken_rule_of_time_is_seen() {
+    for mutant in Mutant::OF_TIME {
+        let seen = (0..10).find(|&seed| {
+            let plan = Week { processes: 8, hours: 8, mutant: Some(mutant), ..Week::small(seed) };
+            !run_week(plan).violations.is_empty()
+        });
+        println!("{mutant:?}: seed {seen:?}");
+        assert!(seen.is_some(), "{mutant:?} breaks a rule, and ten seeds do not show it");
+    }
 }

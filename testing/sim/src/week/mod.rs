@@ -21,6 +21,7 @@ use unit::block_here;
 
 use self::timers::{Ticking, choose};
 use self::trouble::{Hand, trouble};
+use crate::mutants::Mutant;
 use crate::network::{Network, Pace};
 use crate::workload::{Workload, process};
 use crate::world::{BEGINNING_MS, Host, World};
@@ -46,6 +47,8 @@ pub struct Week {
     pub hours: u64,
     /// How much a call may suffer: all that a seed draws, or little, so that a large world comes to its end.
     pub is_gentle: bool,
+    /// A rule to break.
+    pub mutant: Option<Mutant>,
     /// Whether to write down what happens.
     pub text: bool,
 }
@@ -53,12 +56,12 @@ pub struct Week {
 impl Week {
     /// As it is in every run of the suite: a day.
     pub fn small(seed: u64) -> Week {
-        Week { seed, processes: 24, hours: 24, is_gentle: false, text: false }
+        Week { seed, processes: 24, hours: 24, is_gentle: false, mutant: None, text: false }
     }
 
     /// A thousand processes for seven days.
     pub fn full(seed: u64) -> Week {
-        Week { seed, processes: 1000, hours: 7 * 24, is_gentle: true, text: false }
+        Week { seed, processes: 1000, hours: 7 * 24, is_gentle: true, mutant: None, text: false }
     }
 }
 
@@ -208,7 +211,7 @@ pub fn run_week(plan: Week) -> WeekReport {
 }
 
 async fn phases(world: &Arc<World>, hand: &Arc<Hand>, plan: Week, report: &mut WeekReport) {
-    let network = Network::paced(Arc::clone(world), Pace::Days, None, None);
+    let network = Network::paced(Arc::clone(world), Pace::Days, plan.mutant, None);
     hand.set(world, 0);
     let turning = tokio::spawn(Arc::clone(hand).turn(Arc::clone(&network)));
     if let Err(error) = network.run().await {
