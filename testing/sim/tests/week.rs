@@ -1,5 +1,4 @@
 //! Days of timers and crons with all units, in which whatever can go wrong does.
-#![expect(clippy::disallowed_macros, reason = "what a day was like is to be read")]
 
 use pirn_sim::{Mutant, Week, WeekReport, run_week};
 

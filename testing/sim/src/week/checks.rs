@@ -34,9 +34,9 @@ pub(super) async fn all(network: &Network, cast: &Cast, hand: &Hand, report: &mu
     }
     let given = ticks(world, cast, hand, &schedules, report);
     let second = network.flood().await?;
-    let states = states(network, cast, &schedules, &*second).await?;
+    let states = states(network, cast, &schedules, &second).await?;
     let mut expected = told(world, cast, &given, &states);
-    crons(network, cast, &schedules, &*second, &states, &mut expected, report).await?;
+    crons(network, cast, &schedules, &second, &states, &mut expected, report).await?;
     let mut heard: BTreeMap<ProcessId, Moments> = BTreeMap::new();
     for (process, state) in &states {
         let mut moments = state.heard.clone();

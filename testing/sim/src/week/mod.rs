@@ -111,8 +111,8 @@ impl fmt::Display for WeekReport {
             let Counts { processes, moments, ticks } = counts;
             format!("{processes} processes, {moments} moments, {ticks} ticks")
         };
-        let lines = self.mix.iter().chain(&self.policies);
-        lines.map(|(name, counts)| writeln!(f, "{name}: {}", of(counts))).collect::<fmt::Result>()?;
+        let mut lines = self.mix.iter().chain(&self.policies);
+        lines.try_for_each(|(name, counts)| writeln!(f, "{name}: {}", of(counts)))?;
         let mut all = Counts::default();
         self.policies.values().for_each(|counts| all.add(*counts));
         writeln!(f, "all: {}", of(&all))?;

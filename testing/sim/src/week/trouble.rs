@@ -112,8 +112,8 @@ pub async fn trouble(world: Arc<World>, hand: Arc<Hand>) {
                 said.doomed += 1;
             }
             4 | 5 => {
-                let is_long = world.below(4) == 0;
-                let time = if is_long { seconds(HOUR, 8 * HOUR) } else { seconds(MINUTE, 40 * MINUTE) };
+                let is_long = world.below(12) == 0;
+                let time = if is_long { seconds(HOUR, 8 * HOUR) } else { seconds(MINUTE, 20 * MINUTE) };
                 down(&world, Host::Su, time);
                 said.rests += 1;
                 said.scheduler_down += time.as_secs() / MINUTE;
