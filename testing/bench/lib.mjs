@@ -60,9 +60,9 @@ const zigzag = (n) => {
 const text = (s) => { const bytes = Buffer.from(s, 'utf8'); return Buffer.concat([zigzag(bytes.length), bytes]) }
 const u64 = (n) => { const bytes = Buffer.alloc(8); bytes.writeBigUInt64LE(BigInt(n)); return bytes }
 
-/** A signed ANS-104 data item: `{ id, raw }`. `tags` is an object. */
+/** A signed ANS-104 data item: `{ id, raw }`. `tags` is an object, or a list where a name is there twice. */
 export async function dataItem (signer, { target, tags, data = ' ' }) {
-  const list = tagsOf(tags)
+  const list = Array.isArray(tags) ? tags : tagsOf(tags)
   const to = target ? Buffer.from(target, 'base64url') : Buffer.alloc(0)
   const anchor = randomBytes(32)
   const tagBytes = Buffer.concat([zigzag(list.length), ...list.flatMap(({ name, value }) => [text(name), text(value)]), Buffer.from([0])])
@@ -143,6 +143,18 @@ const owner = createHash('sha256').update(ED25519.owner).digest('base64url')
 export async function newest (process) {
   const { message, assignment } = JSON.parse(must('latest', await http('GET', `${network.urls.su}/${process}/latest`), 200).text)
   return { id: message.id, slot: Number(assignment.tags.find(({ name }) => name === 'Nonce').value) }
+}
+
+/** The whole schedule of a process: `{ message, assignment }` of each slot. */
+export async function schedule (process) {
+  const nodes = []
+  for (let after = '-1'; ;) {
+    const url = `${network.urls.su}/${process}?process-id=${process}&from-nonce=${after}&limit=1000`
+    const { edges, page_info: { has_next_page: hasNext } } = JSON.parse(must('schedule', await http('GET', url), 200).text)
+    nodes.push(...edges.map(({ node }) => node))
+    if (!hasNext) return nodes
+    after = edges.at(-1).cursor
+  }
 }
 
 /** One of the node's gauges. */

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use common::{World, message, options};
 use pirn_su::{Options, Ports, SchedulerUnit};
 use protocol::{DataItem, Id, ProcessId, Slot, Timestamp};
-use store::{MemoryStore, Store};
+use store::{DiskStore, MemoryStore, Store};
 use unit::fakes::{FakeClock, FakeWeave};
 use unit::suite::wallet;
 use unit::{
@@ -238,6 +238,63 @@ async fn the_timers_of_a_lost_log_go_on_and_no_moment_gets_a_second_tick() {
     let dues: Vec<String> = again.whole(process).await.iter().filter_map(due).collect();
     let start = dues[0].parse::<u64>().unwrap();
     assert_eq!(dues, (0..7).map(|n| (start + n * MINUTE).to_string()).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_backup_that_is_brought_back_repeats_no_tick() {
+    const MINUTE: u64 = 60_000;
+    let by_hand = || Options { tick_interval_ms: 3_600_000, ..forgetful() };
+    let folder = tempfile::tempdir().unwrap();
+    let open =
+        |name: &str| Arc::new(DiskStore::open(folder.path().join(name), store::Options::default()).unwrap());
+    let store = open("state");
+    let world = World::on(store.clone(), by_hand()).await;
+    let mut processes = Vec::new();
+    for missed in ["skip", "once", "all-100"] {
+        let tags = [("Tick-Interval", "1-minute"), ("Tick-Missed", missed)];
+        let item = unit::suite::process_item(&wallet(1), world.address(), &tags);
+        processes.push(world.su.schedule(item).await.unwrap().assignment.process);
+    }
+    let minutes = async |n: u64| {
+        for _ in 0..n {
+            world.clock.advance(MINUTE);
+            assert_eq!(world.su.give_ticks().await.unwrap(), 3);
+        }
+    };
+    minutes(2).await;
+    world.su.settled().await;
+    store.copy_to(folder.path().join("backup")).unwrap();
+    // Of what comes after the backup, the weave has the first, and somebody was shown the second.
+    minutes(1).await;
+    world.su.settled().await;
+    world.weave.fail_uploads(u64::MAX);
+    minutes(1).await;
+    let mut seen = Vec::new();
+    for process in &processes {
+        seen.push(world.whole(*process).await);
+    }
+    world.su.stop().await;
+
+    world.weave.fail_uploads(0);
+    let again = World::again(open("backup"), world.weave.clone(), world.clock.clone(), by_hand()).await;
+    again.su.hold_all(Why::Backup).await.unwrap();
+    assert_eq!(again.su.give_ticks().await.unwrap(), 0, "it is held");
+    restored(&again.su).await;
+    assert_eq!(again.su.give_ticks().await.unwrap(), 0, "it is held still");
+    for (process, whole) in processes.iter().zip(&seen) {
+        assert_eq!(again.su.adopt(items(&whole[4])).await.unwrap().adopted, 1);
+        confirm(&again.su, *process, Tail::Whole).await.unwrap();
+    }
+    assert_eq!(again.su.give_ticks().await.unwrap(), 0, "all moments so far have their ticks");
+    world.clock.advance(MINUTE);
+    assert_eq!(again.su.give_ticks().await.unwrap(), 3);
+    for (process, whole) in processes.iter().zip(&seen) {
+        let now = again.whole(*process).await;
+        assert_eq!(now[..5], whole[..], "what was seen is what it was");
+        let due = |entry: &Scheduled| entry.message.as_ref()?.tags.first("Tick-Due")?.parse::<u64>().ok();
+        let dues: Vec<u64> = now.iter().filter_map(due).collect();
+        assert_eq!(dues, (0..5).map(|n| dues[0] + n * MINUTE).collect::<Vec<_>>());
+    }
 }
 
 #[tokio::test]

@@ -53,7 +53,7 @@ impl Disk {
 
 impl Store for Disk {
     fn append(&self, batch: Batch) -> Appended {
-        if self.world.strikes(self.world.faults.crash_permille) {
+        if self.world.strikes(self.world.faults.crash_permille) || self.world.meets_doom(self.host) {
             self.world.crash(self.host);
         }
         let appended = self.store.append(batch);

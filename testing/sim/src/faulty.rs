@@ -65,7 +65,7 @@ impl<T: ?Sized + Send + Sync + 'static> Faulty<T> {
         call: impl Fn(Arc<T>) -> BoxFuture<'static, Result<R>> + Send + Sync + 'static,
     ) -> Result<(Host, R)> {
         let world = &self.world;
-        if world.strikes(world.faults.crash_permille) {
+        if world.strikes(world.faults.crash_permille) || world.meets_doom(self.from) {
             world.crash(self.from);
         }
         self.while_alive(async {}).await;
@@ -137,6 +137,9 @@ impl<T: ?Sized + Send + Sync + 'static> Faulty<T> {
         let slow = if faults.slow == Some(to) || faults.slow == Some(self.from) { 10 } else { 1 };
         let most = if world.is_storm() { faults.delay_ms * slow } else { 0 };
         tokio::time::sleep(Duration::from_millis(1 + world.below(most))).await;
+        if world.is_slow(to) || world.is_slow(self.from) {
+            tokio::time::sleep(Duration::from_millis(500 + world.below(6000))).await;
+        }
     }
 }
 

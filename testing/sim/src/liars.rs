@@ -101,7 +101,7 @@ async fn verify_against(
         claims: Some(Arc::new(network.compute(workload.life(), which))),
         store: Arc::new(MemoryStore::new()),
         blobs: Arc::new(MemoryBlobs::new()),
-        clock: Arc::new(SimClock { world: Arc::clone(&network.world), skew_ms: 0 }),
+        clock: Arc::new(SimClock { world: Arc::clone(&network.world), host: Host::Client, skew_ms: 0 }),
         runtimes: vec![Arc::new(SimRuntime)],
     };
     match verify::verify(ports, process, &|_| {}).await {

@@ -18,9 +18,11 @@ pub mod machine;
 pub mod mutants;
 pub mod network;
 pub mod run;
+pub mod week;
 pub mod workload;
 pub mod world;
 
 pub use liars::Liar;
 pub use mutants::Mutant;
 pub use run::{Plan, Report, run};
+pub use week::{Week, WeekReport, run_week};

@@ -3,6 +3,7 @@
 //! It has no linear memory. Its state is JSON in the pages of a [`Memory`], and holds a hash of every input so far:
 //! two machines that saw anything else, or in another order, differ in all that they say afterwards.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -45,6 +46,13 @@ pub enum Ask {
     Work(u64),
     /// Is only counted.
     Note,
+    /// From a process whose time has come: which timer of it, and for which moment, ms since 1970.
+    Told {
+        /// Its name.
+        timer: String,
+        /// The moment.
+        due: u64,
+    },
 }
 
 /// Tokens on their way.
@@ -102,8 +110,12 @@ struct About {
     owner: String,
     module: String,
     authorities: Vec<String>,
+    /// Who signs its ticks.
+    scheduler: String,
     /// Whom it tells when time has passed.
     listener: Option<String>,
+    /// It tells which timer, and which moment.
+    is_exact: bool,
     /// It never answers.
     is_mute: bool,
 }
@@ -118,17 +130,35 @@ impl About {
             owner: text(&process["Owner"]),
             module: text(&all["Module"]["Id"]),
             authorities: tags.all(protocol::tag::AUTHORITY).map(str::to_owned).collect(),
+            scheduler: tags.first(protocol::tag::SCHEDULER).unwrap_or_default().to_owned(),
             listener: tags.first("Listener").map(str::to_owned),
+            is_exact: tags.has("Exact", "yes"),
             is_mute: tags.has("Mute", "yes"),
         }
     }
 }
 
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-struct State {
-    history: String,
+/// Moments, ms since 1970, in the order in which they were told; of a timer, or of a process and its timer.
+pub type Moments = BTreeMap<String, Vec<u64>>;
+
+/// What a process remembers: its memory, as JSON.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    /// Of everything that it was given so far.
+    pub history: String,
     held: u64,
     sent: u64,
+    /// The moments of its own timers that it was given ticks for.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub ticks: Moments,
+    /// What others told it of theirs: see [`heard_of`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub heard: Moments,
+}
+
+/// Under which name a process remembers the moments of another's timer.
+pub fn heard_of(process: &str, timer: &str) -> String {
+    format!("{process}/{timer}")
 }
 
 struct SimMachine {
@@ -194,9 +224,13 @@ struct Said {
 impl SimMachine {
     /// The gas that it cost, or why it failed.
     fn act(&self, input: &Input, state: &mut State, said: &mut Said) -> Result<u64, &'static str> {
-        if input.cron {
+        if let Some((timer, due)) = self.time_of(input) {
+            if self.about.is_exact {
+                state.ticks.entry(timer.clone()).or_default().push(due);
+            }
             if let Some(listener) = &self.about.listener {
-                self.send(state, said, listener, &Ask::Note);
+                let ask = if self.about.is_exact { Ask::Told { timer, due } } else { Ask::Note };
+                self.send(state, said, listener, &ask);
             }
             return Ok(GAS);
         }
@@ -226,9 +260,26 @@ impl SimMachine {
             }
             Ask::Fail => return Err("it was asked to fail"),
             Ask::Work(gas) => return Ok(gas),
+            Ask::Told { timer, due } => {
+                state.heard.entry(heard_of(from, &timer)).or_default().push(due);
+            }
             Ask::Mint(_) | Ask::Start(_) | Ask::Ping(_) | Ask::Note => {}
         }
         Ok(GAS)
+    }
+
+    /// Which timer's time has come, and which moment; None of what somebody said. A tick is what the scheduler signed
+    /// and nobody pushed, as the boot library has it; a cron of legacynet names its timer by a tag of its own.
+    fn time_of(&self, input: &Input) -> Option<(String, u64)> {
+        let text = |name| input.tags.first(name).map(str::to_owned);
+        if input.cron {
+            return Some((text("Timer").unwrap_or_default(), input.timestamp.unwrap_or_default()));
+        }
+        let is_schedulers = |who: &Option<String>| who.as_deref() == Some(self.about.scheduler.as_str());
+        if !is_schedulers(&input.owner) || !is_schedulers(&input.from) {
+            return None;
+        }
+        Some((text("Tick-Name")?, text("Tick-Due")?.parse().ok()?))
     }
 
     fn pass(&self, state: &mut State, said: &mut Said, Pass { tokens, mut route }: Pass) {

@@ -39,10 +39,18 @@ pub enum Mutant {
     WrongOutcome,
     /// A checkpoint does not have all of the memory.
     ForgetInCheckpoint,
+    /// The scheduler forgets its timers when it crashes.
+    ForgetTimers,
+    /// The scheduler does not write down which ticks no messenger has yet.
+    ForgetUntold,
 }
 
 impl Mutant {
-    /// All of them.
+    /// Those that only timers show, and some that they show as well.
+    pub const OF_TIME: [Mutant; 4] =
+        [Mutant::ForgetTimers, Mutant::ForgetUntold, Mutant::LoseTasks, Mutant::SignAgain];
+
+    /// All that messages show.
     pub const ALL: [Mutant; 10] = [
         Mutant::ShowBeforeDurable,
         Mutant::AnswerBeforeDurable,
@@ -63,6 +71,8 @@ impl Mutant {
                 Careless::Early
             }
             (Mutant::ForgetSlots, Host::Su) => Careless::Without("su.message"),
+            (Mutant::ForgetTimers, Host::Su) => Careless::Without("su.timers"),
+            (Mutant::ForgetUntold, Host::Su) => Careless::Without("su.untold"),
             (Mutant::LoseTasks, Host::Mu0) => Careless::Without("mu.task"),
             (Mutant::LoseItems, Host::Mu0) => Careless::Without("mu.item"),
             _ => return store,

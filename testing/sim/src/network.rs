@@ -17,7 +17,7 @@ use crate::fickle::{Chain, DEEP, Fickle};
 use crate::liars::Liar;
 use crate::machine::SimRuntime;
 use crate::mutants::Mutant;
-use crate::world::{Host, Life, SimClock, World};
+use crate::world::{Host, Life, NoClock, SimClock, World};
 
 /// All hosts.
 pub struct Network {
@@ -27,6 +27,7 @@ pub struct Network {
     pub mutant: Option<Mutant>,
     /// Somebody who lies.
     pub liar: Option<Liar>,
+    pace: Pace,
     weave: Arc<Door<dyn Weave>>,
     su: Arc<Door<dyn Scheduler>>,
     cus: [Arc<Door<dyn Compute>>; 2],
@@ -35,6 +36,28 @@ pub struct Network {
     blobs: BTreeMap<Host, Arc<MemoryBlobs>>,
     chain: Arc<Chain>,
     units: Mutex<Units>,
+}
+
+/// Milliseconds between two looks of the scheduler at which timers are due, in a world that lasts for days.
+pub const LOOK_MS: u64 = 8_000;
+
+/// How long a world lasts: what is done again and again is done less often in a long one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// Minutes, as those of the seeds.
+    Minutes,
+    /// Days, as those of timers.
+    Days,
+}
+
+impl Pace {
+    /// Milliseconds between two blocks.
+    fn block_ms(self) -> u64 {
+        match self {
+            Pace::Minutes => 30_000,
+            Pace::Days => 10 * 60_000,
+        }
+    }
 }
 
 /// The units that are up.
@@ -69,6 +92,11 @@ pub fn messenger_addresses() -> [Address; 2] {
 impl Network {
     /// Hosts that are all down.
     pub fn new(world: Arc<World>, mutant: Option<Mutant>, liar: Option<Liar>) -> Arc<Network> {
+        Network::paced(world, Pace::Minutes, mutant, liar)
+    }
+
+    /// The same, at a pace.
+    pub fn paced(world: Arc<World>, pace: Pace, mutant: Option<Mutant>, liar: Option<Liar>) -> Arc<Network> {
         let disk = |host| {
             // The weave waits for its disk on the thread that everybody shares.
             let store = if host == Host::Weave { MemoryStore::new() } else { MemoryStore::stepped() };
@@ -78,6 +106,7 @@ impl Network {
             world,
             mutant,
             liar,
+            pace,
             weave: Door::new(),
             su: Door::new(),
             cus: [Door::new(), Door::new()],
@@ -104,7 +133,7 @@ impl Network {
         loop {
             life.over().await;
             self.down(host);
-            tokio::time::sleep(Duration::from_millis(1 + self.world.below(20_000))).await;
+            tokio::time::sleep(self.world.rests(host)).await;
             loop {
                 life = self.world.born(host);
                 match self.up(host, &life).await {
@@ -139,6 +168,9 @@ impl Network {
     /// What a crash leaves.
     fn down(&self, host: Host) {
         let mut units = self.units();
+        // What is durable, and was not pushed yet.
+        let untold = units.su.as_ref().filter(|_| host == Host::Su).map_or(0, |su| su.ticks_untold());
+        self.world.note_untold(untold);
         match host {
             Host::Weave => drop(units.weave.take()),
             Host::Su => drop(units.su.take()),
@@ -181,13 +213,16 @@ impl Network {
 
     async fn up(&self, host: Host, life: &Life) -> Result<()> {
         let (world, store) = (&self.world, self.store(host, life));
-        let clock: Arc<dyn Clock> =
-            Arc::new(SimClock { world: Arc::clone(world), skew_ms: world.below(world.faults.skew_ms + 1) });
+        let clock: Arc<dyn Clock> = Arc::new(SimClock {
+            world: Arc::clone(world),
+            host,
+            skew_ms: world.below(world.faults.skew_ms + 1),
+        });
         let events = Events::silent();
         match host {
             Host::Client => {}
             Host::Weave => {
-                let mining = weave::Mining::Interval(30_000);
+                let mining = weave::Mining::Interval(self.pace.block_ms());
                 let options = weave::Options { mining, ..weave::Options::default() };
                 let unit = weave::EmbeddedWeave::open(weave::Ports { store, clock, events }, options).await?;
                 let chain = Arc::clone(&self.chain);
@@ -199,6 +234,9 @@ impl Network {
                 let ports =
                     su::Ports { store, weave: self.weave_of(host, life), clock, events, wallet: wallet(1) };
                 let unit = su::SchedulerUnit::open(ports, self.su_options()).await?;
+                // One messenger is told of ticks: two would each sign what follows.
+                let first = vec![(Host::Mu0, Arc::clone(&self.mus[0]))];
+                unit.push_ticks_through(Arc::new(self.link(host, life, first)));
                 self.su.open(life.clone(), unit.clone());
                 self.units().su = Some(unit);
             }
@@ -297,6 +335,18 @@ impl Network {
             settle_patience_ms: 120_000,
             ..su::Options::default()
         };
+        let all = match self.pace {
+            Pace::Minutes => all,
+            Pace::Days => su::Options {
+                confirm_interval_ms: 15 * 60_000,
+                settle_patience_ms: 60 * 60_000,
+                height_interval_ms: 60_000,
+                settle_interval_ms: 1000,
+                tick_interval_ms: LOOK_MS,
+                tick_retry_ms: 30_000,
+                ..all
+            },
+        };
         if !self.world.faults.tiny {
             return all;
         }
@@ -305,6 +355,10 @@ impl Network {
 
     fn cu_options(&self) -> cu::Options {
         let all = cu::Options { checkpoint_messages: 4, cron_lag_ms: 20_000, ..cu::Options::default() };
+        let all = match self.pace {
+            Pace::Minutes => all,
+            Pace::Days => cu::Options { checkpoint_messages: 500, ..all },
+        };
         if !self.world.faults.tiny {
             return all;
         }
@@ -328,6 +382,10 @@ impl Network {
             failures_max: None,
             order_wait_ms: 600_000,
             ..mu::Options::default()
+        };
+        let all = match self.pace {
+            Pace::Minutes => all,
+            Pace::Days => mu::Options { cron_interval_ms: 30_000, ..all },
         };
         if !self.world.faults.tiny {
             return all;
@@ -421,10 +479,34 @@ impl Network {
     pub async fn flood(&self) -> Result<Arc<cu::ComputeUnit>> {
         let weave = self.units().weave.clone().ok_or_else(|| Error::unavailable("there is no weave"))?;
         let scheduler: Arc<dyn Scheduler> = Arc::new(Archive::new(weave.clone()));
-        let clock = Arc::new(SimClock { world: Arc::clone(&self.world), skew_ms: 0 });
+        let clock = Arc::new(SimClock { world: Arc::clone(&self.world), host: Host::Client, skew_ms: 0 });
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
         let ports = self.cu_ports(store, scheduler, weave, clock);
         cu::ComputeUnit::open(ports, cu::Options::default()).await
+    }
+
+    /// Whether any unit is.
+    pub fn is_down(&self) -> bool {
+        let units = self.units();
+        units.su.is_none() || units.weave.is_none() || units.cus.len() < 2 || units.mus.len() < 2
+    }
+
+    /// The scheduler unit, if it is up.
+    pub fn scheduler_unit(&self) -> Option<Arc<su::SchedulerUnit>> {
+        self.units().su.clone()
+    }
+
+    /// A scheduler unit with the same key that knows nothing but the weave, and no time either.
+    pub async fn successor(&self) -> Result<Arc<su::SchedulerUnit>> {
+        let weave = self.units().weave.clone().ok_or_else(|| Error::unavailable("there is no weave"))?;
+        let ports = su::Ports {
+            store: Arc::new(MemoryStore::new()),
+            weave,
+            clock: Arc::new(NoClock),
+            events: Events::silent(),
+            wallet: wallet(1),
+        };
+        Ok(su::SchedulerUnit::open(ports, su::Options::default()).await?)
     }
 
     fn units(&self) -> std::sync::MutexGuard<'_, Units> {

@@ -21,7 +21,7 @@ pub const SUPPLY: u64 = 1000;
 pub struct Workload {
     network: Arc<Network>,
     life: Life,
-    owner: Wallet,
+    pub(crate) owner: Wallet,
     /// Every process that a client spawned, in order.
     pub processes: Vec<ProcessId>,
     /// The one that never answers.
@@ -50,7 +50,7 @@ fn module() -> DataItem {
     sign(&wallet(3), Draft { tags, data: Bytes::from_static(b"sim"), ..Draft::default() })
 }
 
-fn process(owner: &Wallet, n: u64, more: &[(&str, &str)]) -> DataItem {
+pub(crate) fn process(owner: &Wallet, n: u64, more: &[(&str, &str)]) -> DataItem {
     let mut tags = ao("Process");
     tags.push(tag::MODULE, module().id);
     tags.push(tag::SCHEDULER, scheduler_address());
@@ -63,24 +63,7 @@ fn process(owner: &Wallet, n: u64, more: &[(&str, &str)]) -> DataItem {
 impl Workload {
     /// Publishes the module and spawns the processes, in the middle of the storm.
     pub async fn begin(network: &Arc<Network>) -> Workload {
-        let (life, owner) = (Life::begin(), wallet(7));
-        let weave = network.weave(&life);
-        // Whoever publishes looks after it, until it lies deep enough.
-        while !weave.confirmations(module().id).await.is_ok_and(|depth| depth.is_some_and(|it| it >= DEEP)) {
-            if weave.get(module().id).await.is_err() {
-                let _ = weave.upload(module()).await;
-            }
-            tokio::time::sleep(Duration::from_secs(5)).await;
-        }
-        let mut workload = Workload {
-            network: Arc::clone(network),
-            life,
-            owner,
-            processes: Vec::new(),
-            mute: Id([0; 32]).into(),
-            crons: Vec::new(),
-            acknowledged: Mutex::default(),
-        };
+        let mut workload = Workload::on(network).await;
         for n in 0..4 + network.world.below(3) {
             let spawned = workload.spawn(n, &[]).await;
             workload.processes.push(spawned);
@@ -95,6 +78,28 @@ impl Workload {
             workload.ask_monitor(which, cron, true).await;
         }
         workload
+    }
+
+    /// Publishes the module. There are no processes yet.
+    pub async fn on(network: &Arc<Network>) -> Workload {
+        let (life, owner) = (Life::begin(), wallet(7));
+        let weave = network.weave(&life);
+        // Whoever publishes looks after it, until it lies deep enough.
+        while !weave.confirmations(module().id).await.is_ok_and(|depth| depth.is_some_and(|it| it >= DEEP)) {
+            if weave.get(module().id).await.is_err() {
+                let _ = weave.upload(module()).await;
+            }
+            tokio::time::sleep(Duration::from_secs(5)).await;
+        }
+        Workload {
+            network: Arc::clone(network),
+            life,
+            owner,
+            processes: Vec::new(),
+            mute: Id([0; 32]).into(),
+            crons: Vec::new(),
+            acknowledged: Mutex::default(),
+        }
     }
 
     /// Those that clients speak to.
@@ -119,7 +124,7 @@ impl Workload {
         }
     }
 
-    async fn spawn(&self, n: u64, more: &[(&str, &str)]) -> ProcessId {
+    pub(crate) async fn spawn(&self, n: u64, more: &[(&str, &str)]) -> ProcessId {
         let item = process(&self.owner, n, more);
         let id = item.id;
         self.send(item, id.into()).await;
@@ -127,7 +132,7 @@ impl Workload {
     }
 
     /// Has a messenger look at the cron of a process, or not any more.
-    async fn ask_monitor(&self, which: usize, process: ProcessId, is_on: bool) {
+    pub(crate) async fn ask_monitor(&self, which: usize, process: ProcessId, is_on: bool) {
         let draft =
             Draft { target: Some(process.into()), data: Bytes::from_static(b" "), ..Draft::default() };
         let (messenger, request) = (self.network.messenger(&self.life, which), sign(&self.owner, draft));
@@ -155,7 +160,7 @@ impl Workload {
     }
 
     /// Sends the same bytes until they are acknowledged.
-    async fn send(&self, item: DataItem, process: ProcessId) {
+    pub(crate) async fn send(&self, item: DataItem, process: ProcessId) {
         loop {
             match self.some_messenger().send(item.clone()).await {
                 Ok(_) => break,
@@ -171,7 +176,7 @@ impl Workload {
         acknowledged.push((process, item.id));
     }
 
-    async fn ask(&self, n: u64, process: ProcessId, ask: &Ask) {
+    pub(crate) async fn ask(&self, n: u64, process: ProcessId, ask: &Ask) {
         let data = serde_json::to_vec(ask).expect("what is asked is always JSON");
         let anchor = format!("{n:032}").into_bytes().try_into().ok();
         let draft = Draft { target: Some(process.into()), anchor, tags: ao("Message"), data: data.into() };

@@ -103,6 +103,16 @@ struct Inner {
     lives: BTreeMap<Host, Life>,
     /// What does not arrive until then: (from, to).
     cut: BTreeMap<(Host, Host), Instant>,
+    /// After so many more calls and writes of a host it crashes.
+    doomed: BTreeMap<Host, u64>,
+    /// How long it stays down when it is down the next time.
+    rests: BTreeMap<Host, Duration>,
+    /// Until then, whatever comes to it or from it takes seconds.
+    slow: BTreeMap<Host, Instant>,
+    dials: BTreeMap<Host, Dial>,
+    births: BTreeMap<Host, u64>,
+    /// Crashes of the scheduler that left ticks with a slot that no messenger had.
+    torn_ticks: u64,
     seen: Seen,
     violations: BTreeSet<String>,
     trace: blake3::Hasher,
@@ -125,15 +135,28 @@ pub struct Seen {
 impl World {
     /// A world that is the same for the same seed. With `text`, what happens is written down to be read.
     pub fn new(seed: u64, text: bool, liar: Option<Liar>) -> Arc<World> {
+        World::with(seed, text, |faults| {
+            // Who drops messages is found out by somebody who does not.
+            faults.both_messengers |= liar == Some(Liar::Drops);
+        })
+    }
+
+    /// The same, with what goes wrong changed.
+    pub fn with(seed: u64, text: bool, change: impl FnOnce(&mut Faults)) -> Arc<World> {
         let mut rng = fastrand::Rng::with_seed(seed);
         let mut faults = Faults::draw(&mut rng);
-        // Who drops messages is found out by somebody who does not.
-        faults.both_messengers |= liar == Some(Liar::Drops);
+        change(&mut faults);
         let inner = Inner {
             rng,
             is_storm: true,
             lives: BTreeMap::new(),
             cut: BTreeMap::new(),
+            doomed: BTreeMap::new(),
+            rests: BTreeMap::new(),
+            slow: BTreeMap::new(),
+            dials: BTreeMap::new(),
+            births: BTreeMap::new(),
+            torn_ticks: 0,
             seen: Seen::default(),
             violations: BTreeSet::new(),
             trace: blake3::Hasher::new(),
@@ -165,6 +188,11 @@ impl World {
         let mut inner = self.inner();
         inner.is_storm = false;
         inner.cut.clear();
+        inner.doomed.clear();
+        inner.rests.clear();
+        inner.slow.clear();
+        // One that somebody turns again and again is his.
+        inner.dials.retain(|_, dial| matches!(dial, Dial::At(_)));
         drop(inner);
         self.tell(Host::Client, Host::Client, "calm", &"", &"");
     }
@@ -177,7 +205,10 @@ impl World {
     /// A host begins anew.
     pub fn born(&self, host: Host) -> Life {
         let life = Life::begin();
-        self.inner().lives.insert(host, life.clone());
+        let mut inner = self.inner();
+        inner.lives.insert(host, life.clone());
+        *inner.births.entry(host).or_default() += 1;
+        drop(inner);
         self.tell(host, host, "starts", &"", &"");
         life
     }
@@ -190,6 +221,74 @@ impl World {
         drop(inner);
         self.tell(host, host, "crashes", &"", &"");
         life.end();
+    }
+
+    /// A host crashes after it called or wrote so many times more: in the middle of something.
+    pub fn doom(&self, host: Host, after: u64) {
+        self.inner().doomed.insert(host, after);
+    }
+
+    /// A host calls or writes: whether that is when it crashes.
+    pub fn meets_doom(&self, host: Host) -> bool {
+        let mut inner = self.inner();
+        match inner.doomed.get_mut(&host) {
+            None => return false,
+            Some(0) => {}
+            Some(left) => {
+                *left -= 1;
+                return false;
+            }
+        }
+        inner.doomed.remove(&host);
+        true
+    }
+
+    /// The next time that a host is down it stays so for that long.
+    pub fn rest(&self, host: Host, time: Duration) {
+        self.inner().rests.insert(host, time);
+    }
+
+    /// How long a host that is down now stays so.
+    pub fn rests(&self, host: Host) -> Duration {
+        let told = self.inner().rests.remove(&host);
+        told.unwrap_or_else(|| Duration::from_millis(1 + self.below(20_000)))
+    }
+
+    /// A host is slow for a while.
+    pub fn slow_down(&self, host: Host, time: Duration) {
+        self.tell(host, host, "is slow", &"", &format!("{time:?}"));
+        self.inner().slow.insert(host, Instant::now() + time);
+    }
+
+    /// Whether a host is slow.
+    pub fn is_slow(&self, host: Host) -> bool {
+        self.inner().slow.get(&host).is_some_and(|until| Instant::now() < *until)
+    }
+
+    /// Sets the clock of a host; without a dial it shows the time.
+    pub fn turn(&self, host: Host, dial: Option<Dial>) {
+        let mut inner = self.inner();
+        match dial {
+            Some(dial) => drop(inner.dials.insert(host, dial)),
+            None => drop(inner.dials.remove(&host)),
+        }
+    }
+
+    /// The scheduler crashed, and no messenger had so many of its ticks.
+    pub fn note_untold(&self, ticks: u64) {
+        self.inner().torn_ticks += u64::from(ticks > 0);
+    }
+
+    /// How often the scheduler crashed between a slot of a tick and its messenger.
+    pub fn torn_ticks(&self) -> u64 {
+        self.inner().torn_ticks
+    }
+
+    /// How often a host began so far, and whether it is up.
+    pub fn life_of(&self, host: Host) -> (u64, bool) {
+        let inner = self.inner();
+        let births = inner.births.get(&host).copied().unwrap_or_default();
+        (births, inner.lives.get(&host).is_some_and(Life::goes_on))
     }
 
     /// What `from` says to `to` does not arrive for a while.
@@ -280,16 +379,45 @@ impl World {
     }
 }
 
+/// What the clock of a host shows instead of the time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dial {
+    /// So much more, or less, ms.
+    Off(i64),
+    /// That, ms since 1970, until it is turned.
+    At(u64),
+}
+
 /// The clock of a host.
 pub struct SimClock {
     /// Whose time it is.
     pub world: Arc<World>,
+    /// Whose clock it is.
+    pub host: Host,
     /// How far it is ahead, ms.
     pub skew_ms: u64,
 }
 
 impl Clock for SimClock {
     fn now(&self) -> Timestamp {
-        Timestamp(BEGINNING_MS + self.skew_ms + self.world.elapsed().as_millis() as u64)
+        let right = BEGINNING_MS + self.skew_ms + self.world.elapsed().as_millis() as u64;
+        Timestamp(match self.world.inner().dials.get(&self.host) {
+            None => right,
+            Some(Dial::Off(ms)) => right.saturating_add_signed(*ms),
+            Some(Dial::At(ms)) => *ms,
+        })
+    }
+}
+
+/// The clock of whoever needs none: it stands at the beginning of time.
+pub struct NoClock;
+
+impl Clock for NoClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(0)
+    }
+
+    fn is_still(&self) -> bool {
+        true
     }
 }

@@ -83,6 +83,7 @@ pub(super) const MEASUREMENTS: &[Measurement] = &[
     program("items", "growth", "with the size of a data item", "items.mjs", &[], LUA_ONLY),
     program("fan-out", "growth", "with messages that one sends", "fan-out.mjs", &[], LUA_ONLY),
     program("subscribers", "growth", "with streams of one process", "subscribers.mjs", &[], LUA_ONLY),
+    program("ticks", "growth", "with timers, due and not due", "ticks.mjs", &[], LUA_ONLY),
     program(
         "neighbours",
         "growth",

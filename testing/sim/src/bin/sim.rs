@@ -2,10 +2,10 @@
 
 use std::process::ExitCode;
 
-use pirn_sim::{Liar, Mutant, Plan, run};
+use pirn_sim::{Liar, Mutant, Plan, Week, run, run_week};
 
-const USAGE: &str =
-    "usage: sim --seed N [--trace] [--messages N] [--break RULE] [--liar LIAR], or sim --seeds FROM TO";
+const USAGE: &str = "usage: sim --seed N [--trace] [--messages N] [--break RULE] [--liar LIAR], or sim --seeds FROM TO, \
+     or sim --week N [--full] [--processes N] [--hours N] [--trace]";
 
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "it is a program for the terminal")]
 fn main() -> ExitCode {
@@ -20,6 +20,20 @@ fn main() -> ExitCode {
     let liar = after("--liar").and_then(|rest| {
         Liar::ALL.into_iter().find(|liar| Some(format!("{liar:?}")) == rest.first().cloned())
     });
+    if let Some(seed) = after("--week").and_then(|rest| number(rest, 0)) {
+        let plan =
+            if words.iter().any(|word| word == "--full") { Week::full(seed) } else { Week::small(seed) };
+        let or = |name: &str, other: u64| after(name).and_then(|rest| number(rest, 0)).unwrap_or(other);
+        let processes = or("--processes", plan.processes as u64) as usize;
+        let report = run_week(Week { processes, hours: or("--hours", plan.hours), text, ..plan });
+        if let Some(text) = &report.text {
+            println!("{text}");
+        }
+        println!("week {seed}: {report}");
+        println!("{} rules broken", report.violations.len());
+        report.violations.iter().for_each(|what| println!("{what}"));
+        return if report.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
     let plan = |seed| {
         let plan = Plan::of(seed);
         Plan { mutant, liar, text, messages: messages.unwrap_or(plan.messages), ..plan }

@@ -3,7 +3,7 @@
 mod conservation;
 mod delivery;
 mod outcomes;
-mod schedule;
+pub(crate) mod schedule;
 mod settled;
 
 use std::collections::BTreeMap;

@@ -1,0 +1,276 @@
+//! What must hold after days of timers.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use protocol::{Outcome, ProcessId};
+use unit::{
+    Compute, Cursor, HeldQuery, OutcomeQuery, Recovery as _, Result, Scheduled, Scheduler as _, Sort,
+    TimerState, TimersQuery,
+};
+
+use super::timers::explain;
+use super::trouble::Hand;
+use super::{Cast, Counts, WeekReport};
+use crate::checkers::{Remains, schedule};
+use crate::machine::{Moments, State, heard_of};
+use crate::network::{Network, scheduler_address};
+use crate::world::World;
+
+/// Outcomes of cron that are asked for at once.
+const PAGE: usize = 500;
+
+/// Everything.
+pub(super) async fn all(network: &Network, cast: &Cast, hand: &Hand, report: &mut WeekReport) -> Result<()> {
+    let world = &network.world;
+    let schedules = network.schedules(cast.workload.life()).await?;
+    let remains = Remains { world: Arc::clone(world), schedules, outcomes: BTreeMap::new() };
+    schedule::check(&remains, &cast.workload);
+    let schedules = remains.schedules;
+    report.slots = schedules.values().map(|entries| entries.len() as u64).sum();
+    for dead in network.dead() {
+        world.violation(format!("the messenger gave up {:?}", dead.trace));
+    }
+    let given = ticks(world, cast, hand, &schedules, report);
+    let second = network.flood().await?;
+    let states = states(network, cast, &schedules, &second).await?;
+    let mut expected = told(world, cast, &given, &states);
+    crons(network, cast, &schedules, &second, &states, &mut expected, report).await?;
+    let mut heard: BTreeMap<ProcessId, Moments> = BTreeMap::new();
+    for (process, state) in &states {
+        let mut moments = state.heard.clone();
+        // Who crashed may say it later.
+        moments.values_mut().for_each(|list| list.sort_unstable());
+        if !moments.is_empty() {
+            heard.insert(*process, moments);
+        }
+    }
+    for (listener, moments) in &expected {
+        for (from, list) in moments {
+            let heard = heard.get(listener).and_then(|moments| moments.get(from));
+            if heard != Some(list) {
+                let n = heard.map_or(0, Vec::len);
+                world.violation(format!("{listener} heard {n} times of {from}, not {} times", list.len()));
+            }
+        }
+    }
+    if heard.values().map(BTreeMap::len).sum::<usize>() != expected.values().map(BTreeMap::len).sum::<usize>()
+    {
+        world.violation("somebody heard of what nobody said");
+    }
+    successor(network, cast, &schedules).await
+}
+
+/// The moments of the ticks of each process, in the order of its log: those that are due by policy.
+fn ticks(
+    world: &World,
+    cast: &Cast,
+    hand: &Hand,
+    schedules: &BTreeMap<ProcessId, Vec<Scheduled>>,
+    report: &mut WeekReport,
+) -> BTreeMap<ProcessId, Vec<u64>> {
+    let looks = hand.looks();
+    let mut given = BTreeMap::new();
+    for one in &cast.ticking {
+        let entries = schedules.get(&one.process).map(Vec::as_slice).unwrap_or_default();
+        let Some(set) = entries.first().map(|boot| boot.assignment.timestamp.0) else { continue };
+        let moments: Vec<u64> = entries.iter().filter_map(moment).collect();
+        if let Err(why) = explain(&one.kind, one.policy, (set, cast.end), &looks, &moments) {
+            let (text, policy, process) = (one.kind.text, one.policy.text(), one.process);
+            world.violation(format!("the ticks of {process} ({text}, {policy}) are not those due: {why}"));
+        }
+        let counts =
+            Counts { processes: 1, moments: one.kind.moments(set, cast.end), ticks: moments.len() as u64 };
+        report.mix.entry(format!("{}: {}", one.kind.tag, one.kind.text)).or_default().add(counts);
+        report.policies.entry(one.policy.text().to_owned()).or_default().add(counts);
+        given.insert(one.process, moments);
+    }
+    given
+}
+
+/// The moment that an entry is the tick of.
+fn moment(entry: &Scheduled) -> Option<u64> {
+    let item = entry.message.as_ref().filter(|item| item.address() == scheduler_address())?;
+    item.tags.first("Tick-Due")?.parse().ok()
+}
+
+/// What each process remembers: the same for both compute units and one that knows only the weave.
+async fn states(
+    network: &Network,
+    cast: &Cast,
+    schedules: &BTreeMap<ProcessId, Vec<Scheduled>>,
+    second: &cu::ComputeUnit,
+) -> Result<BTreeMap<ProcessId, State>> {
+    let units = [0, 1].map(|which| network.compute(cast.workload.life(), which));
+    let mut states = BTreeMap::new();
+    let with_crons: Vec<ProcessId> = cast.crons.iter().map(|cron| cron.process).collect();
+    for process in schedules.keys().filter(|process| !with_crons.contains(process)) {
+        let state = second.state(*process, None).await?.memory;
+        for (which, unit) in units.iter().enumerate() {
+            if unit.state(*process, None).await?.memory != state {
+                network.world.violation(format!("compute unit {which} has another state of {process}"));
+            }
+        }
+        match serde_json::from_slice(&state) {
+            Ok(state) => drop(states.insert(*process, state)),
+            Err(error) => network.world.violation(format!("the state of {process} is none: {error}")),
+        }
+    }
+    Ok(states)
+}
+
+/// Each process knows its ticks, in their order. Answers what its listener must have heard.
+fn told(
+    world: &World,
+    cast: &Cast,
+    given: &BTreeMap<ProcessId, Vec<u64>>,
+    states: &BTreeMap<ProcessId, State>,
+) -> BTreeMap<ProcessId, Moments> {
+    let mut expected: BTreeMap<ProcessId, Moments> = BTreeMap::new();
+    for one in &cast.ticking {
+        let Some(moments) = given.get(&one.process).filter(|moments| !moments.is_empty()) else { continue };
+        let known = states.get(&one.process).and_then(|state| state.ticks.get("it"));
+        if known != Some(moments) {
+            world.violation(format!("{} was not told of exactly its ticks", one.process));
+        }
+        let name = heard_of(&one.process.to_string(), "it");
+        expected.entry(one.listener).or_default().insert(name, moments.clone());
+    }
+    expected
+}
+
+/// Crons of legacynet: each of their seconds up to the last that was pushed, in order, each heard of once, and the same
+/// outcomes of all units.
+async fn crons(
+    network: &Network,
+    cast: &Cast,
+    schedules: &BTreeMap<ProcessId, Vec<Scheduled>>,
+    second: &cu::ComputeUnit,
+    states: &BTreeMap<ProcessId, State>,
+    expected: &mut BTreeMap<ProcessId, Moments>,
+    report: &mut WeekReport,
+) -> Result<()> {
+    let world = &network.world;
+    let heard = states.get(&cast.ear).map(|state| state.heard.clone()).unwrap_or_default();
+    for cron in &cast.crons {
+        let Some(set) = schedules.get(&cron.process).and_then(|entries| entries.first()) else { continue };
+        let set = set.assignment.timestamp.0;
+        let name_of = |timer: &str| heard_of(&cron.process.to_string(), timer);
+        let last =
+            cron.intervals.iter().filter_map(|(name, _)| heard.get(&name_of(name))?.iter().max()).max();
+        let Some(last) = last.copied() else {
+            world.violation(format!("nobody heard of the crons of {}", cron.process));
+            continue;
+        };
+        let all = outcomes(second, cron.process, last).await?;
+        for which in [0, 1] {
+            let unit = network.compute(cast.workload.life(), which);
+            if outcomes(&unit, cron.process, last).await? != all {
+                let process = cron.process;
+                world.violation(format!("compute unit {which} has other outcomes of crons of {process}"));
+            }
+        }
+        if all.windows(2).any(|pair| pair[0].0.timestamp > pair[1].0.timestamp) {
+            world.violation(format!("crons of {} are not in the order of time", cron.process));
+        }
+        for (timer, interval) in cron.intervals {
+            let of_timer = |(at, _): &&(Cursor, Arc<Outcome>)| {
+                at.cron
+                    .as_deref()
+                    .is_some_and(|cron| cron.split_once('-').is_some_and(|it| it.1 == *interval))
+            };
+            let moments: Vec<u64> = all.iter().filter(of_timer).map(|(at, _)| at.timestamp.0).collect();
+            if let Some(every) = seconds(interval) {
+                let due: Vec<u64> =
+                    (1..).map(|n| set + n * every * 1000).take_while(|at| *at <= last).collect();
+                if moments != due {
+                    let (process, n, of) = (cron.process, moments.len(), due.len());
+                    world.violation(format!("{interval} of {process} ticked {n} times, not {of} times"));
+                }
+            }
+            report.crons.insert((*interval).to_owned(), moments.len() as u64);
+            expected.entry(cast.ear).or_default().insert(name_of(timer), moments);
+        }
+    }
+    Ok(())
+}
+
+/// Seconds of an interval that counts them.
+fn seconds(interval: &str) -> Option<u64> {
+    let (n, unit) = interval.split_once('-')?;
+    let unit = match unit {
+        "minutes" => 60,
+        "hour" | "hours" => 3600,
+        _ => return None,
+    };
+    Some(n.parse::<u64>().ok()? * unit)
+}
+
+/// What came of the crons of a process up to a moment, and where each stands.
+async fn outcomes(unit: &dyn Compute, process: ProcessId, last: u64) -> Result<Vec<(Cursor, Arc<Outcome>)>> {
+    let mut all: Vec<(Cursor, Arc<Outcome>)> = Vec::new();
+    loop {
+        let from = all.last().map(|(cursor, _)| Cursor { sort: None, ..cursor.clone() });
+        let query = OutcomeQuery { from, to: None, sort: Sort::Ascending, limit: PAGE };
+        let page = unit.cron(process, query).await?;
+        let is_enough = page.items.last().is_none_or(|newest| newest.cursor.timestamp.0 > last);
+        all.extend(page.items.into_iter().map(|one| (one.cursor, one.outcome)));
+        if is_enough || !page.has_next {
+            all.retain(|(at, _)| at.timestamp.0 <= last);
+            return Ok(all);
+        }
+    }
+}
+
+/// A scheduler unit with the same key, the weave, and no clock has the same logs and the same timers; and the one that
+/// gave the ticks has what its logs say.
+async fn successor(
+    network: &Network,
+    cast: &Cast,
+    schedules: &BTreeMap<ProcessId, Vec<Scheduled>>,
+) -> Result<()> {
+    let world = &network.world;
+    let Some(first) = network.scheduler_unit() else {
+        world.violation("there is no scheduler");
+        return Ok(());
+    };
+    let second = network.successor().await?;
+    loop {
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        let query = HeldQuery { only: None, after: None, limit: 1 };
+        let restoring = second.recovery(query).await?.restoring;
+        if restoring.rounds > 0 && !restoring.running {
+            break;
+        }
+    }
+    for one in &cast.ticking {
+        let process = one.process;
+        let newest = schedules.get(&process).and_then(|entries| entries.last());
+        let known = second.latest(process).await?.assignment;
+        if newest.is_none_or(|newest| newest.assignment.id() != known.id()) {
+            world.violation(format!("the log of {process} ends with slot {} on the second node", known.slot));
+        }
+        let kept = timers(&first, process).await?;
+        first.rebuild_timers(process).await?;
+        let [derived, others] = [timers(&first, process).await?, timers(&second, process).await?];
+        if kept.len() != 1 || kept != derived {
+            world.violation(format!("the timers of {process} are {kept:?}, and by its log {derived:?}"));
+        }
+        if kept.iter().map(without_time).ne(others.iter().map(without_time)) {
+            world.violation(format!("the timers of {process} are {kept:?}, on the second node {others:?}"));
+        }
+    }
+    second.stop().await;
+    Ok(())
+}
+
+async fn timers(su: &su::SchedulerUnit, process: ProcessId) -> Result<Vec<TimerState>> {
+    let query = TimersQuery { process: Some(process), ..TimersQuery::default() };
+    Ok(su.timers(query).await?.items.into_iter().flat_map(|one| one.timers).collect())
+}
+
+/// What a timer is without regard to what time it is.
+fn without_time(timer: &TimerState) -> TimerState {
+    TimerState { next: None, late_ms: 0, ..timer.clone() }
+}

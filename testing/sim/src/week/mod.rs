@@ -1,0 +1,300 @@
+//! Days of timers in a world with all units: processes tell each other of every tick, and whatever can go wrong does.
+//!
+//! In the end: exactly the ticks that are due by policy; each told to the process that is to hear of it once; and a
+//! second node, which knows nothing but the weave and has no clock, has the same states and the same timers. Crons of
+//! legacynet are there as well: all of them in their order, each told once, the same for every compute unit.
+//!
+//! `cargo xtask sim --week SEED` runs a small one, with `--full` a thousand processes for seven days.
+
+mod checks;
+mod timers;
+mod trouble;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use protocol::{DataItem, ProcessId, tag};
+use tokio::task::JoinSet;
+use unit::block_here;
+
+use self::timers::{Ticking, choose};
+use self::trouble::{Hand, trouble};
+use crate::mutants::Mutant;
+use crate::network::{Network, Pace};
+use crate::workload::{Workload, process};
+use crate::world::{BEGINNING_MS, Host, World};
+
+pub use self::trouble::Said;
+
+/// Virtual time within which everything must be settled once nothing goes wrong any more: a unit may be down for hours
+/// still, and a block comes every ten minutes.
+const CALM: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long everything goes on as it should before the timers end.
+const AFTER: Duration = Duration::from_secs(30 * 60);
+/// Processes that are spawned at once. Each tells one of an earlier lot.
+const LOT: usize = 40;
+
+/// What to run.
+#[derive(Debug, Clone, Copy)]
+pub struct Week {
+    /// Decides everything.
+    pub seed: u64,
+    /// Processes with a timer.
+    pub processes: usize,
+    /// For so long.
+    pub hours: u64,
+    /// How much a call may suffer: all that a seed draws, or little, so that a large world comes to its end.
+    pub is_gentle: bool,
+    /// A rule to break.
+    pub mutant: Option<Mutant>,
+    /// Whether to write down what happens.
+    pub text: bool,
+}
+
+impl Week {
+    /// As it is in every run of the suite: a day.
+    pub fn small(seed: u64) -> Week {
+        Week { seed, processes: 24, hours: 24, is_gentle: false, mutant: None, text: false }
+    }
+
+    /// A thousand processes for seven days.
+    pub fn full(seed: u64) -> Week {
+        Week { seed, processes: 1000, hours: 7 * 24, is_gentle: true, mutant: None, text: false }
+    }
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Default)]
+pub struct WeekReport {
+    /// The rules that were broken; none if all is well.
+    pub violations: Vec<String>,
+    /// Processes of each kind of timer, moments that these had, and ticks that they were given.
+    pub mix: BTreeMap<String, Counts>,
+    /// The same by policy.
+    pub policies: BTreeMap<String, Counts>,
+    /// Crons of legacynet: ticks that were told of, by cron.
+    pub crons: BTreeMap<String, u64>,
+    /// Messages with a slot.
+    pub slots: u64,
+    /// How often a unit crashed.
+    pub crashes: u64,
+    /// How often the scheduler crashed with ticks that had their slots and no messenger.
+    pub torn_ticks: u64,
+    /// What else went wrong.
+    pub said: Said,
+    /// Calls and other things that happened.
+    pub events: u64,
+    /// A hash of all of them.
+    pub trace: String,
+    /// What happened, if it was to be written down.
+    pub text: Option<String>,
+    /// Virtual time that it took.
+    pub took: Duration,
+}
+
+/// How many.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Processes.
+    pub processes: u64,
+    /// Moments at which one was due.
+    pub moments: u64,
+    /// Ticks.
+    pub ticks: u64,
+}
+
+impl fmt::Display for WeekReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let of = |counts: &Counts| {
+            let Counts { processes, moments, ticks } = counts;
+            format!("{processes} processes, {moments} moments, {ticks} ticks")
+        };
+        let mut lines = self.mix.iter().chain(&self.policies);
+        lines.try_for_each(|(name, counts)| writeln!(f, "{name}: {}", of(counts)))?;
+        let mut all = Counts::default();
+        self.policies.values().for_each(|counts| all.add(*counts));
+        writeln!(f, "all: {}", of(&all))?;
+        self.crons.iter().try_for_each(|(name, n)| writeln!(f, "legacynet, {name}: {n} ticks"))?;
+        let Said { ahead, behind, others, doomed, rests, scheduler_down, slow, cuts } = self.said;
+        writeln!(
+            f,
+            "{} crashes: {doomed} in the middle of something, {rests} for minutes or hours (the scheduler \
+             {scheduler_down} minutes), {} of the scheduler between a tick's slot and its messenger",
+            self.crashes, self.torn_ticks
+        )?;
+        writeln!(
+            f,
+            "the scheduler's clock jumped {ahead} times ahead and {behind} times back, others {others} times; \
+             a compute unit was slow for {slow} minutes; {cuts} links were cut"
+        )?;
+        let hours = self.took.as_secs() / 3600;
+        write!(
+            f,
+            "{} slots, each evaluated by three compute units; {} events, {hours} h, trace {}",
+            self.slots, self.events, self.trace
+        )
+    }
+}
+
+impl Counts {
+    fn add(&mut self, other: Counts) {
+        self.processes += other.processes;
+        self.moments += other.moments;
+        self.ticks += other.ticks;
+    }
+}
+
+/// A cron of legacynet and the process that has it.
+struct Cron {
+    process: ProcessId,
+    /// Its intervals, each under its name.
+    intervals: &'static [(&'static str, &'static str)],
+}
+
+/// Intervals of legacynet, by the name that each has here.
+const CRONS: [&[(&str, &str)]; 4] = [
+    &[("ten", "10-minutes")],
+    &[("seven", "7-minutes"), ("two-hours", "2-hours")],
+    &[("hour", "1-hour")],
+    &[("blocks", "3-blocks")],
+];
+
+/// Who takes part.
+struct Cast {
+    workload: Workload,
+    /// Hears of the first processes, and of all crons.
+    ear: ProcessId,
+    /// No timer has a moment after this, ms since 1970.
+    end: u64,
+    ticking: Vec<Ticking>,
+    crons: Vec<Cron>,
+}
+
+/// Runs it to its end, on this thread.
+pub fn run_week(plan: Week) -> WeekReport {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    let runtime = runtime.expect("a runtime without input and output needs nothing from the system");
+    let _here = block_here();
+    runtime.block_on(async {
+        let world = World::with(plan.seed, plan.text, |faults| {
+            // One that pushes what another has pushed signs it, too: that is for the seeds.
+            faults.both_messengers = false;
+            // In days a crash of every hundredth call leaves time for nothing else: see `trouble`.
+            (faults.crash_permille, faults.cuts) = (0, false);
+            if plan.is_gentle {
+                let less = |permille: &mut u64| *permille = (*permille).min(10);
+                less(&mut faults.lost_request_permille);
+                less(&mut faults.lost_reply_permille);
+                less(&mut faults.twice_permille);
+                less(&mut faults.forget_permille);
+                (faults.tiny, faults.slow) = (false, None);
+            }
+        });
+        let hand = Arc::new(Hand::default());
+        let mut report = WeekReport::default();
+        phases(&world, &hand, plan, &mut report).await;
+        let (crashes, events) = world.counts();
+        WeekReport {
+            violations: world.violations(),
+            crashes,
+            torn_ticks: world.torn_ticks(),
+            said: hand.said(),
+            events,
+            trace: world.trace(),
+            text: world.text(),
+            took: world.elapsed(),
+            ..report
+        }
+    })
+}
+
+async fn phases(world: &Arc<World>, hand: &Arc<Hand>, plan: Week, report: &mut WeekReport) {
+    let network = Network::paced(Arc::clone(world), Pace::Days, plan.mutant, None);
+    hand.set(world, 0);
+    let turning = tokio::spawn(Arc::clone(hand).turn(Arc::clone(&network)));
+    if let Err(error) = network.run().await {
+        return world.violation(format!("the network does not start: {error}"));
+    }
+    let cast = begin(&network, plan).await;
+    let making_trouble = tokio::spawn(trouble(Arc::clone(world), Arc::clone(hand)));
+    let reorganising = tokio::spawn(Arc::clone(&network).reorganise());
+    tokio::time::sleep(Duration::from_secs(plan.hours * 3600).saturating_sub(world.elapsed())).await;
+    making_trouble.abort();
+    reorganising.abort();
+    world.calm();
+    hand.correct();
+    // Those that are down come up.
+    while network.is_down() {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+    }
+    tokio::time::sleep(2 * AFTER).await;
+    cast.workload.end_crons().await;
+    let until = tokio::time::Instant::now() + CALM;
+    while let Some(left) = network.unsettled(&[]) {
+        if tokio::time::Instant::now() > until {
+            return world.violation(format!("a day later not everything is settled: {left}"));
+        }
+        tokio::time::sleep(Duration::from_secs(60)).await;
+    }
+    hand.stop();
+    if turning.await.is_err() {
+        return world.violation("the scheduler's clock is turned no more");
+    }
+    if let Err(error) = checks::all(&network, &cast, hand, report).await {
+        world.violation(format!("what is left cannot be read: {error}"));
+    }
+}
+
+/// Spawns everybody.
+async fn begin(network: &Arc<Network>, plan: Week) -> Cast {
+    let mut workload = Workload::on(network).await;
+    let ear = workload.spawn(10_000, &[]).await;
+    let mut ticking: Vec<Ticking> = Vec::new();
+    let mut items: Vec<DataItem> = Vec::new();
+    let end = BEGINNING_MS + plan.hours * 3_600_000 + AFTER.as_millis() as u64;
+    for n in 0..plan.processes {
+        let (kind, policy) = choose(n, plan.processes, plan.seed);
+        let listener = n.checked_sub(LOT).map_or(ear, |earlier| ticking[earlier].process);
+        let (heard_by, ends) = (listener.to_string(), end.to_string());
+        let tags = [
+            ("Listener", heard_by.as_str()),
+            ("Exact", "yes"),
+            (kind.tag, kind.text),
+            ("Tick-Name", "it"),
+            ("Tick-Missed", policy.text()),
+            ("Tick-End", ends.as_str()),
+        ];
+        let item = process(&workload.owner, n as u64, &tags);
+        ticking.push(Ticking { process: item.id.into(), listener, kind, policy });
+        items.push(item);
+    }
+    let mut crons = Vec::new();
+    for (n, intervals) in CRONS.into_iter().enumerate() {
+        let heard_by = ear.to_string();
+        let mut tags = vec![("Listener", heard_by.as_str()), ("Exact", "yes")];
+        for (name, interval) in intervals {
+            tags.extend([(tag::CRON_INTERVAL, *interval), ("Cron-Tag-Timer", *name)]);
+        }
+        let process = workload.spawn(20_000 + n as u64, &tags).await;
+        workload.ask_monitor(0, process, true).await;
+        workload.crons.push(process);
+        crons.push(Cron { process, intervals });
+    }
+    let workload = Arc::new(workload);
+    for lot in items.chunks(LOT) {
+        let mut spawning = JoinSet::new();
+        for item in lot {
+            let (workload, item) = (Arc::clone(&workload), item.clone());
+            spawning.spawn(async move {
+                let process = item.id.into();
+                workload.send(item, process).await;
+            });
+        }
+        while spawning.join_next().await.is_some() {}
+    }
+    let workload = Arc::into_inner(workload).expect("all that were spawned have ended");
+    network.world.tell(Host::Client, Host::Client, "has spawned", &plan.processes, &"");
+    Cast { workload, ear, end, ticking, crons }
+}
