@@ -4,23 +4,42 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use protocol::{ProcessId, Timestamp};
 use store::Space;
 use tokio::sync::Semaphore;
-use unit::{Cursor, Evaluated, OutcomeQuery, Result, Sort};
+use unit::{CatchUp, Cursor, Evaluated, OutcomeQuery, Result, Sort};
 
-use crate::monitor::{AtWork, Progress};
+use crate::monitor::AtWork;
 use crate::outbox::Part;
+use crate::progress::{Age, Attention, Patience, Progress};
 use crate::push::{Origin, promise_all};
 use crate::step::Step;
 use crate::{Unit, internal};
 
 /// (process, timestamp, ordinate, cron) → nothing: what that tick sent is promised.
 const PUSHED: Space = Space("mu.pushed.cron");
+
+/// Pages of which nothing is pushed that count as one of which something is.
+const PAGES_LEFT_OUT: usize = 10;
+
+/// What was done about crons since the unit was opened.
+#[derive(Debug, Default)]
+pub(crate) struct CronCounts {
+    /// Ticks whose outcomes were seen.
+    pub(crate) ticks: AtomicU64,
+    /// Those of them whose outcome is an error.
+    pub(crate) failed: AtomicU64,
+    /// Those that were pushed late, because nobody had looked.
+    pub(crate) caught_up: AtomicU64,
+    /// Those that were not pushed, because that was too long ago.
+    pub(crate) left_out: AtomicU64,
+    /// Spawned processes whose cron is not run, because too many are.
+    pub(crate) refused: AtomicU64,
+}
 
 impl Unit {
     /// Looks at the cron of every monitored process, again and again.
@@ -79,6 +98,24 @@ impl Unit {
 
     /// Pushes the outcomes after where it stands, up to now or a bound. Whether there may be more.
     async fn push_cron(&self, process: ProcessId, at_work: &AtWork) -> Result<bool> {
+        let began = self.now();
+        let attention = at_work.begins(began, self.patience());
+        let more = self.push_pages(process, at_work, attention).await?;
+        if let Some(CatchUp { from, to, pushed, left_out, .. }) = at_work.went_well(began, !more) {
+            let (within, from, to) = (self.options.cron_catch_up_ms, from.0, to.0);
+            tracing::warn!(
+                %process, pushed, left_out, from, to, within,
+                "nobody looked at this cron for a while: it is caught up; what was due longer before than mu.cron_catch_up_ms is left out"
+            );
+        }
+        Ok(more)
+    }
+
+    fn patience(&self) -> Patience {
+        Patience { late: self.options.cron_late_ms, catch_up: self.options.cron_catch_up_ms }
+    }
+
+    async fn push_pages(&self, process: ProcessId, at_work: &AtWork, attention: Attention) -> Result<bool> {
         if !self.about(process).await?.has_cron {
             return Ok(false);
         }
@@ -89,7 +126,8 @@ impl Unit {
                 return Ok(false);
             }
         }
-        for _ in 0..self.options.cron_pages_max {
+        let mut room = self.options.cron_pages_max.saturating_mul(PAGES_LEFT_OUT);
+        while room > 0 {
             // While there is too much to send already, cron waits where it stands.
             if self.life.is_stopping() || self.queue.is_full() {
                 return Ok(true);
@@ -99,10 +137,19 @@ impl Unit {
                 OutcomeQuery { from: progress.cursor.clone(), to: None, sort: Sort::Ascending, limit };
             let page = self.ports.compute.cron(process, query).await?;
             let before = progress.clone();
+            let mut costs = if page.items.is_empty() { PAGES_LEFT_OUT } else { 1 };
             for evaluated in &page.items {
-                progress = Progress { started: true, cursor: Some(plain(&evaluated.cursor)) };
-                if !self.push_tick(process, evaluated, &progress, at_work).await? {
-                    return Ok(false);
+                let age = attention.age(evaluated.cursor.timestamp, self.patience());
+                self.count(evaluated, age);
+                progress.pass(evaluated, age, attention);
+                if age != Age::Due {
+                    at_work.catches_up();
+                }
+                if age != Age::LeftOut {
+                    costs = PAGES_LEFT_OUT;
+                    if !self.push_tick(process, evaluated, &progress, at_work).await? {
+                        return Ok(false);
+                    }
                 }
             }
             // Ticks that sent nothing wrote nothing.
@@ -112,8 +159,18 @@ impl Unit {
             if !page.has_next {
                 return Ok(false);
             }
+            room = room.saturating_sub(costs);
         }
         Ok(true)
+    }
+
+    fn count(&self, tick: &Evaluated, age: Age) {
+        let add = |count: &AtomicU64, really: bool| count.fetch_add(u64::from(really), Ordering::Relaxed);
+        let counts = &self.cron_counts;
+        add(&counts.ticks, true);
+        add(&counts.failed, tick.outcome.error.is_some());
+        add(&counts.caught_up, age == Age::Late);
+        add(&counts.left_out, age == Age::LeftOut);
     }
 
     /// Promises what one tick sends, in one batch with the progress. False if the process is monitored no longer.
@@ -144,13 +201,9 @@ impl Unit {
     async fn start_of_cron(&self, process: ProcessId) -> Result<Progress> {
         let query = OutcomeQuery { sort: Sort::Descending, limit: 1, ..OutcomeQuery::default() };
         let newest = self.ports.compute.results(process, query).await?;
-        Ok(Progress { started: true, cursor: newest.items.first().map(|newest| plain(&newest.cursor)) })
+        let cursor = newest.items.first().map(|newest| Cursor { sort: None, ..newest.cursor.clone() });
+        Ok(Progress { started: true, cursor, ..Progress::default() })
     }
-}
-
-/// A cursor without the order it was taken in, which would beat the order that is asked for.
-fn plain(cursor: &Cursor) -> Cursor {
-    Cursor { sort: None, ..cursor.clone() }
 }
 
 fn key_of(process: ProcessId, at: &Cursor) -> Bytes {

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use pirn_http::client::Transport;
-use pirn_http::server::{self, Context, Globals, Guard, Reads, Serving};
+use pirn_http::server::{self, Context, Globals, Guard, Names, Reads, Serving};
 use pirn_http::wire::info::Network;
 use store::{DiskBlobs, DiskStore};
 use tokio::sync::watch;
@@ -241,9 +241,12 @@ impl Running {
             }
             _ => None,
         };
+        let said =
+            units.weave.clone().filter(|_| config.development).map(|weave| weave as Arc<dyn unit::Weave>);
+        let names = Names { given: applications::names(config)?, said };
         let reads = known.map(|(scheduler, compute)| {
             let globals = if config.development { Globals::All } else { Globals::Published };
-            Arc::new(Reads { scheduler, compute, globals })
+            Arc::new(Reads { scheduler, compute, globals, names })
         });
         let context = Context {
             reads,

@@ -1,5 +1,7 @@
 --- Which messages are ticks that an agent acts on. Everything that an agent does by itself begins here.
 
+local because = require("lib.because")
+
 --- When the last tick was due: a second for a cron, what a scheduled tick says otherwise.
 LastTick = LastTick or nil
 
@@ -26,10 +28,11 @@ local function on_tick(name, run)
     return due(msg) ~= nil
   end, function(msg)
     local now = due(msg)
-    if now ~= LastTick then
-      LastTick = now
-      run(msg)
+    if now == LastTick then
+      return because("the tick of " .. now .. " was taken already")
     end
+    LastTick = now
+    run(msg)
   end)
 end
 
