@@ -121,8 +121,9 @@ impl Unit {
         }
         let Some(mut progress) = at_work.progress() else { return Ok(false) };
         if !progress.started {
-            progress = self.start_of_cron(process).await?;
-            if !at_work.advance(&self.queue, process, progress.clone(), Step::at(self.now())) {
+            let mut step = Step::at(self.now());
+            progress = self.start_of_cron(process, &mut step).await?;
+            if !at_work.advance(&self.queue, process, progress.clone(), step) {
                 return Ok(false);
             }
         }
@@ -157,11 +158,56 @@ impl Unit {
                 at_work.advance(&self.queue, process, progress.clone(), Step::at(self.now()));
             }
             if !page.has_next {
-                return Ok(false);
+                return self.look_back(process, at_work, attention, progress).await;
             }
             room = room.saturating_sub(costs);
         }
         Ok(true)
+    }
+
+    /// Pushes ticks of blocks that stand before where it stands: a block has the time at which it was made, and is known
+    /// later, when ticks of later moments are pushed already. Whether there may be more.
+    async fn look_back(
+        &self,
+        process: ProcessId,
+        at_work: &AtWork,
+        attention: Attention,
+        mut progress: Progress,
+    ) -> Result<bool> {
+        let (is_due, now) = (self.about(process).await?.has_block_cron, self.now());
+        let Some(to) = progress.cursor.clone().filter(|_| is_due) else { return Ok(false) };
+        if !at_work.may_look_back(now, self.ports.clock.is_still()) {
+            return Ok(false);
+        }
+        let mut from = Some(self.back_from(&to));
+        for _ in 0..self.options.cron_pages_max {
+            let limit = self.options.cron_page.max(1);
+            let query = OutcomeQuery { from, to: Some(to.clone()), sort: Sort::Ascending, limit };
+            let page = self.ports.compute.cron(process, query).await?;
+            for tick in page.items.iter().filter(|tick| is_of_block(&tick.cursor)) {
+                if self.queue.mark(PUSHED, &key_of(process, &tick.cursor)).map_err(internal)?.is_some() {
+                    continue;
+                }
+                let age = attention.age(tick.cursor.timestamp, self.patience());
+                self.count(tick, age);
+                progress.count(tick, age, attention);
+                if age != Age::LeftOut && !self.push_tick(process, tick, &progress, at_work).await? {
+                    return Ok(false);
+                }
+            }
+            // Where a page ended at the bound, ticks may have come to be known up to there only.
+            match page.items.last().filter(|last| page.items.len() >= limit && last.cursor != to) {
+                Some(last) => from = Some(Cursor { sort: None, ..last.cursor.clone() }),
+                None => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+
+    /// The moment before a tick from which ticks of blocks are looked for.
+    fn back_from(&self, cursor: &Cursor) -> Cursor {
+        let from = cursor.timestamp.0.saturating_sub(self.options.cron_look_back_ms);
+        Cursor { timestamp: Timestamp(from), ordinate: None, cron: None, sort: None }
     }
 
     fn count(&self, tick: &Evaluated, age: Age) {
@@ -187,7 +233,8 @@ impl Unit {
             return Ok(true);
         }
         let outbox = self.outbox_of(&origin, &evaluated.outcome, Part::All).await?;
-        if outbox.is_empty() {
+        // Ticks of blocks are met again when it is looked back.
+        if outbox.is_empty() && !is_of_block(&evaluated.cursor) {
             return Ok(true);
         }
         let mut step = Step::at(self.now());
@@ -198,12 +245,39 @@ impl Unit {
     }
 
     /// The first look starts after what is evaluated already: monitoring pushes what comes, not what was.
-    async fn start_of_cron(&self, process: ProcessId) -> Result<Progress> {
+    async fn start_of_cron(&self, process: ProcessId, step: &mut Step) -> Result<Progress> {
         let query = OutcomeQuery { sort: Sort::Descending, limit: 1, ..OutcomeQuery::default() };
         let newest = self.ports.compute.results(process, query).await?;
         let cursor = newest.items.first().map(|newest| Cursor { sort: None, ..newest.cursor.clone() });
+        let has_blocks = self.about(process).await?.has_block_cron;
+        if let Some(to) = cursor.as_ref().filter(|_| has_blocks) {
+            let mut from = Some(self.back_from(to));
+            for _ in 0..self.options.cron_pages_max {
+                let limit = self.options.cron_page.max(1);
+                let query = OutcomeQuery { from, to: Some(to.clone()), sort: Sort::Ascending, limit };
+                let page = self.ports.compute.results(process, query).await?;
+                for tick in page.items.iter().filter(|tick| is_of_block(&tick.cursor)) {
+                    step.mark(PUSHED, key_of(process, &tick.cursor), Bytes::new());
+                }
+                match page.items.last().filter(|_| page.has_next) {
+                    Some(last) => from = Some(Cursor { sort: None, ..last.cursor.clone() }),
+                    None => break,
+                }
+            }
+        }
         Ok(Progress { started: true, cursor, ..Progress::default() })
     }
+}
+
+/// Whether it is the tick of a cron that counts blocks: `0-10-blocks`.
+fn is_of_block(cursor: &Cursor) -> bool {
+    let unit = cursor.cron.as_deref().and_then(|cron| cron.splitn(3, '-').nth(2));
+    unit.is_some_and(counts_blocks)
+}
+
+/// Whether the unit of an interval is blocks, as a compute unit reads it.
+pub(crate) fn counts_blocks(unit: &str) -> bool {
+    matches!(unit.split('-').next().map(str::trim), Some("block" | "blocks"))
 }
 
 fn key_of(process: ProcessId, at: &Cursor) -> Bytes {

@@ -338,6 +338,7 @@ struct About {
     module: String,
     scheduler: Option<String>,
     has_cron: bool,
+    has_block_cron: bool,
 }
 
 impl Unit {
@@ -395,11 +396,15 @@ impl Unit {
         }
         let record = self.ports.scheduler.process(process).await?;
         let text = |name| record.item.tags.first(name).map(str::to_owned);
-        let about = Arc::new(About {
-            module: text(tag::MODULE).unwrap_or_default(),
-            scheduler: text(tag::SCHEDULER),
-            has_cron: record.item.tags.first(tag::CRON_INTERVAL).is_some(),
-        });
+        let about =
+            Arc::new(About {
+                module: text(tag::MODULE).unwrap_or_default(),
+                scheduler: text(tag::SCHEDULER),
+                has_cron: record.item.tags.first(tag::CRON_INTERVAL).is_some(),
+                has_block_cron: record.item.tags.all(tag::CRON_INTERVAL).any(|interval| {
+                    interval.split_once('-').is_some_and(|(_, unit)| cron::counts_blocks(unit))
+                }),
+            });
         let mut processes = lock(&self.processes);
         // Which one goes does not matter: it is asked for again.
         if processes.len() >= self.options.processes_max {

@@ -18,6 +18,9 @@ use crate::{Unit, internal, lock};
 /// Process → how far its cron is pushed.
 const MONITOR: Space = Space("mu.monitor");
 
+/// Milliseconds between two looks back. A look back reads some minutes of outcomes; blocks are two minutes apart.
+const LOOK_BACK_EVERY_MS: u64 = 10_000;
+
 /// How many processes may lie between a process and the wallet that spawned the first of them.
 const SPAWNERS_MAX: usize = 16;
 
@@ -135,6 +138,8 @@ pub(crate) struct Monitor {
     /// Why the last look at its cron failed, if it did.
     error: Mutex<Option<String>>,
     attention: Mutex<Attention>,
+    /// Milliseconds since 1970 when ticks of blocks were last looked for that came to be known late.
+    looked_back_at: AtomicU64,
     /// Since the last look that left nothing, something came late.
     is_catching_up: AtomicBool,
 }
@@ -250,6 +255,16 @@ impl AtWork {
         if ends { self.progress().and_then(|progress| progress.tally.catch_up) } else { None }
     }
 
+    /// Whether it is time to look back; always if the clock stands, since whoever moves it is waiting.
+    pub(crate) fn may_look_back(&self, now: Timestamp, is_still: bool) -> bool {
+        let before = self.0.looked_back_at.load(Ordering::Relaxed);
+        let is_time = is_still || now.0.abs_diff(before) >= LOOK_BACK_EVERY_MS;
+        if is_time {
+            self.0.looked_back_at.store(now.0, Ordering::Relaxed);
+        }
+        is_time
+    }
+
     /// Something comes late.
     pub(crate) fn catches_up(&self) {
         self.0.is_catching_up.store(true, Ordering::Relaxed);
@@ -287,6 +302,7 @@ impl Monitor {
             looked_at: AtomicU64::new(now.0),
             error: Mutex::default(),
             attention: Mutex::new(Attention::from(now)),
+            looked_back_at: AtomicU64::new(0),
             is_catching_up: AtomicBool::new(false),
         }
     }

@@ -80,11 +80,15 @@ impl Attention {
 impl Progress {
     /// Everything up to this tick is pushed, or left out.
     pub(crate) fn pass(&mut self, tick: &Evaluated, age: Age, attention: Attention) {
-        let due = tick.cursor.timestamp;
         // Without the order it was taken in, which would beat the order that is asked for.
         self.cursor = Some(Cursor { sort: None, ..tick.cursor.clone() });
         self.started = true;
-        let tally = &mut self.tally;
+        self.count(tick, age, attention);
+    }
+
+    /// Counts a tick.
+    pub(crate) fn count(&mut self, tick: &Evaluated, age: Age, attention: Attention) {
+        let (due, tally) = (tick.cursor.timestamp, &mut self.tally);
         tally.ticks += 1;
         if let Some(error) = &tick.outcome.error {
             let error = error.to::<String>().unwrap_or_else(|_| error.get().to_owned());
