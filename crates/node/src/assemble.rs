@@ -217,6 +217,8 @@ impl Running {
     /// Opens the units on what is in the state folder, and answers.
     pub(crate) async fn start(inner: &Arc<Inner>) -> Result<Running, Error> {
         let Inner { config, network, keys, listeners, .. } = &**inner;
+        // Before anything is opened: what is wrong with it is said at once.
+        let given = applications::names(config)?;
         let common = open_common(inner).await?;
         watch_log(inner, &common.store);
         let (units, contracts, schedules) = roles::open(config, &common, keys).await?;
@@ -243,7 +245,7 @@ impl Running {
         };
         let said =
             units.weave.clone().filter(|_| config.development).map(|weave| weave as Arc<dyn unit::Weave>);
-        let names = Names { given: applications::names(config)?, said };
+        let names = Names { given, said };
         let reads = known.map(|(scheduler, compute)| {
             let globals = if config.development { Globals::All } else { Globals::Published };
             Arc::new(Reads { scheduler, compute, globals, names })

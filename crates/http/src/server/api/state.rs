@@ -131,8 +131,7 @@ pub(in crate::server) async fn at_device(
     headers: &HeaderMap,
 ) -> Result<Response, Error> {
     let process = process.strip_suffix(DEVICE).ok_or_else(|| {
-        Error::not_found(format!("there is no GET /{process}/now/{path}"))
-            .with_code(unit::Code::NO_ROUTE)
+        Error::not_found(format!("{process:?} is no process as AO-Core calls it"))
             .with_hint("what a process publishes is at /{id}~process@1.0/now/cache/{path}")
     })?;
     let path = path.trim_end_matches('/');
