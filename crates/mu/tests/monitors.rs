@@ -232,3 +232,47 @@ async fn a_process_that_a_process_spawns_with_crons_is_monitored_from_its_beginn
     unit.stop().await;
     assert_eq!(world.open_with(store, options).await.gauges().monitored, 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_tick_of_a_block_that_becomes_known_late_is_pushed_once() {
+    let world = World::new();
+    let receiver = world.process("receiver").await;
+    let item = world.process_item("both", &[("Cron-Interval", "10-seconds"), ("Cron-Interval", "2-blocks")]);
+    let process: ProcessId = item.id.into();
+    world.scheduler.schedule(item).await.unwrap();
+    let of_block = |n: u64, seconds: u64| {
+        let mut tick = tick(receiver, n);
+        tick.cursor.timestamp = Timestamp(1_700_000_000_000 + seconds * 1000);
+        tick.cursor.cron = Some("0-2-blocks".to_owned());
+        tick
+    };
+    // What was before it was monitored is not pushed, however it is looked back.
+    let before = of_block(101, 5);
+    world.compute.put_evaluated(process, before.clone());
+    world.compute.put_evaluated(process, tick(receiver, 1));
+    world.compute.put_cron(process, before);
+    world.compute.put_cron(process, tick(receiver, 1));
+    let store = Arc::new(MemoryStore::new());
+    let unit = world.open(store.clone()).await;
+    unit.monitor(world.request(&world.user, process)).await.unwrap();
+    until(|| world::progress_is_written(&*store, process)).await;
+    world.compute.put_cron(process, tick(receiver, 3));
+    until(|| world.inbox(receiver).len() == 1).await;
+    // Of a time that is passed already; one of them sends nothing.
+    world.compute.put_cron(process, of_block(102, 12));
+    world.compute.put_cron(process, of_block(105, 14));
+    world.clock.advance(11_000);
+    until(|| world.inbox(receiver).len() == 2).await;
+    assert_eq!(one_monitored(&unit).await.tally.ticks, 3);
+    unit.stop().await;
+
+    let unit = world.open(store).await;
+    for _ in 0..3 {
+        world.clock.advance(11_000);
+        tokio::time::sleep(std::time::Duration::from_millis(2_500)).await;
+    }
+    world.compute.put_cron(process, tick(receiver, 8));
+    until(|| world.inbox(receiver).len() == 3 && unit.gauges().outbox == 0).await;
+    assert_eq!(world.inbox(receiver), ["3", "102", "8"].map(str::to_owned));
+    assert_eq!(one_monitored(&unit).await.tally.ticks, 4);
+}
