@@ -493,7 +493,7 @@ mod tests {
         check(
             Seen { ticks: Some(su::Ticks { late_ms: 60_001, ..ticks() }), ..well() },
             expect![[r#"
-            ticks: 7 ticks were given, 0 wait for the messenger, what is due is 60001 ms late, 9 ticks since the start, 3 of them caught up, 4 left out, 1 of the processes fail: `pirn cron` says why; see whether the disk and the messenger answer (remote.mu, where it is elsewhere); each tick is given and pushed once, however late
+            ticks: 7 ticks were given, 0 wait for the messenger, what is due is 60001 ms late; see whether the disk and the messenger answer (remote.mu, where it is elsewhere); each tick is given and pushed once, however late
         "#]],
         );
         let away = su::Ticks { untold: 2, error: Some("it is away".to_owned()), ..ticks() };
