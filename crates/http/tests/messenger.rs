@@ -13,8 +13,9 @@ use pirn_http::{client, server};
 use protocol::{Address, DataItem, Id, ProcessId, Timestamp};
 use unit::suite::{message_item, wallet};
 use unit::{
-    AssignRequest, Cursor, DeadLetter, Error, Kind, Messenger, Monitored, MonitoredQuery, Novelty,
-    OutboxEntry, OutboxQuery, Page, Receipt, Result, Trace, TraceKind, TraceQuery, TraceRelation,
+    AssignRequest, CatchUp, CronTally, Cursor, DeadLetter, Error, Kind, Messenger, Monitored, MonitoredQuery,
+    Novelty, OutboxEntry, OutboxQuery, Page, Receipt, Result, TickFailure, Trace, TraceKind, TraceQuery,
+    TraceRelation,
 };
 
 const P: &str = "9epRWwTFujbn9uIvJvmGfiltbzdsz_Vta_9vWiudyQI";
@@ -96,9 +97,29 @@ impl Messenger for Recorder {
             looked_at: Timestamp(1_700_000_000_500),
             pushed: Some(pushed),
             error: Some("the compute unit is away".to_owned()),
+            spawner: Some(protocol::Id([8; 32]).into()),
+            tally: CronTally {
+                ticks: 9,
+                failed: 1,
+                failure: Some(TickFailure {
+                    timestamp: Timestamp(5),
+                    cron: "0-1-minute".to_owned(),
+                    error: "nil".to_owned(),
+                }),
+                caught_up: 3,
+                left_out: 2,
+                catch_up: Some(CatchUp {
+                    at: Timestamp(9),
+                    from: Timestamp(1),
+                    to: Timestamp(8),
+                    pushed: 3,
+                    left_out: 2,
+                }),
+            },
         };
         let process = protocol::Id([9; 32]).into();
-        let two = Monitored { process, looked_at: Timestamp(1), pushed: None, error: None };
+        let (looked_at, tally) = (Timestamp(1), CronTally::default());
+        let two = Monitored { process, looked_at, pushed: None, error: None, spawner: None, tally };
         Ok(Page { items: vec![one, two], has_next: true })
     }
 

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use common::{Remote, check_openapi, context, remote};
+use expect_test::expect_file;
 use pirn_http::server;
 use protocol::Wallet;
 use serde_json::Value;
@@ -92,6 +93,65 @@ fn what_the_document_points_to_is_in_it() {
         n += 1;
     }
     assert!(n > 50, "{n}");
+}
+
+/// What clients of `/api/v1` rely on, line by line: routes, what may and must be said, what is answered. The same on
+/// every port, so of one part each is enough.
+fn promised(document: &Value) -> BTreeSet<String> {
+    let resolve = |schema: &Value| -> Value {
+        let pointer = schema["$ref"].as_str().and_then(|pointer| pointer.strip_prefix('#'));
+        pointer.and_then(|pointer| document.pointer(pointer)).unwrap_or(schema).clone()
+    };
+    let texts = |list: &Value| -> Vec<String> {
+        let list = list.as_array().into_iter().flatten();
+        list.filter_map(Value::as_str).map(str::to_owned).collect()
+    };
+    let mut lines = BTreeSet::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        let Some((_, route)) = path.split_once("/api/v1/") else { continue };
+        for (method, said) in methods.as_object().unwrap().iter().filter(|(name, _)| *name != "parameters") {
+            let route = format!("{method} {}", nameless(route));
+            lines.insert(route.clone());
+            for parameter in said["parameters"].as_array().into_iter().flatten().map(&resolve) {
+                let (name, place) = (&parameter["name"], &parameter["in"]);
+                let (name, place) = (name.as_str().unwrap(), place.as_str().unwrap());
+                if place != "path" {
+                    let must = if parameter["required"] == true { "must" } else { "may" };
+                    lines.insert(format!("{route} {must} {place} {name}"));
+                }
+            }
+            let body = resolve(&said["requestBody"]["content"]["application/json"]["schema"]);
+            lines.extend(texts(&body["required"]).iter().map(|name| format!("{route} must body {name}")));
+            for (status, answer) in said["responses"].as_object().unwrap() {
+                if status.starts_with('2') {
+                    lines.insert(format!("{route} answers {status}"));
+                    let schema = resolve(&resolve(answer)["content"]["application/json"]["schema"]);
+                    let named = texts(&schema["required"]);
+                    lines.extend(named.iter().map(|name| format!("{route} answers {status} {name}")));
+                }
+            }
+        }
+    }
+    lines
+}
+
+#[test]
+fn nothing_of_v1_that_clients_rely_on_goes_away() {
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/v1.txt");
+    let now = promised(&serde_json::from_str(DOCUMENT).unwrap());
+    let text = std::fs::read_to_string(&file).unwrap();
+    let frozen: BTreeSet<String> = text.lines().map(str::to_owned).collect();
+    let is_known = |line: &str| frozen.contains(&line.split(' ').take(2).collect::<Vec<_>>().join(" "));
+    let gone: Vec<_> = frozen.difference(&now).collect();
+    // Who was not asked for it yesterday does not say it today.
+    let asked: Vec<_> =
+        now.difference(&frozen).filter(|line| line.contains(" must ") && is_known(line)).collect();
+    assert!(
+        gone.is_empty() && asked.is_empty(),
+        "this breaks clients. gone: {gone:#?}, asked for: {asked:#?}"
+    );
+    // What is new is promised from now on.
+    expect_file!["v1.txt"].assert_eq(&now.iter().map(|line| format!("{line}\n")).collect::<String>());
 }
 
 /// Every part of a node, by name.

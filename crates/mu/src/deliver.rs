@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use protocol::{DataItem, Id, ProcessId, Slot};
+use protocol::{DataItem, Id, ProcessId, Slot, tag};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use unit::{Error, Happened, Kind, Result, Scheduled, told_text};
 
@@ -148,6 +148,10 @@ impl Unit {
                 match (self.schedule(&item).await, target) {
                     (Ok(scheduled), _) => {
                         let message = scheduled.message_id();
+                        let is_spawn = target.is_none() && item.tags.first(tag::CRON_INTERVAL).is_some();
+                        if let (true, Some(spawner)) = (is_spawn, task.chain.sender) {
+                            self.monitor_child(message.into(), spawner).await?;
+                        }
                         Ok(Delivered::Scheduled(scheduled.entry, message))
                     }
                     (Err(error), Some(target)) if matches!(error.kind, Kind::NotFound | Kind::Invalid) => {

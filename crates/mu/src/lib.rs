@@ -38,6 +38,7 @@ mod deliver;
 mod doubts;
 mod retry;
 mod monitor;
+mod progress;
 mod cron;
 mod trace;
 mod dead;
@@ -50,7 +51,7 @@ mod life;
 mod options;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -66,6 +67,7 @@ use unit::{
 
 pub use options::Options;
 
+use cron::CronCounts;
 use deliver::Deliveries;
 use doubts::Doubts;
 use life::Life;
@@ -109,8 +111,20 @@ pub struct Gauges {
     pub dead: usize,
     /// Processes whose cron is looked at.
     pub monitored: usize,
+    /// Those of them whose last look failed.
+    pub cron_failing: usize,
     /// Milliseconds by which the look at a cron is late that is most so.
     pub cron_late_ms: u64,
+    /// Ticks of crons whose outcomes were seen, since the unit was opened.
+    pub cron_ticks: u64,
+    /// Those of them whose outcome is an error.
+    pub cron_failed: u64,
+    /// Those that were pushed late, because nobody had looked.
+    pub cron_caught_up: u64,
+    /// Those that were not pushed, because that was too long ago.
+    pub cron_left_out: u64,
+    /// Spawned processes whose cron is not run, because too many are.
+    pub cron_children_refused: u64,
 }
 
 impl MessengerUnit {
@@ -126,6 +140,7 @@ impl MessengerUnit {
         let now = ports.clock.now();
         let unit = Arc::new(Unit {
             cron_beat: AtomicU64::new(now.0),
+            cron_counts: CronCounts::default(),
             monitors: Monitors::open(&*ports.store, now).map_err(internal)?,
             queue,
             life: Life::new(),
@@ -210,13 +225,20 @@ impl MessengerUnit {
     /// How much there is to do.
     pub fn gauges(&self) -> Gauges {
         let counts = self.0.queue.counts();
+        let (crons, count) = (&self.0.cron_counts, |count: &AtomicU64| count.load(Ordering::Relaxed));
         Gauges {
             outbox: counts.promised,
             loaded: counts.loaded,
             retrying: counts.failing,
             dead: counts.dead,
             monitored: self.0.monitors.len(),
+            cron_failing: self.0.monitors.failing(),
             cron_late_ms: self.0.cron_late_ms(),
+            cron_ticks: count(&crons.ticks),
+            cron_failed: count(&crons.failed),
+            cron_caught_up: count(&crons.caught_up),
+            cron_left_out: count(&crons.left_out),
+            cron_children_refused: count(&crons.refused),
         }
     }
 }
@@ -306,6 +328,7 @@ struct Unit {
     monitors: Monitors,
     /// Milliseconds since 1970 of the newest beat of whoever looks at crons.
     cron_beat: AtomicU64,
+    cron_counts: CronCounts,
     processes: Mutex<BTreeMap<ProcessId, Arc<About>>>,
 }
 
@@ -315,6 +338,7 @@ struct About {
     module: String,
     scheduler: Option<String>,
     has_cron: bool,
+    has_block_cron: bool,
 }
 
 impl Unit {
@@ -372,11 +396,15 @@ impl Unit {
         }
         let record = self.ports.scheduler.process(process).await?;
         let text = |name| record.item.tags.first(name).map(str::to_owned);
-        let about = Arc::new(About {
-            module: text(tag::MODULE).unwrap_or_default(),
-            scheduler: text(tag::SCHEDULER),
-            has_cron: record.item.tags.first(tag::CRON_INTERVAL).is_some(),
-        });
+        let about =
+            Arc::new(About {
+                module: text(tag::MODULE).unwrap_or_default(),
+                scheduler: text(tag::SCHEDULER),
+                has_cron: record.item.tags.first(tag::CRON_INTERVAL).is_some(),
+                has_block_cron: record.item.tags.all(tag::CRON_INTERVAL).any(|interval| {
+                    interval.split_once('-').is_some_and(|(_, unit)| cron::counts_blocks(unit))
+                }),
+            });
         let mut processes = lock(&self.processes);
         // Which one goes does not matter: it is asked for again.
         if processes.len() >= self.options.processes_max {

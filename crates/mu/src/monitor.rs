@@ -8,15 +8,18 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use protocol::{Address, DataItem, ProcessId, Timestamp, tag};
 use store::{Batch, Order, Space, Store};
-use unit::{Cursor, Error, Kind, Monitored, Result};
+use unit::{CatchUp, Error, Kind, Monitored, Result};
 
-use crate::codec::{Reader, Writer};
+use crate::progress::{Attention, Patience, Progress, decode, encode};
 use crate::queue::Queue;
 use crate::step::Step;
 use crate::{Unit, internal, lock};
 
 /// Process → how far its cron is pushed.
 const MONITOR: Space = Space("mu.monitor");
+
+/// Milliseconds between two looks back. A look back reads some minutes of outcomes; blocks are two minutes apart.
+const LOOK_BACK_EVERY_MS: u64 = 10_000;
 
 /// How many processes may lie between a process and the wallet that spawned the first of them.
 const SPAWNERS_MAX: usize = 16;
@@ -52,6 +55,33 @@ impl Unit {
             *progress = None;
             let mut batch = Batch::new();
             batch.delete(MONITOR, process.0.0.to_vec());
+            self.ports.store.append(batch)
+        };
+        written.await.map_err(internal)
+    }
+
+    /// Monitors a process that a process spawned with crons, since nobody else would: its signature is this unit's. Once
+    /// it is durable, or nothing if there are too many already.
+    pub(crate) async fn monitor_child(&self, child: ProcessId, spawner: ProcessId) -> Result<()> {
+        let progress = Progress { started: true, spawner: Some(spawner), ..Progress::default() };
+        let written = {
+            let mut monitors = lock(&self.monitors.0);
+            if monitors.contains_key(&child) {
+                return Ok(());
+            }
+            let is_child = |monitor: &&Arc<Monitor>| {
+                lock(&monitor.progress).as_ref().is_some_and(|it| it.spawner.is_some())
+            };
+            let max = self.options.monitored_children_max.min(self.options.monitored_max);
+            if monitors.len() >= self.options.monitored_max
+                || monitors.values().filter(is_child).count() >= max
+            {
+                self.cron_counts.refused.fetch_add(1, Ordering::Relaxed);
+                tracing::warn!(%child, %spawner, max, "the cron of a spawned process is not run: too many are (mu.monitored_children_max); its owner may ask for it");
+                return Ok(());
+            }
+            let batch = put(child, &progress);
+            monitors.insert(child, Arc::new(Monitor::new(progress, self.now())));
             self.ports.store.append(batch)
         };
         written.await.map_err(internal)
@@ -107,15 +137,11 @@ pub(crate) struct Monitor {
     looked_at: AtomicU64,
     /// Why the last look at its cron failed, if it did.
     error: Mutex<Option<String>>,
-}
-
-/// How far the cron of a process is pushed.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Progress {
-    /// Where to start was decided.
-    pub(crate) started: bool,
-    /// After this. Without it from the beginning.
-    pub(crate) cursor: Option<Cursor>,
+    attention: Mutex<Attention>,
+    /// Milliseconds since 1970 when ticks of blocks were last looked for that came to be known late.
+    looked_back_at: AtomicU64,
+    /// Since the last look that left nothing, something came late.
+    is_catching_up: AtomicBool,
 }
 
 impl Monitors {
@@ -145,6 +171,11 @@ impl Monitors {
         lock(&self.0).len()
     }
 
+    /// Of how many the last look failed.
+    pub(crate) fn failing(&self) -> usize {
+        lock(&self.0).values().filter(|monitor| lock(&monitor.error).is_some()).count()
+    }
+
     /// When the look that is longest ago was done.
     pub(crate) fn oldest_look(&self) -> Option<Timestamp> {
         let monitors = lock(&self.0);
@@ -156,11 +187,16 @@ impl Monitors {
     pub(crate) fn list(&self, after: Option<ProcessId>, limit: usize) -> Vec<Monitored> {
         let monitors = lock(&self.0);
         let after = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let one = |(process, monitor): (&ProcessId, &Arc<Monitor>)| Monitored {
-            process: *process,
-            looked_at: Timestamp(monitor.looked_at.load(Ordering::Relaxed)),
-            pushed: lock(&monitor.progress).as_ref().and_then(|progress| progress.cursor.clone()),
-            error: lock(&monitor.error).clone(),
+        let one = |(process, monitor): (&ProcessId, &Arc<Monitor>)| {
+            let progress = lock(&monitor.progress).clone().unwrap_or_default();
+            Monitored {
+                process: *process,
+                looked_at: Timestamp(monitor.looked_at.load(Ordering::Relaxed)),
+                pushed: progress.cursor,
+                error: lock(&monitor.error).clone(),
+                spawner: progress.spawner,
+                tally: progress.tally,
+            }
         };
         monitors.range((after, Bound::Unbounded)).take(limit).map(one).collect()
     }
@@ -207,6 +243,33 @@ impl AtWork {
         std::mem::replace(&mut *lock(&self.0.error), error).is_some()
     }
 
+    /// A look begins: since when there have been looks.
+    pub(crate) fn begins(&self, now: Timestamp, patience: Patience) -> Attention {
+        lock(&self.0.attention).look(now, patience)
+    }
+
+    /// A look that began then went well. If it left nothing and something was late: what was caught up.
+    pub(crate) fn went_well(&self, began: Timestamp, left_nothing: bool) -> Option<CatchUp> {
+        lock(&self.0.attention).was_well(began);
+        let ends = left_nothing && self.0.is_catching_up.swap(false, Ordering::Relaxed);
+        if ends { self.progress().and_then(|progress| progress.tally.catch_up) } else { None }
+    }
+
+    /// Whether it is time to look back; always if the clock stands, since whoever moves it is waiting.
+    pub(crate) fn may_look_back(&self, now: Timestamp, is_still: bool) -> bool {
+        let before = self.0.looked_back_at.load(Ordering::Relaxed);
+        let is_time = is_still || now.0.abs_diff(before) >= LOOK_BACK_EVERY_MS;
+        if is_time {
+            self.0.looked_back_at.store(now.0, Ordering::Relaxed);
+        }
+        is_time
+    }
+
+    /// Something comes late.
+    pub(crate) fn catches_up(&self) {
+        self.0.is_catching_up.store(true, Ordering::Relaxed);
+    }
+
     /// Writes down that a look is done.
     pub(crate) fn is_done(&self, now: Timestamp) {
         self.0.looked_at.store(now.0, Ordering::Relaxed);
@@ -238,6 +301,9 @@ impl Monitor {
             busy: AtomicBool::new(false),
             looked_at: AtomicU64::new(now.0),
             error: Mutex::default(),
+            attention: Mutex::new(Attention::from(now)),
+            looked_back_at: AtomicU64::new(0),
+            is_catching_up: AtomicBool::new(false),
         }
     }
 }
@@ -246,52 +312,4 @@ fn put(process: ProcessId, progress: &Progress) -> Batch {
     let mut batch = Batch::new();
     batch.put(MONITOR, process.0.0.to_vec(), encode(progress));
     batch
-}
-
-fn encode(progress: &Progress) -> Vec<u8> {
-    let mut out = Writer::default();
-    out.byte(u8::from(progress.started)).byte(u8::from(progress.cursor.is_some()));
-    if let Some(cursor) = &progress.cursor {
-        out.number(cursor.timestamp.0).maybe_number(cursor.ordinate).maybe_text(cursor.cron.as_deref());
-    }
-    out.done()
-}
-
-fn decode(row: &[u8]) -> Option<Progress> {
-    let mut input = Reader(row);
-    let started = input.is_there()?;
-    let cursor = match input.is_there()? {
-        false => None,
-        true => Some(Cursor {
-            timestamp: Timestamp(input.number()?),
-            ordinate: input.maybe_number()?,
-            cron: input.maybe_text()?,
-            sort: None,
-        }),
-    };
-    Some(Progress { started, cursor })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn check(progress: Progress) {
-        assert_eq!(decode(&encode(&progress)), Some(progress));
-    }
-
-    #[test]
-    fn progress_is_read_as_it_was_written() {
-        check(Progress::default());
-        check(Progress { started: true, cursor: None });
-        let cursor = Cursor {
-            timestamp: Timestamp(9),
-            ordinate: Some(3),
-            cron: Some("0-10-seconds".into()),
-            sort: None,
-        };
-        check(Progress { started: true, cursor: Some(cursor.clone()) });
-        check(Progress { started: true, cursor: Some(Cursor { ordinate: None, cron: None, ..cursor }) });
-    }
 }

@@ -48,8 +48,19 @@ pub struct Options {
     pub processes_max: usize,
     /// Processes whose cron may be monitored.
     pub monitored_max: usize,
+    /// Processes that processes have spawned whose cron is run without being asked for. Some of `monitored_max`, so that
+    /// others find room.
+    pub monitored_children_max: usize,
     /// Milliseconds between two looks at the cron of a monitored process.
     pub cron_interval_ms: u64,
+    /// Milliseconds after which nobody has looked at a cron: what was due before counts as caught up.
+    pub cron_late_ms: u64,
+    /// Milliseconds for which a cron is caught up. What was due longer before somebody looked again is evaluated and not
+    /// pushed, and `pirn cron` says how much that was. A day, as the reference has it.
+    pub cron_catch_up_ms: u64,
+    /// Milliseconds after which a block is known at the latest: ticks of blocks are looked for so long before the newest
+    /// tick that is pushed. Only for processes whose crons count blocks.
+    pub cron_look_back_ms: u64,
     /// Outcomes of cron that are asked for at once.
     pub cron_page: usize,
     /// Pages of one process that are taken in one look, before another process has its turn.
@@ -85,7 +96,11 @@ impl Default for Options {
             loaded_bytes_max: 256 << 20,
             processes_max: 10_000,
             monitored_max: 10_000,
+            monitored_children_max: 5_000,
             cron_interval_ms: 1_000,
+            cron_late_ms: 10_000,
+            cron_catch_up_ms: 86_400_000,
+            cron_look_back_ms: 600_000,
             cron_page: 100,
             cron_pages_max: 10,
             crons_max: 16,

@@ -1,14 +1,15 @@
 //! What a node does for applications: streams and webhooks of what processes send, and a desk that signs.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use pirn_http::client::{Courier, Targets};
 use pirn_http::server::Door;
-use protocol::Wallet;
+use protocol::{ProcessId, Wallet};
 use serde::{Deserialize, Serialize};
-use unit::{Compute, Scheduler};
+use unit::{Code, Compute, Scheduler};
 
 use crate::clock::SystemClock;
 use crate::roles::Common;
@@ -49,6 +50,23 @@ pub(crate) fn door(config: &Config, token_file: Option<&Path>) -> Result<Door, E
     };
     let token = Some(text.trim()).filter(|token| !token.is_empty()).ok_or_else(empty)?;
     Ok(Door::Token(token.into()))
+}
+
+/// The names that the configuration gives to processes.
+pub(crate) fn names(config: &Config) -> Result<BTreeMap<String, ProcessId>, Error> {
+    let read = |text: &String| {
+        let named = text.split_once('=').and_then(|(name, id)| Some((name.to_owned(), id.parse().ok()?)));
+        // What is an id is read as an id, and a slash would be the end of it.
+        let named = named.filter(|(name, _)| {
+            !name.is_empty() && !name.contains('/') && name.parse::<ProcessId>().is_err()
+        });
+        named.ok_or_else(|| Error::Config {
+            code: Code::CONFIG,
+            what: format!("names: {text:?} is not NAME=ID"),
+            hint: Some("the id is that of a process, 43 characters; a name has no slash in it".to_owned()),
+        })
+    };
+    config.names.iter().map(read).collect()
 }
 
 /// 32 bytes that nobody can guess: the hash of a key that nobody has ever seen.

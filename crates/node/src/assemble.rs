@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use pirn_http::client::Transport;
-use pirn_http::server::{self, Context, Globals, Guard, Reads, Serving};
+use pirn_http::server::{self, Context, Globals, Guard, Names, Reads, Serving};
 use pirn_http::wire::info::Network;
 use store::{DiskBlobs, DiskStore};
 use tokio::sync::watch;
@@ -217,6 +217,8 @@ impl Running {
     /// Opens the units on what is in the state folder, and answers.
     pub(crate) async fn start(inner: &Arc<Inner>) -> Result<Running, Error> {
         let Inner { config, network, keys, listeners, .. } = &**inner;
+        // Before anything is opened: what is wrong with it is said at once.
+        let given = applications::names(config)?;
         let common = open_common(inner).await?;
         watch_log(inner, &common.store);
         let (units, contracts, schedules) = roles::open(config, &common, keys).await?;
@@ -241,9 +243,12 @@ impl Running {
             }
             _ => None,
         };
+        let said =
+            units.weave.clone().filter(|_| config.development).map(|weave| weave as Arc<dyn unit::Weave>);
+        let names = Names { given, said };
         let reads = known.map(|(scheduler, compute)| {
             let globals = if config.development { Globals::All } else { Globals::Published };
-            Arc::new(Reads { scheduler, compute, globals })
+            Arc::new(Reads { scheduler, compute, globals, names })
         });
         let context = Context {
             reads,

@@ -73,6 +73,9 @@ pub struct Config {
     pub webhooks: crate::applications::Webhooks,
     /// Signing for applications.
     pub desk: crate::desk::Options,
+    /// Names under which processes are read over HTTP, as `NAME=ID`. On a development network a process is read under
+    /// its `Name` as well.
+    pub names: Vec<String>,
     /// Whom this node serves.
     pub access: crate::access::Options,
     /// HTTP, as a server.
@@ -243,6 +246,7 @@ impl Default for Config {
             apps: apps::Options::default(),
             webhooks: crate::applications::Webhooks::default(),
             desk: crate::desk::Options::default(),
+            names: Vec::new(),
             access: crate::access::Options::default(),
             http: pirn_http::server::Options::default(),
             client: pirn_http::client::Options::default(),

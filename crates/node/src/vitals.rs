@@ -111,6 +111,10 @@ struct Outbox {
 struct Cron {
     monitored: usize,
     late_ms: u64,
+    failing: usize,
+    ticks: u64,
+    caught_up: u64,
+    left_out: u64,
 }
 
 impl Vitals {
@@ -184,6 +188,12 @@ impl Vitals {
             say("pirn_mu_dead", gauges.dead as u64);
             say("pirn_mu_monitored", gauges.monitored as u64);
             say("pirn_mu_cron_late_ms", gauges.cron_late_ms);
+            say("pirn_mu_cron_failing", gauges.cron_failing as u64);
+            say("pirn_mu_cron_ticks", gauges.cron_ticks);
+            say("pirn_mu_cron_ticks_failed", gauges.cron_failed);
+            say("pirn_mu_cron_caught_up", gauges.cron_caught_up);
+            say("pirn_mu_cron_left_out", gauges.cron_left_out);
+            say("pirn_mu_cron_children_refused", gauges.cron_children_refused);
         }
         metrics::render()
     }
@@ -236,7 +246,14 @@ impl Vitals {
             }),
             cron: self.mu.as_ref().map(|unit| {
                 let gauges = unit.gauges();
-                Cron { monitored: gauges.monitored, late_ms: gauges.cron_late_ms }
+                Cron {
+                    monitored: gauges.monitored,
+                    late_ms: gauges.cron_late_ms,
+                    failing: gauges.cron_failing,
+                    ticks: gauges.cron_ticks,
+                    caught_up: gauges.cron_caught_up,
+                    left_out: gauges.cron_left_out,
+                }
             }),
             ticks: self.su.as_ref().map(|unit| unit.ticks()),
         }
@@ -346,10 +363,18 @@ fn judge(seen: &Seen, options: &Options) -> Vec<Check> {
             "see that the scheduler and compute units answer; `pirn trace` says what became of a message";
         say("outbox", ok, age_ms, what, remedy);
     }
-    if let Some(Cron { monitored, late_ms }) = seen.cron {
+    if let Some(Cron { monitored, late_ms, failing, ticks, caught_up, left_out }) = seen.cron {
         let ok = late_ms <= options.cron_late_ms_max;
-        let what =
-            format!("{monitored} processes are monitored, the look at their cron is {late_ms} ms late");
+        let mut what = format!(
+            "{monitored} processes are monitored, the look at their cron is {late_ms} ms late, {ticks} ticks since the start"
+        );
+        if caught_up + left_out > 0 {
+            what.push_str(&format!(", {caught_up} of them caught up, {left_out} left out"));
+        }
+        // One process whose scheduler is gone is no reason to serve nobody.
+        if failing > 0 {
+            what.push_str(&format!(", {failing} of the processes fail: `pirn cron` says why"));
+        }
         let remedy =
             "see whether the compute unit answers; if it does, start the node again: its ticker is stuck";
         say("cron", ok, Some(late_ms), what, remedy);
@@ -395,9 +420,13 @@ mod tests {
             held: Some(Held { processes: 1, all: false }),
             slots_behind: Some(0),
             outbox: Some(Outbox { tasks: 1, retrying: 1, age_ms: None }),
-            cron: Some(Cron { monitored: 1, late_ms: 0 }),
+            cron: Some(cron()),
             ticks: Some(ticks()),
         }
+    }
+
+    fn cron() -> Cron {
+        Cron { monitored: 1, late_ms: 0, failing: 0, ticks: 9, caught_up: 0, left_out: 0 }
     }
 
     fn ticks() -> su::Ticks {
@@ -495,9 +524,12 @@ mod tests {
             expect![[r""]],
         );
         check(
-            Seen { cron: Some(Cron { monitored: 1, late_ms: 60_001 }), ..well() },
+            Seen {
+                cron: Some(Cron { late_ms: 60_001, failing: 1, caught_up: 3, left_out: 4, ..cron() }),
+                ..well()
+            },
             expect![[r#"
-            cron: 1 processes are monitored, the look at their cron is 60001 ms late; see whether the compute unit answers; if it does, start the node again: its ticker is stuck
+            cron: 1 processes are monitored, the look at their cron is 60001 ms late, 9 ticks since the start, 3 of them caught up, 4 left out, 1 of the processes fail: `pirn cron` says why; see whether the compute unit answers; if it does, start the node again: its ticker is stuck
         "#]],
         );
     }

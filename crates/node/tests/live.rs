@@ -310,7 +310,7 @@ async fn a_restored_network_has_its_memory_at_once_and_nothing_of_what_came_late
 async fn what_a_process_publishes_is_read_and_cached() {
     let folder = tempfile::tempdir().unwrap();
     let world = World::start(config(folder.path())).await;
-    let process = world.spawn(&[]).await;
+    let process = world.spawn(&[("Name", "shop")]).await;
     let (slot, _) =
         world.eval(process, r#"Public = { Name = "x", list = { 1, 2 } }; Secret = { a = 5 }"#).await;
     assert_eq!(world.state(process, "").await, json!({"Name": "x", "list": [1, 2]}));
@@ -344,13 +344,51 @@ async fn what_a_process_publishes_is_read_and_cached() {
         (format!("/api/v1/processes/{process}/state/nothing"), 404),
         (format!("/api/v1/processes/{process}/state/Handlers/add"), 422),
         (format!("/api/v1/processes/{process}/state/Name?at=99"), 404),
-        ("/api/v1/processes/x/state/Name".to_owned(), 400),
+        ("/api/v1/processes/nobody/state/Name".to_owned(), 404),
     ] {
         let answer = world.get(&path, &[]).await;
         assert_eq!(answer.status(), status, "{path}");
         assert_eq!(answer.headers()["content-type"], "application/problem+json");
     }
+
+    // By its name, and at the path of AO-Core nodes.
+    let said = |path: String, tag: String| {
+        let world = &world;
+        async move {
+            let answer = world.get(&path, &[("if-none-match", &tag)]).await;
+            let kind = answer.headers().get("content-type").map(|kind| kind.to_str().unwrap().to_owned());
+            let tag = answer.headers().get("etag").map(|tag| tag.to_str().unwrap().to_owned());
+            let status = answer.status().as_u16();
+            (status, kind.unwrap_or_default(), answer.text().await.unwrap(), tag.unwrap_or_default())
+        }
+    };
+    let (json, text) = ("application/json", "text/plain; charset=utf-8");
+    for (path, kind, value) in [
+        ("/api/v1/processes/shop/state/Name".to_owned(), json, "\"y\""),
+        (format!("/{process}~process@1.0/now/cache/Name"), text, "y"),
+        (format!("/{process}~process@1.0/now/cache/Name/serialize~json@1.0"), json, "\"y\""),
+        (format!("/{process}~process@1.0/compute/list/2"), json, "2"),
+        ("/shop~process@1.0/now/cache/list".to_owned(), json, "[1,2]"),
+        (format!("/{process}~process@1.0/now/cache/Name?at={slot}"), text, "x"),
+    ] {
+        let (status, said_kind, said_value, tag) = said(path.clone(), String::new()).await;
+        assert_eq!((status, said_kind.as_str(), said_value.as_str()), (200, kind, value), "{path}");
+        assert_eq!(said(path.clone(), tag).await.0, 304, "{path}");
+    }
+    let (status, _, why, _) = said(format!("/{process}/now/cache/Name"), String::new()).await;
+    assert!(status == 404 && why.contains("~process@1.0"), "{why}");
     world.node.stop().await;
+
+    // Names that the operator gives.
+    let named = |names: Vec<String>| Config { names, ..config(folder.path()) };
+    let world = World::start(named(vec![format!("kiosk={process}")])).await;
+    let answer = world.get("/api/v1/processes/kiosk/state/Name", &[]).await;
+    assert_eq!(answer.text().await.unwrap(), "\"y\"");
+    world.node.stop().await;
+    for wrong in ["kiosk", "=x", "a/b=x", &format!("{process}={process}")] {
+        let refused = Node::start(named(vec![wrong.to_owned()])).await.map(|_| ()).unwrap_err();
+        assert!(refused.to_string().contains("is not NAME=ID"), "{wrong}: {refused}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -52,8 +52,8 @@ pub use events::{
     Event, EventId, EventKind, Events, EventsOptions, Happened, Heard, Listener, Missed, Told, told_text,
 };
 pub use messenger::{
-    DeadLetter, Messenger, Monitored, MonitoredQuery, OutboxEntry, OutboxQuery, Receipt, Trace, TraceKind,
-    TraceQuery, TraceRelation,
+    CatchUp, CronTally, DeadLetter, Messenger, Monitored, MonitoredQuery, OutboxEntry, OutboxQuery, Receipt,
+    TickFailure, Trace, TraceKind, TraceQuery, TraceRelation,
 };
 pub use network::{GatewayHealth, Network, Whereabouts};
 pub use page::{Page, Sort};

@@ -71,6 +71,53 @@ pub struct Monitored {
     pub pushed: Option<Cursor>,
     /// Why the last look failed, if it did. It is tried again at the next one.
     pub error: Option<String>,
+    /// The process that spawned it, if that is why it is monitored.
+    pub spawner: Option<ProcessId>,
+    /// What came of its ticks.
+    pub tally: CronTally,
+}
+
+/// What came of the ticks of a process since it is monitored.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CronTally {
+    /// Ticks whose outcomes were seen.
+    pub ticks: u64,
+    /// Those of them whose outcome is an error: nothing of it is sent.
+    pub failed: u64,
+    /// The newest of these.
+    pub failure: Option<TickFailure>,
+    /// Ticks that were pushed late, because nobody had looked.
+    pub caught_up: u64,
+    /// Ticks that were evaluated and not pushed, because that was too long ago.
+    pub left_out: u64,
+    /// The newest time that nobody had looked for.
+    pub catch_up: Option<CatchUp>,
+}
+
+/// A tick whose outcome is an error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TickFailure {
+    /// When it was due.
+    pub timestamp: Timestamp,
+    /// Of which cron: `0-10-minutes`.
+    pub cron: String,
+    /// The beginning of what the process says.
+    pub error: String,
+}
+
+/// What was due while nobody looked, and what became of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CatchUp {
+    /// When somebody looked again.
+    pub at: Timestamp,
+    /// When the first of these ticks was due.
+    pub from: Timestamp,
+    /// When the last of them was due, as far as it is.
+    pub to: Timestamp,
+    /// How many of them were pushed.
+    pub pushed: u64,
+    /// How many were not: they were older than is caught up.
+    pub left_out: u64,
 }
 
 /// Which part of an outbox.

@@ -4,6 +4,7 @@
 --- `X-Action: Swap` (with `X-Min-Output`, and `X-Deadline` if wanted) or `X-Action: Provide`, one for each token, followed
 --- by the message `Provide`. All rounding is in favour of the pool. What is not wanted goes back.
 local amount = require("lib.amount")
+local because = require("lib.because")
 local till = require("lib.till")
 
 --- Shares that nobody has: without them the first provider could make a share so dear that the next gets none.
@@ -82,6 +83,7 @@ local function swap(msg, side, quantity)
   Reserves[side] = amount.text(reserve)
   Reserves[to] = amount.text(amount.of(Reserves[to]) - output)
   -- A payment that its token refuses is owed, and is no part of the reserves any more.
+  because(("%s of %s in, %s out"):format(amount.text(quantity), side, amount.text(output)))
   till.pay(Pair[to], msg.Sender, output, { ["X-Action"] = "Swapped", ["X-Order"] = msg["X-Order"], ["X-Input"] = amount.text(quantity) })
   return true
 end

@@ -3,6 +3,7 @@
 --- Its owner configures it and transfers to it what it may spend. It asks the pool for a quote, and swaps for no less than
 --- that less the slippage, and never for less than the owner's floor. One purchase is on its way at a time.
 local amount = require("lib.amount")
+local because = require("lib.because")
 local till = require("lib.till")
 local on_tick = require("lib.ticks")
 
@@ -135,20 +136,24 @@ end)
 
 on_tick("dca.tick", function()
   if not Plan or Paused then
-    return
+    return because(Plan and "it is paused" or "it has no plan")
   end
   if Waiting then
     Waiting.ticks = Waiting.ticks + 1
     if Waiting.ticks < PATIENCE then
-      return
+      return because(("purchase %s waits for its %s"):format(Waiting.order, Waiting.stage))
     end
+    because("purchase " .. Waiting.order .. " is not waited for any more")
     Waiting = nil
   end
   local each = amount.of(Plan.amount)
-  if amount.of(Spent) + each > amount.of(Plan.budget) or till.held(Plan.pay) - till.owed(Plan.pay) < each then
-    return
+  if amount.of(Spent) + each > amount.of(Plan.budget) then
+    return because(("%s of the budget of %s are spent"):format(Spent, Plan.budget))
+  elseif till.held(Plan.pay) - till.owed(Plan.pay) < each then
+    return because("it has less than the " .. Plan.amount .. " that a purchase costs")
   end
   Orders = Orders + 1
+  because(("purchase %d: what does the pool give for %s?"):format(Orders, Plan.amount))
   Waiting = { order = tostring(Orders), stage = "quote", ticks = 0 }
   Send({ Target = Plan.pool, Action = "Quote", Token = Plan.pay, Quantity = Plan.amount, Order = Waiting.order })
 end)
@@ -168,6 +173,7 @@ Handlers.add("dca.quoted", is_answer("Quote-Result"), function(msg)
   -- The owner may have paused it, or taken the money out, since it asked.
   if not output or Paused or output < amount.of(Plan.floor) or till.held(Plan.pay) - till.owed(Plan.pay) < each
     or amount.of(Spent) + each > amount.of(Plan.budget) then
+    because(Paused and "it was paused since it asked" or "the pool gives too little, or the money is gone since it asked")
     Waiting = nil
     return
   end
@@ -175,6 +181,7 @@ Handlers.add("dca.quoted", is_answer("Quote-Result"), function(msg)
   if least < amount.of(Plan.floor) then
     least = amount.of(Plan.floor)
   end
+  because(("purchase %s: the pool would give %s, so it swaps for at least %s"):format(Waiting.order, amount.text(output), amount.text(least)))
   Waiting.stage, Waiting.ticks = "swap", 0
   Open[Waiting.order] = Plan.amount
   Spent = amount.text(amount.of(Spent) + each)
@@ -183,7 +190,8 @@ Handlers.add("dca.quoted", is_answer("Quote-Result"), function(msg)
   }, { kind = "swap", order = Waiting.order })
 end)
 
-Handlers.add("dca.not-quoted", is_answer("Quote-Error"), function()
+Handlers.add("dca.not-quoted", is_answer("Quote-Error"), function(msg)
+  because("the pool gives no quote: " .. tostring(msg.Error))
   Waiting = nil
 end)
 
@@ -194,6 +202,7 @@ till.on_failed("swap", function(payment, quantity)
   if Waiting and Waiting.order == order then
     Waiting = nil
   end
+  because("it pauses until its owner looks")
   Spent, Paused = amount.text(amount.of(Spent) - quantity), true
 end)
 

@@ -4,6 +4,7 @@
 --- collateral). A debt over the threshold may be paid by anybody, who gets collateral for it and a bonus. Rounding is in
 --- favour of the process. Nothing that needs a price is done without a fresh one.
 local amount = require("lib.amount")
+local because = require("lib.because")
 local till = require("lib.till")
 local feeds = require("lib.feeds")
 
@@ -99,6 +100,7 @@ local function liquidate(msg, quantity)
     return nil, "it would give " .. amount.text(gets)
   end
   account.debt, account.collateral = amount.text(debt - pays), amount.text(collateral - gets)
+  because(("the debt of %s: %s are paid for %s of its collateral"):format(id, amount.text(pays), amount.text(gets)))
   store(id, account)
   Liquidity = amount.text(amount.of(Liquidity) + pays)
   till.pay(Terms.collateral, msg.Sender, gets, { ["X-Action"] = "Liquidated", ["X-Order"] = msg["X-Order"], ["X-Account"] = id, ["X-Paid"] = amount.text(pays) })
@@ -226,5 +228,6 @@ Handlers.add("lending.positions", "Positions", function(msg)
       under[#under + 1] = { account = id, debt = account.debt, collateral = account.collateral }
     end
   end
+  because(#under .. " are under the threshold at " .. amount.text(price))
   msg.reply({ Action = "Positions-Result", Price = amount.text(price), Lot = Terms.lot, Data = { under = under } })
 end)

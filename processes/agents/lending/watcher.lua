@@ -4,6 +4,7 @@
 --- It spends no more than `Budget` and no more than `Each` on one payment, and never takes less than the collateral is
 --- worth at the price it was told.
 local amount = require("lib.amount")
+local because = require("lib.because")
 local till = require("lib.till")
 local on_tick = require("lib.ticks")
 local json = require("json")
@@ -46,8 +47,9 @@ end)
 
 on_tick("watcher.tick", function()
   if not Plan or Stopped then
-    return
+    return because(Plan and "it is stopped" or "it has no plan")
   end
+  because("who is under the threshold?")
   for _, order in ipairs(Utils.keys(Open)) do
     Open[order].ticks = Open[order].ticks + 1
     if Open[order].ticks >= PATIENCE then
@@ -62,21 +64,22 @@ local function pay(under, price, lot)
   local quantity = amount.parse(under.debt)
   local left = amount.of(Plan.budget) - amount.of(Spent)
   if not quantity or not till.is_id(under.account) then
-    return
+    return because("what is said of an account cannot be read")
   end
   for _, limit in ipairs({ amount.of(Plan.each), left, till.held(Plan.debt) - till.owed(Plan.debt) }) do
     quantity = amount.min(quantity, limit)
   end
   if quantity <= amount.zero then
-    return
+    return because(("nothing is paid for %s: %s of the budget of %s are spent"):format(under.account, Spent, Plan.budget))
   end
   for _, open in pairs(Open) do
     if open.account == under.account then
-      return
+      return because("what was paid for " .. under.account .. " is not answered yet")
     end
   end
   Orders = Orders + 1
   local order = tostring(Orders)
+  because(("%s owes %s and is under: it pays %s"):format(under.account, under.debt, amount.text(quantity)))
   Open[order] = { account = under.account, paid = amount.text(quantity), ticks = 0 }
   Spent = amount.text(amount.of(Spent) + quantity)
   till.pay(Plan.debt, Plan.lending, quantity, {
@@ -95,7 +98,9 @@ end, function(msg)
     data = json.decode(data)
   end
   if Stopped or not price or not lot or type(data) ~= "table" or type(data.under) ~= "table" then
-    return
+    return because(Stopped and "it is stopped" or "the answer cannot be read")
+  elseif #data.under == 0 then
+    return because("nobody is under the threshold at " .. amount.text(price))
   end
   for at = 1, math.min(#data.under, PAYMENTS_MAX) do
     pay(data.under[at], price, lot)

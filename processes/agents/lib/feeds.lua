@@ -4,6 +4,7 @@
 --- `Feed-Sequence`, which grows; `pirn feed` does it. A number is the median of what enough trusted feeders said lately;
 --- an outcome is what enough of them say alike. Whoever is not listed is not heard, and nobody is heard twice.
 local amount = require("lib.amount")
+local because = require("lib.because")
 
 local feeds = {}
 
@@ -115,8 +116,9 @@ Handlers.add("feeds.take", "Feed", function(msg)
   local problem = take(msg)
   if problem then
     -- No answer to strangers: they could have a process speak to whomever they like.
-    print("feed " .. tostring(msg["Feed-Name"]) .. " from " .. msg.From .. ": " .. problem)
+    because("feed " .. tostring(msg["Feed-Name"]) .. " from " .. msg.From .. " is not heard: " .. problem)
   else
+    because(msg["Feed-Name"] .. " is " .. msg["Feed-Value"] .. ", says " .. msg.From)
     heard(msg["Feed-Name"], msg)
   end
 end)

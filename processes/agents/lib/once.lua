@@ -3,6 +3,8 @@
 --- A process numbers what it sends (`Reference`), so sender and number tell a repeat. Messages of people are left alone:
 --- their item's id is what a scheduler knows them by. Load this before anything that moves value.
 
+local because = require("lib.because")
+
 --- Messages that are remembered, the oldest forgotten first. A repeat comes soon after its first or never.
 local SEEN_MAX = 4096
 
@@ -26,5 +28,5 @@ local function is_repeat(msg)
 end
 
 Handlers.prepend("once", is_repeat, function(msg)
-  print("a repeat of message " .. msg.Reference .. " of " .. msg.From .. " is ignored")
+  because("a repeat of message " .. msg.Reference .. " of " .. msg.From .. " is ignored")
 end)

@@ -1,7 +1,19 @@
 --- Which messages are ticks that an agent acts on. Everything that an agent does by itself begins here.
 
+local because = require("lib.because")
+
 --- When the last tick was due: a second for a cron, what a scheduled tick says otherwise.
 LastTick = LastTick or nil
+
+--- What the boot library calls a tick. aos has no word for it.
+local function is_tick(msg)
+  if ao.isTick then
+    return ao.isTick(msg)
+  end
+  local scheduler = ao.env.Process.Tags.Scheduler
+  return scheduler ~= nil and msg.From == scheduler and msg.Owner == scheduler and msg.Target == ao.id
+    and msg.Tags["Tick-Name"] ~= nil and msg.Tags["Tick-Due"] ~= nil
+end
 
 --- When a tick was due; nil for what only calls itself one.
 ---
@@ -10,7 +22,7 @@ LastTick = LastTick or nil
 ---@param msg table
 ---@return string|nil
 local function due(msg)
-  if ao.isTick and ao.isTick(msg) then
+  if is_tick(msg) then
     return msg.Tags["Tick-Name"] .. " " .. msg.Tags["Tick-Due"]
   elseif msg.Action == "Tick" and msg.Cron == true then
     return tostring(tonumber(msg.Timestamp) // 1000)
@@ -26,10 +38,11 @@ local function on_tick(name, run)
     return due(msg) ~= nil
   end, function(msg)
     local now = due(msg)
-    if now ~= LastTick then
-      LastTick = now
-      run(msg)
+    if now == LastTick then
+      return because("the tick of " .. now .. " was taken already")
     end
+    LastTick = now
+    run(msg)
   end)
 end
 

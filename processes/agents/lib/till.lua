@@ -4,6 +4,7 @@
 --- payment is a `Transfer` that is on its way until its `Debit-Notice`; if the token refuses it, it is owed, and whoever
 --- it is for may `Claim` it. Nothing is paid that is not held, so one account's money never pays another's.
 local amount = require("lib.amount")
+local because = require("lib.because")
 require("lib.once")
 
 local till = {}
@@ -71,8 +72,10 @@ end
 --- fro for ever: its sender may claim it.
 function till.refund(msg, quantity, problem)
   if msg["X-Refund"] then
+    because("a refund that is not wanted is owed: " .. problem)
     return owe(msg.From, msg.Sender, quantity)
   end
+  because("it goes back: " .. problem)
   till.pay(msg.From, msg.Sender, quantity, { ["X-Refund"] = "true", ["X-Error"] = problem, ["X-Order"] = msg["X-Order"] })
 end
 
@@ -132,6 +135,7 @@ Handlers.add("till.refused", is_known("Transfer-Error"), function(msg)
   local payment = finished(msg)
   local quantity = amount.of(payment.quantity)
   add(payment.token, quantity)
+  because("the token refused a payment of " .. payment.quantity)
   local run = payment.purpose and on_failed[payment.purpose.kind]
   if run then
     run(payment, quantity)
@@ -153,6 +157,7 @@ end)
 
 --- Says no.
 function till.refuse(msg, action, problem)
+  because(action .. " is refused: " .. tostring(problem))
   msg.reply({ Action = action .. "-Error", ["Message-Id"] = msg.Id, Error = problem })
 end
 

@@ -4,6 +4,7 @@
 --- subscription or adds to what it may cost. Each period costs `Price`, taken when it begins. When the rest does not pay
 --- another one, it goes back, and nothing is told any more. `Unsubscribe` gives back what is not used.
 local amount = require("lib.amount")
+local because = require("lib.because")
 local till = require("lib.till")
 local on_tick = require("lib.ticks")
 
@@ -42,6 +43,7 @@ Handlers.add("notifier.configure", till.from_owner("Configure"), function(msg)
 end)
 
 local function stop(account, why)
+  because("the subscription of " .. account .. " ends: " .. why)
   local one = Subscribers[account]
   Subscribers[account] = nil
   till.pay(Plan.token, account, amount.of(one.balance), { ["X-Refund"] = "true", ["X-Error"] = why })
@@ -128,7 +130,7 @@ end
 
 on_tick("notifier.tick", function(msg)
   if not Plan then
-    return
+    return because("it has no plan")
   end
   local now = tonumber(msg.Timestamp)
   for _, account in ipairs(Utils.keys(Subscribers)) do
@@ -140,6 +142,7 @@ on_tick("notifier.tick", function(msg)
     ao.send({ Target = Plan.ledger, Action = "Balance", Recipient = account })
     Asked[tostring(ao.reference)] = account
   end
+  because(("it looks at %d of %d accounts"):format(math.min(#list, LOOKS_MAX), #list))
   Turn = #list > 0 and (Turn + math.min(#list, LOOKS_MAX)) % #list or 0
   forget_old()
 end)
@@ -153,12 +156,13 @@ end, function(msg)
   local last, balance = Known[account], msg.Balance
   -- An answer that was overtaken says nothing new.
   if type(balance) ~= "string" or #balance > 80 or last and last.reference > reference then
-    return
+    return because("the answer about " .. account .. " cannot be read, or was overtaken")
   end
   Known[account] = { balance = balance, reference = reference }
   if not last or last.balance == balance then
-    return
+    return because(account .. (last and " has what it had" or " is seen for the first time"))
   end
+  because(("%s had %s and has %s"):format(account, last.balance, balance))
   local now = tonumber(msg.Timestamp)
   for _, subscriber in ipairs(Utils.keys(Subscribers)) do
     if Subscribers[subscriber].watch == account and charge(subscriber, now) then

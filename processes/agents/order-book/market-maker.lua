@@ -4,6 +4,7 @@
 --- Its owner configures it and transfers to it what it may trade with: it has nothing else. It buys no more than
 --- `Most-Base` and stops when what it has is worth less than `Floor`, or when the feed is silent.
 local amount = require("lib.amount")
+local because = require("lib.because")
 local till = require("lib.till")
 local feeds = require("lib.feeds")
 local on_tick = require("lib.ticks")
@@ -71,15 +72,14 @@ local function place(now)
   Cancelling = nil
   local price, problem = feeds.number(Plan.feed, now)
   if not price or amount.is_zero(price) then
-    print("no offers: " .. (problem or "the price is 0"))
-    return
+    return because("no offers: " .. (problem or "the price is 0"))
   end
   local base, quote, lot, lots = free(Plan.base), free(Plan.quote), amount.of(Plan.lot), amount.of(Plan.lots)
   -- The feed's price is that of a lot. Nothing is at the book now.
   local worth = quote + amount.share(base, price, lot)
   if worth < amount.of(Plan.floor) then
     Stopped = "what it has is worth " .. amount.text(worth) .. ", less than its Floor"
-    return
+    return because("it stops: " .. Stopped)
   end
   local bid = amount.share(price, WHOLE - Plan.spread, WHOLE)
   local ask = amount.share_up(price, WHOLE + Plan.spread, WHOLE)
@@ -88,6 +88,8 @@ local function place(now)
   local buy = amount.is_zero(bid) and amount.zero or amount.min(lots, quote // bid)
   buy = room > amount.zero and amount.min(buy, room // lot) or amount.zero
   local sell = amount.min(lots, base // lot)
+  because(("the price is %s: it buys %s lots at %s and sells %s at %s"):format(
+    amount.text(price), amount.text(buy), amount.text(bid), amount.text(sell), amount.text(ask)))
   local function offer(side, token, quantity, at)
     till.pay(token, Plan.book, quantity, {
       ["X-Action"] = "Order", ["X-Side"] = side, ["X-Price"] = amount.text(at), ["X-Order"] = "round-" .. Rounds,
@@ -125,14 +127,15 @@ end)
 
 on_tick("maker.tick", function(msg)
   if not Plan then
-    return
+    return because("it has no plan")
   end
   if Cancelling then
     Cancelling.ticks = Cancelling.ticks + 1
     if Cancelling.ticks < PATIENCE then
-      return
+      return because("it waits for its orders to come back from the book")
     end
   end
+  because("its orders are taken out of the book before it makes new ones")
   Rounds = Rounds + 1
   Cancelling = { label = "cancel-" .. Rounds, came = 0, ticks = 0 }
   Send({ Target = Plan.book, Action = "Cancel-All", Label = Cancelling.label })

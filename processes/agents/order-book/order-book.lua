@@ -5,6 +5,7 @@
 --- lots as it pays for are ordered; what is over goes back. `X-Type`: `limit` (what does not trade stays), `ioc` (it goes
 --- back), `post` (all goes back if any would trade). Trades are at the price of the order that was there.
 local amount = require("lib.amount")
+local because = require("lib.because")
 local till = require("lib.till")
 
 --- Orders of a side, and of an account on a side.
@@ -183,6 +184,8 @@ local function order(msg, side, quantity)
     NextOrder = NextOrder + 1
     insert({ id = id, account = msg.Sender, side = side, price = amount.text(price), lots = amount.text(left), time = msg.Timestamp, label = msg["X-Order"] })
   end
+  because(("%s of %s lots at %s: %s filled, %s"):format(
+    side, amount.text(lots), amount.text(price), amount.text(lots - left), id == "none" and "nothing stays" or "the rest stays as order " .. id))
   local stays = id ~= "none" and left * each or amount.zero
   local bought = side == "buy" and Market.base or Market.quote
   -- Rounded up: what cannot be divided is the market's.
@@ -233,6 +236,7 @@ Handlers.add("book.cancel-all", "Cancel-All", function(msg)
     end
     Sides[side] = kept
   end
+  because(count .. " orders of " .. msg.From .. " are taken out")
   local refunds = 0
   for _, side in ipairs({ "buy", "sell" }) do
     refunds = refunds + (amount.is_zero(back[side]) and 0 or 1)

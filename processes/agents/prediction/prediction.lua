@@ -5,6 +5,7 @@
 --- `Move` gives shares to others, `Redeem` pays after it is resolved. Outcomes count only if a feeder said them after
 --- `Closes`. If the feeders say `invalid`, or do not agree until `Invalid-After`, every share is worth an equal part.
 local amount = require("lib.amount")
+local because = require("lib.because")
 local till = require("lib.till")
 local feeds = require("lib.feeds")
 local on_tick = require("lib.ticks")
@@ -79,14 +80,16 @@ end
 --- Looks whether it is decided. True if it is.
 local function resolve(now)
   if Resolved or not Market or now < Market.closes then
+    because(Resolved and "it is resolved: " .. Resolved or Market and "it is not closed yet" or "there is no market")
     return Resolved ~= nil
   end
-  local said = feeds.outcome(FEED, now, Market.closes)
+  local said, problem = feeds.outcome(FEED, now, Market.closes)
   if said and (Shares[said] or said == INVALID) then
     Resolved = said
   elseif now >= Market.invalid_after then
     Resolved = INVALID
   end
+  because(Resolved and "it resolves: " .. Resolved or "it stays open: " .. (problem or said .. " is none of its outcomes"))
   return Resolved ~= nil
 end
 

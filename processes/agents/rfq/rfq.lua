@@ -4,6 +4,7 @@
 --- terms are in the log, signed. To accept, the asker transfers what `Take` says with `X-Action: Accept` and `X-Quote`.
 --- What a quote promises is set aside; what comes late, from others or too small goes back.
 local amount = require("lib.amount")
+local because = require("lib.because")
 local till = require("lib.till")
 local feeds = require("lib.feeds")
 local on_tick = require("lib.ticks")
@@ -61,6 +62,7 @@ end
 local function sweep(now)
   for _, id in ipairs(Utils.keys(Quotes)) do
     if Quotes[id].expires < now then
+      because("quote " .. id .. " has expired")
       Quotes[id] = nil
     end
   end
@@ -130,6 +132,7 @@ Handlers.add("rfq.request", "Request-Quote", function(msg)
   quote.id, quote.account, quote.expires = tostring(NextQuote), msg.From, now + Plan.life
   NextQuote = NextQuote + 1
   Quotes[quote.id] = quote
+  because(("quote %s: %s for %s"):format(quote.id, quote.give_quantity, quote.take_quantity))
   msg.reply({
     Action = "Quote", ["Quote-Id"] = quote.id, Expires = tostring(quote.expires),
     Give = quote.give, ["Give-Quantity"] = quote.give_quantity, Take = quote.take, ["Take-Quantity"] = quote.take_quantity,
@@ -157,6 +160,7 @@ end, function(msg, quantity)
   if quantity < take then
     return nil, "the quote is about " .. quote.take_quantity
   end
+  because("quote " .. quote.id .. " is accepted")
   Quotes[quote.id] = nil
   Filled = Filled + 1
   till.pay(quote.give, msg.Sender, amount.of(quote.give_quantity), { ["X-Action"] = "Filled", ["X-Quote"] = quote.id })
@@ -166,6 +170,7 @@ end)
 
 on_tick("rfq.tick", function(msg)
   sweep(tonumber(msg.Timestamp))
+  because(#Utils.keys(Quotes) .. " quotes hold")
 end)
 
 Handlers.add("rfq.withdraw", till.from_owner("Withdraw"), function(msg)

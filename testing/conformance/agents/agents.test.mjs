@@ -200,6 +200,44 @@ test(`a day of agents, seed ${SEED}`, { timeout: 600_000 }, async (t) => {
     assert.ok(orders > 20, `${orders} purchases`)
     t.diagnostic(`purchases ${orders}, fills ${fills}, quotes ${filled}, liquidations ${done}, spent ${spent.dca} and ${spent.watcher}`)
 
+    // Each of their ticks says which rule took it and why, those that did nothing as well.
+    const decisions = {}
+    for (const [name, rule] of Object.entries({ dca: 'dca.tick', maker: 'maker.tick', rfq: 'rfq.tick', watcher: 'watcher.tick', prediction: 'market.tick', notifier: 'notifier.tick' })) {
+      decisions[name] = await pirn('trace', '--process', agents[name], '--limit', '1000')
+      const own = decisions[name].filter(({ cron, tags }) => cron || tags?.some((tag) => tag.name === 'Tick-Due'))
+      assert.ok(own.length >= 50, `${name} has ${own.length} ticks`)
+      for (const one of own) assert.ok(one.rule === rule && one.reason, `${name}: ${JSON.stringify(one)}`)
+    }
+    const credits = decisions.dca.filter(({ action }) => action === 'Credit-Notice')
+    assert.ok(credits.length > 0 && credits.every(({ rule }) => ['till.credit', 'once', undefined].includes(rule)))
+    const forged = decisions.dca.filter(({ action, tags }) => action === 'Tick' && !tags?.some((tag) => tag.name === 'Tick-Due'))
+    assert.ok(forged.every(({ rule }) => rule === undefined), 'what only calls itself a tick is taken by no rule of it')
+
+    // A purchase from its tick on: what was asked, what was answered, what was decided, and what became of all of it.
+    const bought = decisions.dca.find(({ reason }) => /^purchase \d+: the pool would give/.test(reason ?? ''))
+    const tree = await pirn('trace', bought.message)
+    const step = (message) => tree.find((one) => one.message === message)
+    const after = (one, action) => {
+      const next = one.outputs.map(step).find((output) => output.action === action)
+      assert.ok(next, `no ${action} follows: ${JSON.stringify(one)}`)
+      return next
+    }
+    const tick = tree.find(({ parent }) => parent === undefined)
+    assert.deepEqual([tick.process, tick.action, tick.rule, tick.state], [dca, 'Tick', 'dca.tick', 'scheduled'])
+    assert.ok(tick.tags.some(({ name }) => name === 'Tick-Due'))
+    const asked = after(tick, 'Quote')
+    assert.deepEqual([asked.process, asked.rule, asked.from], [amm, 'amm.quote', dca])
+    const answered = after(asked, 'Quote-Result')
+    assert.deepEqual([answered.message, answered.rule], [bought.message, 'dca.quoted'])
+    assert.match(answered.reason, /swaps for at least \d+/)
+    const paid = after(answered, 'Transfer')
+    assert.equal(paid.process, coin)
+    const swapped = after(paid, 'Credit-Notice')
+    assert.deepEqual([swapped.process, swapped.rule], [amm, 'till.credit'])
+    assert.match(swapped.reason, /\d+ of [ab] in, \d+ out/)
+    assert.ok(tree.every(({ state }) => state === 'scheduled'), JSON.stringify(tree.filter(({ state }) => state !== 'scheduled')))
+    t.diagnostic(`a purchase is ${tree.length} messages: ${answered.reason}`)
+
     // Their whole lives, from the weave alone.
     for (const [name, process] of Object.entries(id)) {
       const told = await pirn('verify', process)

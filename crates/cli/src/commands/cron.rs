@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use clap::{Args, Subcommand};
 use cu::cron::Crons;
+use pirn_http::wire::monitored::TallyShape;
 use protocol::{DataItem, Draft, ProcessId, Tags, Timestamp, tag};
 use serde::Serialize;
 use unit::{
@@ -112,6 +113,14 @@ struct One {
     /// What fails.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+    /// The process that spawned it, if that is why its cron is run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    spawner: Option<ProcessId>,
+    /// Milliseconds since the messenger looked last.
+    lag_ms: u64,
+    /// Ticks since it is monitored, failed ones, caught up ones.
+    #[serde(flatten)]
+    tally: TallyShape,
 }
 
 impl Cron {
@@ -201,7 +210,7 @@ fn timers_of(told: ProcessTimers) -> Vec<OneTimer> {
 
 /// What there is to say of one. A process that the scheduler does not tell of is listed all the same.
 async fn one(clients: &Clients, monitored: Monitored, now: Timestamp) -> One {
-    let Monitored { process, looked_at, pushed, mut error } = monitored;
+    let Monitored { process, looked_at, pushed, mut error, spawner, tally } = monitored;
     let (mut intervals, mut next) = (Vec::new(), None);
     match clients.su.process(process).await {
         Ok(record) => {
@@ -214,7 +223,8 @@ async fn one(clients: &Clients, monitored: Monitored, now: Timestamp) -> One {
         Err(why) => error = error.or_else(|| Some(why.to_string())),
     }
     let (pushed, cron) = pushed.map(|cursor| (cursor.timestamp, cursor.cron)).unzip();
-    One { process, intervals, next, pushed, cron: cron.flatten(), looked_at, error }
+    let (cron, lag_ms, tally) = (cron.flatten(), now.0.saturating_sub(looked_at.0), tally.into());
+    One { process, intervals, next, pushed, cron, looked_at, error, spawner, lag_ms, tally }
 }
 
 impl List {
@@ -253,7 +263,7 @@ impl List {
     }
 
     fn shown(&self) -> String {
-        let heads = ["process", "every", "next", "pushed up to", "looked"];
+        let heads = ["process", "every", "next", "pushed up to", "looked", "ticks", "failed"];
         let mut rows = vec![heads.map(str::to_owned).to_vec()];
         for one in &self.processes {
             let every =
@@ -268,12 +278,26 @@ impl List {
                 (Some(at), None) => moment(at.0),
                 (Some(at), Some(cron)) => format!("{} ({cron})", moment(at.0)),
             };
-            let looked = format!("{} ago", span(self.now.0.saturating_sub(one.looked_at.0)));
-            rows.push(vec![one.process.to_string(), every, next, pushed, looked]);
+            let looked = format!("{} ago", span(one.lag_ms));
+            let (ticks, failed) = (one.tally.ticks.to_string(), one.tally.failed.to_string());
+            rows.push(vec![one.process.to_string(), every, next, pushed, looked, ticks, failed]);
         }
         let mut lines: Vec<String> = table(&rows).lines().map(str::to_owned).collect();
-        for one in self.processes.iter().filter(|one| one.error.is_some()) {
-            lines.push(format!("{} fails: {}", one.process, one.error.as_deref().unwrap_or_default()));
+        for One { process, spawner, error, tally, .. } in &self.processes {
+            lines.extend(spawner.map(|spawner| format!("{process} was spawned by {spawner}")));
+            lines.extend(error.as_ref().map(|error| format!("{process} fails: {error}")));
+            lines.extend(tally.failure.as_ref().map(|failure| {
+                let (cron, at) = (&failure.cron, moment(failure.timestamp));
+                let error = failure.error.lines().next().unwrap_or_default();
+                format!("{process} failed at the tick {cron} of {at}: {error}")
+            }));
+            lines.extend(tally.catch_up.as_ref().map(|it| {
+                let (from, to, at) = (moment(it.from), moment(it.to), moment(it.at));
+                let (pushed, left_out) = (it.pushed, it.left_out);
+                format!(
+                    "{process} was not looked at until {at}: {pushed} ticks caught up, {left_out} left out, due from {from} to {to}"
+                )
+            }));
         }
         lines.join("\n")
     }

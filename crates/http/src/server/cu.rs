@@ -41,6 +41,8 @@ pub fn router(unit: Arc<dyn Compute>, context: Context) -> Router {
         .route("/cron/{process}", get(cron))
         .route("/dry-run", post(dry_run))
         .route("/state/{process}", get(state))
+        .route("/{process}/now/{*path}", get(at_device))
+        .route("/{process}/compute/{*path}", get(at_device))
         .route("/api/v1/processes/{process}/attestations/{message}", get(attestation))
         .route("/api/v1/processes/{process}/checkpoints", post(checkpoint))
         .route("/api/v1/processes/{process}/history", get(history))
@@ -55,6 +57,16 @@ pub fn router(unit: Arc<dyn Compute>, context: Context) -> Router {
 }
 
 type Answer = Result<Response, Failure>;
+
+/// What a process publishes, at the path that AO-Core nodes have for it.
+async fn at_device(
+    State(server): State<Arc<Server>>,
+    Path((process, path)): Path<(String, String)>,
+    params: Params,
+    headers: HeaderMap,
+) -> Answer {
+    Ok(super::api::at_device(&server.context.reads, (&process, &path), &params, &headers).await?)
+}
 
 async fn root(State(server): State<Arc<Server>>) -> Answer {
     let address = server.unit.address().await?;

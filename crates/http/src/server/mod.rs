@@ -24,7 +24,7 @@ use unit::{Clock, Control, Desk, Events, Recovery, Subscriptions, Weave};
 
 use crate::wire::info::{Check, Network};
 
-pub use api::{Door, Globals, Guard, Reads};
+pub use api::{Door, Globals, Guard, Names, Reads};
 pub use reply::Failure;
 pub use request::Params;
 pub use serve::{Serving, serve};

@@ -30,7 +30,8 @@ use crate::wire::error::status;
 pub use door::Door;
 pub use guard::Guard;
 pub(super) use guard::guard;
-pub use state::{Globals, Reads};
+pub(super) use state::at_device;
+pub use state::{Globals, Names, Reads};
 
 /// Where all of this is.
 const PREFIX: &str = "/api/v1";

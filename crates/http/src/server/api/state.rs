@@ -1,4 +1,7 @@
-//! `GET /api/v1/processes/{id}/state/{path}`: what a process has in its memory, as JSON.
+//! `GET /api/v1/processes/{id}/state/{path}`: what a process has in its memory, as JSON. A process may also be called by a
+//! name that the operator gives it; on a development network by its `Name`.
+//!
+//! A compute unit answers the same at the path that AO-Core nodes have for it: `/{id}~process@1.0/now/cache/{path}`.
 //!
 //! A Lua process publishes what it wants read by keeping it in the global table `Public`; a node that reads for
 //! development reads its other globals as well. The read is a dry run of a fixed expression on a fork of the process,
@@ -6,6 +9,7 @@
 //!
 //! The ETag is the slot and a hash of the answer. With `at=SLOT` the answer never changes, and caches may keep it.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -14,7 +18,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use protocol::{Id, Json, Outcome, ProcessId, Slot, Tags, tag};
 use serde::Deserialize;
-use unit::{Compute, DryRun, Error, Scheduled, Scheduler, SlotRange};
+use unit::{Compute, DryRun, Error, Query, Scheduled, Scheduler, SlotRange, Sort, TagFilter, Weave};
 
 use crate::server::{Failure, Params};
 use crate::wire::event::OutcomeSummary;
@@ -35,6 +39,47 @@ pub struct Reads {
     pub compute: Arc<dyn Compute>,
     /// Which globals are read.
     pub globals: Globals,
+    /// What processes are called.
+    pub names: Names,
+}
+
+/// What processes are called, beside their ids.
+#[derive(Clone, Default)]
+pub struct Names {
+    /// As the operator says.
+    pub given: BTreeMap<String, ProcessId>,
+    /// Where the newest process with a `Name` is looked for, if no other has it. Anybody may call a process anything, so
+    /// this is for development networks.
+    pub said: Option<Arc<dyn Weave>>,
+}
+
+impl Names {
+    /// The process that an id or a name means.
+    async fn resolve(&self, text: &str) -> Result<ProcessId, Error> {
+        let not_an_id = match text.parse::<Id>() {
+            Ok(id) => return Ok(id.into()),
+            Err(error) => error,
+        };
+        if let Some(process) = self.given.get(text) {
+            return Ok(*process);
+        }
+        let Some(weave) = &self.said else {
+            return Err(Error::invalid(format!("{text:?} is no process: {not_an_id}"))
+                .with_hint("give its id, or a name that the operator put under `names`"));
+        };
+        let filter = |name: &str, value: &str| {
+            let values = vec![value.to_owned()];
+            TagFilter { name: name.to_owned(), values, negated: false }
+        };
+        let tags = vec![filter("Name", text), filter(tag::TYPE, "Process")];
+        let query = Query { tags, sort: Sort::Descending, limit: 1, ..Query::default() };
+        let found = weave.query(query).await?.items;
+        let newest = found.first().ok_or_else(|| {
+            Error::not_found(format!("there is no process with the Name {text:?}"))
+                .with_hint("`names` in the configuration gives others names")
+        })?;
+        Ok(newest.item.id.into())
+    }
 }
 
 /// Which globals of a process are read.
@@ -58,7 +103,7 @@ pub(super) async fn all(
     params: Params,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
-    Ok(server.read(&process, "", &params, &headers).await?)
+    Ok(server.read(&process, ("", Form::Json), &params, &headers).await?)
 }
 
 /// One value.
@@ -68,14 +113,55 @@ pub(super) async fn one(
     params: Params,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
-    Ok(server.read(&process, &path, &params, &headers).await?)
+    Ok(server.read(&process, (&path, Form::Json), &params, &headers).await?)
+}
+
+/// Ends the name of a process in a path of AO-Core.
+const DEVICE: &str = "~process@1.0";
+/// Where a process of AO-Core keeps what it publishes.
+const CACHE: &str = "cache";
+/// Asks an AO-Core node for JSON.
+const AS_JSON: &str = "serialize~json@1.0";
+
+/// One value, at the path that AO-Core nodes have for it. Without the suffix that asks for JSON, text comes as it is.
+pub(in crate::server) async fn at_device(
+    reads: &Option<Arc<Reads>>,
+    (process, path): (&str, &str),
+    params: &Params,
+    headers: &HeaderMap,
+) -> Result<Response, Error> {
+    let process = process.strip_suffix(DEVICE).ok_or_else(|| {
+        Error::not_found(format!("{process:?} is no process as AO-Core calls it"))
+            .with_hint("what a process publishes is at /{id}~process@1.0/now/cache/{path}")
+    })?;
+    let path = path.trim_end_matches('/');
+    let (path, is_json) = match path.strip_suffix(AS_JSON) {
+        Some(rest) if rest.is_empty() || rest.ends_with('/') => (rest, true),
+        _ => (path, false),
+    };
+    let path = match path.strip_prefix(CACHE) {
+        Some(rest) if rest.is_empty() || rest.starts_with('/') => rest,
+        _ => path,
+    };
+    let server = Server { reads: reads.clone() };
+    let form = if is_json { Form::Json } else { Form::Plain };
+    server.read(process, (path, form), params, headers).await
+}
+
+/// How a text is answered.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// As JSON, like everything else.
+    Json,
+    /// As it is.
+    Plain,
 }
 
 impl Server {
     async fn read(
         &self,
         process: &str,
-        path: &str,
+        (path, form): (&str, Form),
         params: &Params,
         headers: &HeaderMap,
     ) -> Result<Response, Error> {
@@ -84,10 +170,7 @@ impl Server {
                 .with_hint("ask a node that has both")
         };
         let reads = self.reads.as_ref().ok_or_else(none)?;
-        let process: ProcessId = process
-            .parse::<Id>()
-            .map_err(|error| Error::invalid(format!("{process:?} is no process: {error}")))?
-            .into();
+        let process = reads.names.resolve(process).await?;
         let parts = parts_of(path)?;
         let at = params.number("at")?;
         let entry = reads.entry(process, at.map(Slot)).await?;
@@ -98,14 +181,17 @@ impl Server {
         let outcome = reads.compute.dry_run(process, message, at.map(|_| assignment)).await?;
         let body = value_of(&outcome, process, path, reads.globals)?;
 
+        let text = (form == Form::Plain).then(|| serde_json::from_str::<String>(&body).ok()).flatten();
+        let (body, kind) = match text {
+            Some(text) => (text, "text/plain; charset=utf-8"),
+            None => (body, "application/json"),
+        };
         let hash = blake3::hash(body.as_bytes()).to_hex();
         let tag = format!("\"{slot}-{}\"", &hash[..16]);
         let unchanged = known.split(',').any(|known| known.trim() == tag || known.trim() == "*");
         let mut response = match unchanged {
             true => StatusCode::NOT_MODIFIED.into_response(),
-            false => {
-                ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
-            }
+            false => ([(header::CONTENT_TYPE, HeaderValue::from_static(kind))], body).into_response(),
         };
         let caching = match at {
             Some(_) => "public, max-age=31536000, immutable",
