@@ -1,91 +1,15 @@
 //! A scheduler that is gone: its schedules are what the weave has of them, until it is there again.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use async_trait::async_trait;
 use pirn_archive::{Fallback, Options};
-use protocol::{Address, DataItem, Id, ProcessId, Slot};
+use protocol::{DataItem, ProcessId, Slot};
 use store::{MemoryStore, Store};
 use su::SchedulerUnit;
-use unit::fakes::{FakeClock, FakeWeave};
+use unit::fakes::{FakeClock, FakeWeave, Switch};
 use unit::suite::{message_item, process_item, wallet};
-use unit::{
-    Adopted, AssignRequest, Code, Error, Kind, Page, Placed, ProcessRecord, RecoveryState, Result, Scheduled,
-    Scheduler, SlotRange, Tip,
-};
-
-/// A scheduler that can be another one from one call to the next, or none.
-struct Switch {
-    current: Mutex<Option<Arc<dyn Scheduler>>>,
-    /// What is said where there is none.
-    absent: Mutex<Error>,
-    shows: AtomicU64,
-}
-
-impl Switch {
-    fn to(scheduler: Arc<dyn Scheduler>) -> Arc<Switch> {
-        let absent = Mutex::new(Error::unavailable("nobody is there").with_code(Code::UNREACHABLE));
-        Arc::new(Switch { current: Mutex::new(Some(scheduler)), absent, shows: AtomicU64::new(0) })
-    }
-
-    fn set(&self, scheduler: Option<Arc<dyn Scheduler>>) {
-        *self.current.lock().unwrap() = scheduler;
-    }
-
-    fn now(&self) -> Result<Arc<dyn Scheduler>> {
-        self.current.lock().unwrap().clone().ok_or_else(|| self.absent.lock().unwrap().clone())
-    }
-}
-
-#[async_trait]
-impl Scheduler for Switch {
-    async fn schedule(&self, item: DataItem) -> Result<Placed> {
-        self.now()?.schedule(item).await
-    }
-
-    async fn assign(&self, request: AssignRequest) -> Result<Placed> {
-        self.now()?.assign(request).await
-    }
-
-    async fn find(&self, process: Option<ProcessId>, id: Id) -> Result<Scheduled> {
-        self.now()?.find(process, id).await
-    }
-
-    async fn schedule_page(
-        &self,
-        process: ProcessId,
-        range: SlotRange,
-        limit: usize,
-    ) -> Result<Page<Scheduled>> {
-        self.now()?.schedule_page(process, range, limit).await
-    }
-
-    async fn latest(&self, process: ProcessId) -> Result<Scheduled> {
-        self.now()?.latest(process).await
-    }
-
-    async fn process(&self, process: ProcessId) -> Result<ProcessRecord> {
-        self.now()?.process(process).await
-    }
-
-    async fn standing_of(&self, process: ProcessId) -> Result<RecoveryState> {
-        self.now()?.standing_of(process).await
-    }
-
-    async fn show(&self, process: ProcessId, shown: Vec<DataItem>) -> Result<Adopted> {
-        self.shows.fetch_add(1, Ordering::SeqCst);
-        self.now()?.show(process, shown).await
-    }
-
-    async fn now(&self) -> Result<Tip> {
-        self.now()?.now().await
-    }
-
-    async fn address(&self) -> Result<Address> {
-        self.now()?.address().await
-    }
-}
+use unit::{Code, Error, Kind, Scheduled, Scheduler, SlotRange};
 
 /// A scheduler with that log.
 async fn scheduler(store: Arc<dyn Store>, weave: &Arc<FakeWeave>) -> Arc<SchedulerUnit> {

@@ -2,6 +2,8 @@
 //!
 //! Each fake keeps the promises of its contract as far as a test can see them, and can be told to fail.
 
+mod switch;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,6 +22,8 @@ use crate::{
 };
 
 /// A panic in one test's thread must not hide behind a poisoned lock in another.
+pub use switch::Switch;
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -7,12 +7,12 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use common::{Switch, message, scheduler, whole};
+use common::{message, scheduler, whole};
 use pirn_witness::{Options, Ports, Witness};
 use protocol::{DataItem, ProcessId, Slot, Timestamp};
 use store::{MemoryStore, Store};
 use su::SchedulerUnit;
-use unit::fakes::{FakeClock, FakeWeave};
+use unit::fakes::{FakeClock, FakeWeave, Switch};
 use unit::suite::{process_item, wallet};
 use unit::{
     Code, Error, HeldQuery, Order, Page, Recovery as _, RecoveryState, Scheduled, Scheduler, SlotRange, Tail,
