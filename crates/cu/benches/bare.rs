@@ -6,7 +6,7 @@
 //! The unit gets its messages from a scheduler in memory, and has its store on the disk: slots are fetched, inputs
 //! written, outcomes stored and flushed, memory committed and checkpointed. The bare machine is an instance of the same
 //! module with the same gas settings, which has evaluated the same inputs and never commits anything: text in, call,
-//! text out. Both get the same hundreds of messages in turn, so that what else the computer does meets both.
+//! text out. Both get the same streams of five hundred messages in turn, so that what else the computer does meets both.
 #![expect(clippy::disallowed_macros, reason = "a bench says what it measured")]
 
 mod world;
@@ -24,8 +24,8 @@ use world::World;
 const TOKEN: &str = include_str!("../../../processes/blueprints/token.lua");
 const STATE: &str = include_str!("../../../testing/bench/state.wat");
 const EVAL: [(&str, &str); 1] = [("Action", "Eval")];
-const BLOCKS: usize = 15;
-const BLOCK: usize = 100;
+const BLOCKS: usize = 9;
+const BLOCK: usize = 500;
 
 /// One row: a module, what is said before, and what each message says.
 struct Case {
@@ -133,7 +133,8 @@ async fn measure(case: Case) {
                 Say::Transfer => {
                     let recipient = format!("{:043}", n % 1000);
                     let tags = [("Action", "Transfer"), ("Recipient", &recipient), ("Quantity", "1")];
-                    world.send(process, &tags, String::new()).await
+                    // No two items are the same.
+                    world.send(process, &tags, n.to_string()).await
                 }
             };
         }
