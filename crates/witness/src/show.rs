@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use protocol::{Address, DataItem, Epoch, ProcessId, Slot};
+use tokio::time::Instant;
 use tracing::{error, info, warn};
 use unit::{Code, Error, HeldProcess, Query, Result};
 
@@ -29,15 +30,18 @@ pub(crate) async fn watch(shared: Arc<Shared>) {
     let interval = watch.shared.options.interval_ms.max(1);
     let shortest = watch.shared.options.pause_ms.clamp(1, interval);
     let mut pause = shortest;
+    let mut turn = Instant::now() + Duration::from_millis(interval);
     loop {
+        // Turns come first: one who holds for ever alarms for ever, and what the weave has must go all the same.
         let is_turn = tokio::select! {
             biased;
+            () = tokio::time::sleep_until(turn) => true,
             () = watch.shared.alarm.notified() => false,
-            () = tokio::time::sleep(Duration::from_millis(interval)) => true,
         };
         let did = watch.look().await;
         if is_turn {
             watch.release().await;
+            turn = Instant::now() + Duration::from_millis(interval);
         }
         pause = if did { shortest } else { (pause * 2).min(interval) };
         tokio::time::sleep(Duration::from_millis(pause)).await;
