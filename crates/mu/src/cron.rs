@@ -20,7 +20,7 @@ use crate::push::{Origin, promise_all};
 use crate::step::Step;
 use crate::{Unit, internal};
 
-/// (process, timestamp, ordinate, cron) → nothing: what that tick sent is promised.
+/// (process, timestamp, ordinate, cron) → nothing: what that tick sent is promised, or left out for good.
 const PUSHED: Space = Space("mu.pushed.cron");
 
 /// Pages of which nothing is pushed that count as one of which something is.
@@ -148,9 +148,9 @@ impl Unit {
                 }
                 if age != Age::LeftOut {
                     costs = PAGES_LEFT_OUT;
-                    if !self.push_tick(process, evaluated, &progress, at_work).await? {
-                        return Ok(false);
-                    }
+                }
+                if !self.push_tick(process, evaluated, age, &progress, at_work).await? {
+                    return Ok(false);
                 }
             }
             // Ticks that sent nothing wrote nothing.
@@ -191,7 +191,7 @@ impl Unit {
                 let age = attention.age(tick.cursor.timestamp, self.patience());
                 self.count(tick, age);
                 progress.count(tick, age, attention);
-                if age != Age::LeftOut && !self.push_tick(process, tick, &progress, at_work).await? {
+                if !self.push_tick(process, tick, age, &progress, at_work).await? {
                     return Ok(false);
                 }
             }
@@ -219,11 +219,13 @@ impl Unit {
         add(&counts.left_out, age == Age::LeftOut);
     }
 
-    /// Promises what one tick sends, in one batch with the progress. False if the process is monitored no longer.
+    /// Promises what one tick sends unless it is left out, in one batch with the progress. False if the process is
+    /// monitored no longer.
     async fn push_tick(
         &self,
         process: ProcessId,
         evaluated: &Evaluated,
+        age: Age,
         progress: &Progress,
         at_work: &AtWork,
     ) -> Result<bool> {
@@ -232,14 +234,20 @@ impl Unit {
         if self.queue.mark(PUSHED, &key).map_err(internal)?.is_some() {
             return Ok(true);
         }
-        let outbox = self.outbox_of(&origin, &evaluated.outcome, Part::All).await?;
-        // Ticks of blocks are met again when it is looked back.
-        if outbox.is_empty() && !is_of_block(&evaluated.cursor) {
+        let outbox = match age {
+            Age::LeftOut => None,
+            Age::Due | Age::Late => Some(self.outbox_of(&origin, &evaluated.outcome, Part::All).await?),
+        };
+        let outbox = outbox.filter(|outbox| !outbox.is_empty());
+        // Ticks of blocks are met again when it is looked back, and count once.
+        if outbox.is_none() && !is_of_block(&evaluated.cursor) {
             return Ok(true);
         }
         let mut step = Step::at(self.now());
-        self.tell_pushed(&origin, &outbox);
-        promise_all(&mut step, &origin, outbox);
+        if let Some(outbox) = outbox {
+            self.tell_pushed(&origin, &outbox);
+            promise_all(&mut step, &origin, outbox);
+        }
         step.mark(PUSHED, key, Bytes::new());
         Ok(at_work.advance(&self.queue, process, progress.clone(), step))
     }
