@@ -7,6 +7,7 @@
 //!
 //! `cargo xtask sim --seed N` runs a seed again, with `--trace` and everything that happened.
 
+pub mod agents;
 pub mod checkers;
 pub mod disk;
 pub mod faults;
@@ -22,6 +23,7 @@ pub mod week;
 pub mod workload;
 pub mod world;
 
+pub use agents::{Day, DayReport, run_day};
 pub use liars::Liar;
 pub use mutants::Mutant;
 pub use run::{Plan, Report, run};

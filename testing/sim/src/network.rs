@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use archive::Archive;
 use protocol::{Address, ProcessId, Wallet};
+use runtime::Runtime;
 use store::{Blobs as _, MemoryBlobs, MemoryStore, Store};
 use unit::{
     Clock, Compute, Error, Events, Messenger, OutboxEntry, Result, Scheduled, Scheduler, SlotRange, Weave,
@@ -28,6 +29,7 @@ pub struct Network {
     /// Somebody who lies.
     pub liar: Option<Liar>,
     pace: Pace,
+    runtimes: Vec<Arc<dyn Runtime>>,
     weave: Arc<Door<dyn Weave>>,
     su: Arc<Door<dyn Scheduler>>,
     cus: [Arc<Door<dyn Compute>>; 2],
@@ -57,6 +59,24 @@ impl Pace {
             Pace::Minutes => 30_000,
             Pace::Days => 10 * 60_000,
         }
+    }
+}
+
+/// What a network is made of.
+pub struct Setup {
+    /// How long its world lasts.
+    pub pace: Pace,
+    /// A rule that is broken on purpose.
+    pub mutant: Option<Mutant>,
+    /// Somebody who lies.
+    pub liar: Option<Liar>,
+    /// What its compute units can run.
+    pub runtimes: Vec<Arc<dyn Runtime>>,
+}
+
+impl Default for Setup {
+    fn default() -> Setup {
+        Setup { pace: Pace::Minutes, mutant: None, liar: None, runtimes: vec![Arc::new(SimRuntime)] }
     }
 }
 
@@ -91,12 +111,8 @@ pub fn messenger_addresses() -> [Address; 2] {
 
 impl Network {
     /// Hosts that are all down.
-    pub fn new(world: Arc<World>, mutant: Option<Mutant>, liar: Option<Liar>) -> Arc<Network> {
-        Network::paced(world, Pace::Minutes, mutant, liar)
-    }
-
-    /// The same, at a pace.
-    pub fn paced(world: Arc<World>, pace: Pace, mutant: Option<Mutant>, liar: Option<Liar>) -> Arc<Network> {
+    pub fn new(world: Arc<World>, setup: Setup) -> Arc<Network> {
+        let Setup { pace, mutant, liar, runtimes } = setup;
         let disk = |host| {
             // The weave waits for its disk on the thread that everybody shares.
             let store = if host == Host::Weave { MemoryStore::new() } else { MemoryStore::stepped() };
@@ -107,6 +123,7 @@ impl Network {
             mutant,
             liar,
             pace,
+            runtimes,
             weave: Door::new(),
             su: Door::new(),
             cus: [Door::new(), Door::new()],
@@ -323,7 +340,7 @@ impl Network {
             clock,
             events: Events::silent(),
             wallet: wallet(23),
-            runtimes: vec![Arc::new(SimRuntime)],
+            runtimes: self.runtimes(),
         }
     }
 
@@ -483,6 +500,11 @@ impl Network {
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
         let ports = self.cu_ports(store, scheduler, weave, clock);
         cu::ComputeUnit::open(ports, cu::Options::default()).await
+    }
+
+    /// What compute units here can run.
+    pub fn runtimes(&self) -> Vec<Arc<dyn Runtime>> {
+        self.runtimes.clone()
     }
 
     /// Whether any unit is.

@@ -10,7 +10,7 @@ use crate::checkers;
 use crate::faults::Faults;
 use crate::liars::{self, Liar};
 use crate::mutants::Mutant;
-use crate::network::Network;
+use crate::network::{Network, Setup};
 use crate::workload::Workload;
 use crate::world::World;
 
@@ -108,7 +108,8 @@ pub fn run(plan: Plan) -> Report {
 
 async fn phases(world: &Arc<World>, plan: Plan) -> (u64, Vec<String>) {
     let nothing = (0, Vec::new());
-    let network = Network::new(Arc::clone(world), plan.mutant, plan.liar);
+    let network =
+        Network::new(Arc::clone(world), Setup { mutant: plan.mutant, liar: plan.liar, ..Setup::default() });
     if let Err(error) = network.run().await {
         world.violation(format!("the network does not start: {error}"));
         return nothing;

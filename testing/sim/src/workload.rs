@@ -32,11 +32,11 @@ pub struct Workload {
     pub acknowledged: Mutex<Vec<(ProcessId, Id)>>,
 }
 
-fn sign(wallet: &Wallet, draft: Draft) -> DataItem {
+pub(crate) fn sign(wallet: &Wallet, draft: Draft) -> DataItem {
     DataItem::sign(wallet, draft).expect("the drafts of the workload are small")
 }
 
-fn ao(kind: &str) -> Tags {
+pub(crate) fn ao(kind: &str) -> Tags {
     [(tag::DATA_PROTOCOL, tag::AO), (tag::VARIANT, tag::AO_TN_1), (tag::TYPE, kind)].into_iter().collect()
 }
 
@@ -82,19 +82,17 @@ impl Workload {
 
     /// Publishes the module. There are no processes yet.
     pub async fn on(network: &Arc<Network>) -> Workload {
-        let (life, owner) = (Life::begin(), wallet(7));
-        let weave = network.weave(&life);
-        // Whoever publishes looks after it, until it lies deep enough.
-        while !weave.confirmations(module().id).await.is_ok_and(|depth| depth.is_some_and(|it| it >= DEEP)) {
-            if weave.get(module().id).await.is_err() {
-                let _ = weave.upload(module()).await;
-            }
-            tokio::time::sleep(Duration::from_secs(5)).await;
-        }
+        let workload = Workload::of(network);
+        workload.publish(&module()).await;
+        workload
+    }
+
+    /// Clients that know nothing yet.
+    pub(crate) fn of(network: &Arc<Network>) -> Workload {
         Workload {
             network: Arc::clone(network),
-            life,
-            owner,
+            life: Life::begin(),
+            owner: wallet(7),
             processes: Vec::new(),
             mute: Id([0; 32]).into(),
             crons: Vec::new(),
@@ -102,8 +100,19 @@ impl Workload {
         }
     }
 
+    /// Puts an item on the weave. Whoever publishes looks after it, until it lies deep enough.
+    pub(crate) async fn publish(&self, item: &DataItem) {
+        let weave = self.network.weave(&self.life);
+        while !weave.confirmations(item.id).await.is_ok_and(|depth| depth.is_some_and(|it| it >= DEEP)) {
+            if weave.get(item.id).await.is_err() {
+                let _ = weave.upload(item.clone()).await;
+            }
+            tokio::time::sleep(Duration::from_secs(5)).await;
+        }
+    }
+
     /// Those that clients speak to.
-    fn messengers(&self) -> std::ops::Range<usize> {
+    pub(crate) fn messengers(&self) -> std::ops::Range<usize> {
         if self.network.world.faults.both_messengers { 0..2 } else { 0..1 }
     }
 
@@ -114,7 +123,7 @@ impl Workload {
     }
 
     /// Has a messenger push the outcome of something that is acknowledged: twice has no effect.
-    async fn push_again(&self) {
+    pub(crate) async fn push_again(&self) {
         let known = {
             let acknowledged = self.acknowledged.lock().unwrap_or_else(PoisonError::into_inner);
             acknowledged.get(self.network.world.below(acknowledged.len() as u64) as usize).copied()

@@ -2,10 +2,10 @@
 
 use std::process::ExitCode;
 
-use pirn_sim::{Liar, Mutant, Plan, Week, run, run_week};
+use pirn_sim::{Day, Liar, Mutant, Plan, Week, run, run_day, run_week};
 
 const USAGE: &str = "usage: sim --seed N [--trace] [--messages N] [--break RULE] [--liar LIAR], or sim --seeds FROM TO, \
-     or sim --week N [--full] [--processes N] [--hours N] [--trace]";
+     or sim --week N [--full] [--processes N] [--hours N] [--trace], or sim --agents N [--hours N] [--trace]";
 
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "it is a program for the terminal")]
 fn main() -> ExitCode {
@@ -20,19 +20,27 @@ fn main() -> ExitCode {
     let liar = after("--liar").and_then(|rest| {
         Liar::ALL.into_iter().find(|liar| Some(format!("{liar:?}")) == rest.first().cloned())
     });
+    let text_of = |text: &Option<String>| text.iter().for_each(|text| println!("{text}"));
+    let ended = |violations: &[String]| {
+        println!("{} rules broken", violations.len());
+        violations.iter().for_each(|what| println!("{what}"));
+        if violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    };
+    let or = |name: &str, other: u64| after(name).and_then(|rest| number(rest, 0)).unwrap_or(other);
     if let Some(seed) = after("--week").and_then(|rest| number(rest, 0)) {
         let plan =
             if words.iter().any(|word| word == "--full") { Week::full(seed) } else { Week::small(seed) };
-        let or = |name: &str, other: u64| after(name).and_then(|rest| number(rest, 0)).unwrap_or(other);
         let processes = or("--processes", plan.processes as u64) as usize;
         let report = run_week(Week { processes, hours: or("--hours", plan.hours), text, ..plan });
-        if let Some(text) = &report.text {
-            println!("{text}");
-        }
+        text_of(&report.text);
         println!("week {seed}: {report}");
-        println!("{} rules broken", report.violations.len());
-        report.violations.iter().for_each(|what| println!("{what}"));
-        return if report.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+        return ended(&report.violations);
+    }
+    if let Some(seed) = after("--agents").and_then(|rest| number(rest, 0)) {
+        let report = run_day(Day { hours: or("--hours", 24), text, ..Day::of(seed) });
+        text_of(&report.text);
+        println!("agents {seed}: {report}");
+        return ended(&report.violations);
     }
     let plan = |seed| {
         let plan = Plan::of(seed);

@@ -7,8 +7,8 @@
 //! `cargo xtask sim --week SEED` runs a small one, with `--full` a thousand processes for seven days.
 
 mod checks;
-mod timers;
-mod trouble;
+pub(crate) mod timers;
+pub(crate) mod trouble;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,7 +22,7 @@ use unit::block_here;
 use self::timers::{Ticking, choose};
 use self::trouble::{Hand, trouble};
 use crate::mutants::Mutant;
-use crate::network::{Network, Pace};
+use crate::network::{Network, Pace, Setup};
 use crate::workload::{Workload, process};
 use crate::world::{BEGINNING_MS, Host, World};
 
@@ -117,17 +117,10 @@ impl fmt::Display for WeekReport {
         self.policies.values().for_each(|counts| all.add(*counts));
         writeln!(f, "all: {}", of(&all))?;
         self.crons.iter().try_for_each(|(name, n)| writeln!(f, "legacynet, {name}: {n} ticks"))?;
-        let Said { ahead, behind, others, doomed, rests, scheduler_down, slow, cuts } = self.said;
         writeln!(
             f,
-            "{} crashes: {doomed} in the middle of something, {rests} for minutes or hours (the scheduler \
-             {scheduler_down} minutes), {} of the scheduler between a tick's slot and its messenger",
-            self.crashes, self.torn_ticks
-        )?;
-        writeln!(
-            f,
-            "the scheduler's clock jumped {ahead} times ahead and {behind} times back, others {others} times; \
-             a compute unit was slow for {slow} minutes; {cuts} links were cut"
+            "{} crashes, {} of the scheduler between a tick's slot and its messenger, {}",
+            self.crashes, self.torn_ticks, self.said
         )?;
         let hours = self.took.as_secs() / 3600;
         write!(
@@ -211,7 +204,8 @@ pub fn run_week(plan: Week) -> WeekReport {
 }
 
 async fn phases(world: &Arc<World>, hand: &Arc<Hand>, plan: Week, report: &mut WeekReport) {
-    let network = Network::paced(Arc::clone(world), Pace::Days, plan.mutant, None);
+    let network =
+        Network::new(Arc::clone(world), Setup { pace: Pace::Days, mutant: plan.mutant, ..Setup::default() });
     hand.set(world, 0);
     let turning = tokio::spawn(Arc::clone(hand).turn(Arc::clone(&network)));
     if let Err(error) = network.run().await {

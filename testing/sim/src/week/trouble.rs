@@ -1,6 +1,7 @@
 //! What goes wrong in days: units crash in the middle of something or stay down for hours, clocks jump, links are cut,
 //! a compute unit is slow.
 
+use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -46,6 +47,21 @@ pub struct Said {
     pub slow: u64,
     /// Links that were cut for minutes.
     pub cuts: u64,
+}
+
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Said { ahead, behind, others, doomed, rests, scheduler_down, slow, cuts } = self;
+        writeln!(
+            f,
+            "{doomed} in the middle of something, {rests} for minutes or hours (the scheduler {scheduler_down} minutes)"
+        )?;
+        write!(
+            f,
+            "the scheduler's clock jumped {ahead} times ahead and {behind} times back, others {others} times; \
+             a compute unit was slow for {slow} minutes; {cuts} links were cut"
+        )
+    }
 }
 
 impl Hand {
