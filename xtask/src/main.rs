@@ -10,7 +10,7 @@ cargo xtask test    everything that must pass before a change lands
 cargo xtask tidy    only what a reader would trip over: floors, file sizes, dead links
 cargo xtask bench   how fast it is, beside the peers and beside an earlier run; --help has its options
 cargo xtask sim     seeds of the simulated world: --seed N [--trace], or --seeds FROM TO;
-                    --week N [--full] for days of timers
+                    --week N [--full] for days of timers, --agents N for a day of agents
 cargo xtask lua     whether the Lua module is what its sources make; with --update, make it so";
 
 fn main() -> anyhow::Result<ExitCode> {

@@ -486,6 +486,25 @@ impl Network {
         }
     }
 
+    /// Waits, in a world of days that is calm, until nothing is still to be done; otherwise says what is.
+    pub async fn settle(&self, within: Duration) -> std::result::Result<(), String> {
+        let until = tokio::time::Instant::now() + within;
+        while let Some(left) = self.unsettled(&[]) {
+            if tokio::time::Instant::now() > until {
+                return Err(format!("after {} h not everything is settled: {left}", within.as_secs() / 3600));
+            }
+            tokio::time::sleep(Duration::from_secs(60)).await;
+        }
+        Ok(())
+    }
+
+    /// Waits until all that are down have come up.
+    pub async fn come_up(&self) {
+        while self.is_down() {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+        }
+    }
+
     /// What the messenger units gave up.
     pub fn dead(&self) -> Vec<OutboxEntry> {
         let mus: Vec<_> = self.units().mus.values().cloned().collect();
@@ -508,7 +527,7 @@ impl Network {
     }
 
     /// Whether any unit is.
-    pub fn is_down(&self) -> bool {
+    fn is_down(&self) -> bool {
         let units = self.units();
         units.su.is_none() || units.weave.is_none() || units.cus.len() < 2 || units.mus.len() < 2
     }

@@ -123,7 +123,7 @@ impl Workload {
     }
 
     /// Has a messenger push the outcome of something that is acknowledged: twice has no effect.
-    pub(crate) async fn push_again(&self) {
+    async fn push_again(&self) {
         let known = {
             let acknowledged = self.acknowledged.lock().unwrap_or_else(PoisonError::into_inner);
             acknowledged.get(self.network.world.below(acknowledged.len() as u64) as usize).copied()

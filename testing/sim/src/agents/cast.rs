@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,7 +10,7 @@ use protocol::{Address, DataItem, Draft, Id, Json, Module, ModuleId, ProcessId, 
 use runtime::{Program, Refusal, Runtime};
 use runtime_wasm::WasmRuntime;
 use serde::de::DeserializeOwned;
-use unit::{Clock as _, Compute as _, DryRun};
+use unit::{Clock as _, Compute as _, DryRun, Messenger as _};
 
 use crate::network::{Network, messenger_addresses, scheduler_address, wallet};
 use crate::workload::{Workload, ao, sign};
@@ -97,6 +97,8 @@ pub struct Cast {
     network: Arc<Network>,
     processes: BTreeMap<&'static str, ProcessId>,
     sent: AtomicU64,
+    /// Transfers that people made: in which token, and which message.
+    transfers: Mutex<Vec<(ProcessId, Id)>>,
 }
 
 impl Cast {
@@ -126,7 +128,14 @@ impl Cast {
                 workload.crons.push(id);
             }
         }
-        Cast { workload, end, network: Arc::clone(network), processes, sent: AtomicU64::new(0) }
+        Cast {
+            workload,
+            end,
+            network: Arc::clone(network),
+            processes,
+            sent: AtomicU64::new(0),
+            transfers: Mutex::default(),
+        }
     }
 
     /// A process, by its name.
@@ -140,7 +149,7 @@ impl Cast {
     }
 
     /// Sends until it is acknowledged: a message with a tag for each field.
-    pub async fn send(&self, who: Person, to: &str, fields: &[(&str, &str)]) {
+    pub async fn send(&self, who: Person, to: &str, fields: &[(&str, &str)]) -> Id {
         let process = self.of(to);
         let mut tags = ao("Message");
         fields.iter().for_each(|(name, value)| tags.push(*name, value));
@@ -148,22 +157,40 @@ impl Cast {
         let anchor = format!("{n:032}").into_bytes().try_into().ok();
         let data = Bytes::from_static(b" ");
         let item = sign(&who.wallet(), Draft { target: Some(process.into()), anchor, tags, data });
+        let id = item.id;
         self.workload.send(item, process).await;
+        id
     }
 
     /// Sends tokens, and says what for.
     pub async fn transfer(&self, token: &str, who: Person, to: &str, quantity: u64, fields: &[(&str, &str)]) {
         let (recipient, quantity) = (self.of(to).to_string(), quantity.to_string());
         let all = [("Action", "Transfer"), ("Recipient", &recipient), ("Quantity", &quantity)];
-        self.send(who, token, &[&all, fields].concat()).await;
+        let id = self.send(who, token, &[&all, fields].concat()).await;
+        self.transfers().push((self.of(token), id));
+    }
+
+    /// The second messenger pushes what came of a transfer, which the first one has pushed or will: that has no effect.
+    pub async fn push_again(&self) {
+        let known = {
+            let transfers = self.transfers();
+            transfers.get(self.network.world.below(transfers.len() as u64) as usize).copied()
+        };
+        if let Some((process, message)) = known {
+            let _ = self.network.messenger(self.workload.life(), 1).push(process, message, None).await;
+        }
+    }
+
+    fn transfers(&self) -> MutexGuard<'_, Vec<(ProcessId, Id)>> {
+        self.transfers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A feeder says something. As feeders do, it writes the time of the scheduler.
     pub async fn feed(&self, who: Person, to: &str, name: &str, value: &str) {
         let clock = SimClock { world: Arc::clone(&self.network.world), host: Host::Su, skew_ms: 0 };
         let (now, n) = (clock.now().0.to_string(), self.sent.load(Ordering::Relaxed).to_string());
-        let feed = [("Feed-Name", name), ("Feed-Value", value), ("Feed-Time", &now), ("Feed-Sequence", &n)];
-        self.send(who, to, &[&[("Action", "Feed")], &feed[..]].concat()).await;
+        let said = [("Feed-Name", name), ("Feed-Value", value), ("Feed-Time", &now), ("Feed-Sequence", &n)];
+        self.send(who, to, &[&[("Action", "Feed")], &said[..]].concat()).await;
     }
 
     /// The value of a Lua expression in a process, as a compute unit has it now; none while that cannot be had.
@@ -219,17 +246,13 @@ fn module() -> DataItem {
 
 fn process(name: &str, more: &[(&str, &str)], text: String) -> DataItem {
     let mut tags = ao("Process");
-    tags.push(tag::MODULE, module_id());
+    tags.push(tag::MODULE, module().id);
     tags.push(tag::SCHEDULER, scheduler_address());
     messenger_addresses().iter().for_each(|address| tags.push(tag::AUTHORITY, address));
     tags.push("Name", name);
     tags.push(tag::ON_BOOT, "Data");
     more.iter().for_each(|(name, value)| tags.push(*name, value));
     sign(&Person::Ada.wallet(), Draft { tags, data: text.into(), ..Draft::default() })
-}
-
-fn module_id() -> Id {
-    module().id
 }
 
 /// A token of which four people have a quarter each, and which takes each message of a process once.

@@ -20,6 +20,7 @@ use runtime::Runtime;
 use unit::block_here;
 
 use self::cast::{Cast, Compiled};
+use crate::mutants::Mutant;
 use crate::network::{Network, Pace, Setup};
 use crate::week::trouble::{Hand, Said, trouble};
 use crate::world::{BEGINNING_MS, World};
@@ -27,6 +28,8 @@ use crate::world::{BEGINNING_MS, World};
 /// Virtual time within which everything must be settled once nothing goes wrong any more: a block comes every ten
 /// minutes.
 const CALM: Duration = Duration::from_secs(24 * 60 * 60);
+/// Virtual time that everything may take.
+const ALL: Duration = Duration::from_secs(4 * 24 * 60 * 60);
 /// How long everything goes on as it should before the timers end.
 const AFTER: Duration = Duration::from_secs(60 * 60);
 
@@ -37,6 +40,8 @@ pub struct Day {
     pub seed: u64,
     /// For so long.
     pub hours: u64,
+    /// A rule of the units to break.
+    pub mutant: Option<Mutant>,
     /// Whether to write down what happens.
     pub text: bool,
 }
@@ -44,7 +49,7 @@ pub struct Day {
 impl Day {
     /// A whole day.
     pub fn of(seed: u64) -> Day {
-        Day { seed, hours: 24, text: false }
+        Day { seed, hours: 24, mutant: None, text: false }
     }
 }
 
@@ -69,6 +74,8 @@ pub struct DayReport {
     pub compared: u64,
     /// How often a unit crashed.
     pub crashes: u64,
+    /// The units had the smallest bounds that work.
+    pub is_tiny: bool,
     /// What else went wrong.
     pub said: Said,
     /// Calls and other things that happened.
@@ -111,11 +118,14 @@ pub fn run_day(plan: Day) -> DayReport {
         });
         let hand = Arc::new(Hand::default());
         let mut report = DayReport::default();
-        phases(&world, &hand, plan, &mut report).await;
+        if tokio::time::timeout(ALL, phases(&world, &hand, plan, &mut report)).await.is_err() {
+            world.violation("the day does not end: somebody waits for what does not happen");
+        }
         let (crashes, events) = world.counts();
         DayReport {
             violations: world.violations(),
             crashes,
+            is_tiny: world.faults.tiny,
             said: hand.said(),
             events,
             trace: world.trace(),
@@ -131,7 +141,7 @@ async fn phases(world: &Arc<World>, hand: &Arc<Hand>, plan: Day, report: &mut Da
         Ok(compiled) => Arc::new(compiled),
         Err(refusal) => return world.violation(format!("modules cannot be run: {refusal}")),
     };
-    let setup = Setup { pace: Pace::Days, runtimes: vec![compiled], ..Setup::default() };
+    let setup = Setup { pace: Pace::Days, mutant: plan.mutant, runtimes: vec![compiled], ..Setup::default() };
     let network = Network::new(Arc::clone(world), setup);
     hand.set(world, 0);
     let turning = tokio::spawn(Arc::clone(hand).turn(Arc::clone(&network)));
@@ -139,7 +149,8 @@ async fn phases(world: &Arc<World>, hand: &Arc<Hand>, plan: Day, report: &mut Da
         return world.violation(format!("the network does not start: {error}"));
     }
     let day = Duration::from_secs(plan.hours * 3600);
-    let cast = Cast::begin(&network, BEGINNING_MS + (day + AFTER).as_millis() as u64).await;
+    let end = BEGINNING_MS + (day + AFTER).as_millis() as u64;
+    let cast = Cast::begin(&network, end).await;
     acts::configure(&cast, BEGINNING_MS).await;
     let making_trouble = tokio::spawn(trouble(Arc::clone(world), Arc::clone(hand)));
     let reorganising = tokio::spawn(Arc::clone(&network).reorganise());
@@ -153,19 +164,12 @@ async fn phases(world: &Arc<World>, hand: &Arc<Hand>, plan: Day, report: &mut Da
     reorganising.abort();
     world.calm();
     hand.correct();
-    // Those that are down come up.
-    while network.is_down() {
-        tokio::time::sleep(Duration::from_secs(60)).await;
-    }
+    network.come_up().await;
     tokio::time::sleep(2 * AFTER).await;
     acts::end(&cast).await;
     cast.workload.end_crons().await;
-    let until = tokio::time::Instant::now() + CALM;
-    while let Some(left) = network.unsettled(&[]) {
-        if tokio::time::Instant::now() > until {
-            return world.violation(format!("a day later not everything is settled: {left}"));
-        }
-        tokio::time::sleep(Duration::from_secs(60)).await;
+    if let Err(left) = network.settle(CALM).await {
+        return world.violation(left);
     }
     hand.stop();
     if turning.await.is_err() {

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use pirn_sim::{Day, Liar, Mutant, Plan, Week, run, run_day, run_week};
 
 const USAGE: &str = "usage: sim --seed N [--trace] [--messages N] [--break RULE] [--liar LIAR], or sim --seeds FROM TO, \
-     or sim --week N [--full] [--processes N] [--hours N] [--trace], or sim --agents N [--hours N] [--trace]";
+     or sim --week N [--full] [--processes N] [--hours N] [--trace], or sim --agents N [--hours N] [--break RULE] \
+     [--trace]";
 
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "it is a program for the terminal")]
 fn main() -> ExitCode {
@@ -37,7 +38,7 @@ fn main() -> ExitCode {
         return ended(&report.violations);
     }
     if let Some(seed) = after("--agents").and_then(|rest| number(rest, 0)) {
-        let report = run_day(Day { hours: or("--hours", 24), text, ..Day::of(seed) });
+        let report = run_day(Day { hours: or("--hours", 24), mutant, text, ..Day::of(seed) });
         text_of(&report.text);
         println!("agents {seed}: {report}");
         return ended(&report.violations);

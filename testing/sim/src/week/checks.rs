@@ -208,7 +208,11 @@ fn seconds(interval: &str) -> Option<u64> {
 }
 
 /// What came of the crons of a process up to a moment, and where each stands.
-async fn outcomes(unit: &dyn Compute, process: ProcessId, last: u64) -> Result<Vec<(Cursor, Arc<Outcome>)>> {
+pub(crate) async fn outcomes(
+    unit: &dyn Compute,
+    process: ProcessId,
+    last: u64,
+) -> Result<Vec<(Cursor, Arc<Outcome>)>> {
     let mut all: Vec<(Cursor, Arc<Outcome>)> = Vec::new();
     loop {
         let from = all.last().map(|(cursor, _)| Cursor { sort: None, ..cursor.clone() });

@@ -6,7 +6,7 @@
 //!
 //! `cargo xtask sim --week SEED` runs a small one, with `--full` a thousand processes for seven days.
 
-mod checks;
+pub(crate) mod checks;
 pub(crate) mod timers;
 pub(crate) mod trouble;
 
@@ -219,18 +219,11 @@ async fn phases(world: &Arc<World>, hand: &Arc<Hand>, plan: Week, report: &mut W
     reorganising.abort();
     world.calm();
     hand.correct();
-    // Those that are down come up.
-    while network.is_down() {
-        tokio::time::sleep(Duration::from_secs(60)).await;
-    }
+    network.come_up().await;
     tokio::time::sleep(2 * AFTER).await;
     cast.workload.end_crons().await;
-    let until = tokio::time::Instant::now() + CALM;
-    while let Some(left) = network.unsettled(&[]) {
-        if tokio::time::Instant::now() > until {
-            return world.violation(format!("a day later not everything is settled: {left}"));
-        }
-        tokio::time::sleep(Duration::from_secs(60)).await;
+    if let Err(left) = network.settle(CALM).await {
+        return world.violation(left);
     }
     hand.stop();
     if turning.await.is_err() {
