@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use pirn_sim::{Liar, Mutant, Plan, Week, run, run_week};
 
 const USAGE: &str = "usage: sim --seed N [--trace] [--messages N] [--break RULE] [--liar LIAR], or sim --seeds FROM TO, \
-     or sim --week N [--full] [--processes N] [--hours N] [--trace]";
+     or sim --week N [--full] [--processes N] [--hours N] [--trace] [--break RULE]";
 
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "it is a program for the terminal")]
 fn main() -> ExitCode {
@@ -13,7 +13,8 @@ fn main() -> ExitCode {
     let after = |name: &str| words.iter().position(|word| word == name).map(|at| &words[at + 1..]);
     let number = |words: &[String], at: usize| words.get(at).and_then(|word| word.parse::<u64>().ok());
     let mutant = after("--break").and_then(|rest| {
-        Mutant::ALL.into_iter().find(|mutant| Some(format!("{mutant:?}")) == rest.first().cloned())
+        let all = Mutant::ALL.into_iter().chain(Mutant::OF_TIME);
+        all.into_iter().find(|mutant| Some(format!("{mutant:?}")) == rest.first().cloned())
     });
     let messages = after("--messages").and_then(|rest| number(rest, 0));
     let text = words.iter().any(|word| word == "--trace");
@@ -25,7 +26,7 @@ fn main() -> ExitCode {
             if words.iter().any(|word| word == "--full") { Week::full(seed) } else { Week::small(seed) };
         let or = |name: &str, other: u64| after(name).and_then(|rest| number(rest, 0)).unwrap_or(other);
         let processes = or("--processes", plan.processes as u64) as usize;
-        let report = run_week(Week { processes, hours: or("--hours", plan.hours), text, ..plan });
+        let report = run_week(Week { processes, hours: or("--hours", plan.hours), mutant, text, ..plan });
         if let Some(text) = &report.text {
             println!("{text}");
         }
