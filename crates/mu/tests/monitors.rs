@@ -276,3 +276,44 @@ async fn the_tick_of_a_block_that_becomes_known_late_is_pushed_once() {
     assert_eq!(world.inbox(receiver), ["3", "102", "8"].map(str::to_owned));
     assert_eq!(one_monitored(&unit).await.tally.ticks, 4);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_tick_of_a_block_that_is_left_out_counts_once_however_often_it_is_looked_back() {
+    let world = World::new();
+    let (receiver, store) = (world.process("receiver").await, Arc::new(MemoryStore::new()));
+    let item = world.process_item("both", &[("Cron-Interval", "10-seconds"), ("Cron-Interval", "2-blocks")]);
+    let process: ProcessId = item.id.into();
+    world.scheduler.schedule(item).await.unwrap();
+    let options = Options { cron_catch_up_ms: 60_000, ..Options::default() };
+    let unit = world.open_with(store.clone(), options.clone()).await;
+    unit.monitor(world.request(&world.user, process)).await.unwrap();
+    until(|| world::progress_is_written(&*store, process)).await;
+    unit.stop().await;
+
+    // It stands still for 200 seconds. Then ticks of blocks of its first minute become known, one of which sends nothing.
+    (1..=20).for_each(|n| world.compute.put_cron(process, tick(receiver, n)));
+    world.clock.set(1_700_000_200_001);
+    let unit = world.open_with(store.clone(), options.clone()).await;
+    until(|| world.inbox(receiver).len() == 6 && unit.gauges().outbox == 0).await;
+    for (n, seconds) in [(102, 12), (105, 14)] {
+        let mut tick = tick(receiver, n);
+        tick.cursor.timestamp = Timestamp(1_700_000_000_000 + seconds * 1000);
+        tick.cursor.cron = Some("0-2-blocks".to_owned());
+        world.compute.put_cron(process, tick);
+    }
+    let look_back = async |unit: &MessengerUnit| {
+        for _ in 0..4 {
+            world.clock.advance(11_000);
+            tokio::time::sleep(std::time::Duration::from_millis(2_500)).await;
+        }
+        let CronTally { ticks, left_out, .. } = one_monitored(unit).await.tally;
+        (ticks, left_out)
+    };
+    assert_eq!(look_back(&unit).await, (22, 16));
+    assert_eq!((unit.gauges().cron_ticks, unit.gauges().cron_left_out), (22, 16));
+    unit.stop().await;
+
+    let unit = world.open_with(store, options).await;
+    assert_eq!(look_back(&unit).await, (22, 16), "a restart remembers");
+    assert_eq!((world.inbox(receiver).len(), unit.gauges().cron_left_out), (6, 0));
+}

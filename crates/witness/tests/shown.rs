@@ -3,7 +3,7 @@
 mod common;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -221,6 +221,39 @@ async fn what_is_kept_survives_a_restart_and_goes_when_the_weave_has_it_deep() {
     }
     world.witness.stop().await;
     assert_eq!(witness(&world.store, &world.switch, &world.weave, eager).counters().kept_bytes, 0);
+}
+
+#[tokio::test]
+async fn who_alarms_it_for_ever_does_not_keep_it_from_forgetting_what_the_weave_has() {
+    /// Alarms after which it must have forgotten: dozens of turns.
+    const ALARMS_MAX: u64 = 3000;
+    let mut world = World::new(Options { interval_ms: 20, pause_ms: 1, depth: 2, ..patient() }).await;
+    world.send(3).await;
+    world.lose().await;
+    // Each answer that it holds is an alarm, and it holds until its operator says otherwise.
+    let alarms = Arc::new(AtomicU64::new(0));
+    let (witness, told, more) = (world.witness.clone(), alarms.clone(), message(world.process, "more"));
+    let alarming = tokio::spawn(async move {
+        loop {
+            assert_eq!(witness.schedule(more.clone()).await.unwrap_err().code, Code::HELD);
+            told.fetch_add(1, Ordering::SeqCst);
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    });
+    while world.tail().await != Some(Slot(3)) || alarms.load(Ordering::SeqCst) < 50 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    world.su.settled().await;
+    for _ in 0..3 {
+        world.weave.mine();
+    }
+    let before = alarms.load(Ordering::SeqCst);
+    while world.witness.counters().kept > 0 && alarms.load(Ordering::SeqCst) < before + ALARMS_MAX {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(world.witness.counters().kept, 0);
+    assert!(!alarming.is_finished(), "it alarms yet");
+    alarming.abort();
 }
 
 #[tokio::test]

@@ -53,7 +53,14 @@ pub enum Ask {
         /// The moment.
         due: u64,
     },
+    /// From the owner: say that to itself, by these tags in their order. So a process sets, changes and cancels its timers.
+    Timer(Named),
+    /// From the owner: start a process that has these tags besides.
+    Bear(Named),
 }
+
+/// Names and values of tags, in their order.
+pub type Named = Vec<(String, String)>;
 
 /// Tokens on their way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,6 +114,7 @@ impl Program for SimProgram {
 /// What a process knows of itself.
 #[derive(Debug, Default)]
 struct About {
+    id: String,
     owner: String,
     module: String,
     authorities: Vec<String>,
@@ -127,6 +135,7 @@ impl About {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let tags: Tags = serde_json::from_value(process["Tags"].clone()).unwrap_or_default();
         About {
+            id: text(&process["Id"]),
             owner: text(&process["Owner"]),
             module: text(&all["Module"]["Id"]),
             authorities: tags.all(protocol::tag::AUTHORITY).map(str::to_owned).collect(),
@@ -253,7 +262,9 @@ impl SimMachine {
             }
             Ask::Rally { with, depth } => self.send(state, said, &with, &Ask::Ping(depth)),
             Ask::Ping(depth) if depth > 0 => self.send(state, said, from, &Ask::Ping(depth - 1)),
-            Ask::Spawn(n) => (0..n).for_each(|_| self.spawn(state, said)),
+            Ask::Spawn(n) => (0..n).for_each(|_| self.spawn(state, said, &[])),
+            Ask::Bear(tags) if is_owners => self.spawn(state, said, &tags),
+            Ask::Timer(tags) if is_owners => self.say(state, said, &self.about.id, &Ask::Note, &tags),
             Ask::Share(with) => {
                 let message = input.id.as_deref().unwrap_or_default();
                 said.assignments.push(parse(&json!({ "Processes": [with], "Message": message })));
@@ -263,7 +274,7 @@ impl SimMachine {
             Ask::Told { timer, due } => {
                 state.heard.entry(heard_of(from, &timer)).or_default().push(due);
             }
-            Ask::Mint(_) | Ask::Start(_) | Ask::Ping(_) | Ask::Note => {}
+            Ask::Mint(_) | Ask::Start(_) | Ask::Timer(_) | Ask::Bear(_) | Ask::Ping(_) | Ask::Note => {}
         }
         Ok(GAS)
     }
@@ -293,24 +304,34 @@ impl SimMachine {
     }
 
     fn send(&self, state: &mut State, said: &mut Said, to: &str, ask: &Ask) {
+        self.say(state, said, to, ask, &[]);
+    }
+
+    fn say(&self, state: &mut State, said: &mut Said, to: &str, ask: &Ask, more: &[(String, String)]) {
         state.sent += 1;
         let data = serde_json::to_string(ask).expect("what is asked is always JSON");
+        let mut tags = vec![json!({ "name": "Reference", "value": state.sent.to_string() })];
+        tags.extend(json_of(more));
         said.messages.push(parse(&json!({
-            "Target": to, "Anchor": format!("{:032}", state.sent), "Data": data,
-            "Tags": [{ "name": "Reference", "value": state.sent.to_string() }],
+            "Target": to, "Anchor": format!("{:032}", state.sent), "Data": data, "Tags": tags,
         })));
     }
 
-    fn spawn(&self, state: &mut State, said: &mut Said) {
+    fn spawn(&self, state: &mut State, said: &mut Said, more: &[(String, String)]) {
         state.sent += 1;
         let mut tags = vec![
             json!({ "name": "Module", "value": self.about.module }),
             json!({ "name": "Reference", "value": state.sent.to_string() }),
         ];
         tags.extend(self.about.authorities.iter().map(|it| json!({ "name": "Authority", "value": it })));
+        tags.extend(json_of(more));
         said.spawns
             .push(parse(&json!({ "Data": "", "Anchor": format!("{:032}", state.sent), "Tags": tags })));
     }
+}
+
+fn json_of(tags: &[(String, String)]) -> impl Iterator<Item = Value> + '_ {
+    tags.iter().map(|(name, value)| json!({ "name": name, "value": value }))
 }
 
 fn parse(value: &Value) -> Json {

@@ -33,6 +33,8 @@ pub enum Mutant {
     LoseItems,
     /// The messenger says that another process sent it.
     ForgeSender,
+    /// The messenger does not keep the order of tags.
+    SortTags,
     /// The scheduler believes the weave that it keeps what it took.
     BelieveTheWeave,
     /// A compute unit answers with a wrong outcome.
@@ -41,14 +43,22 @@ pub enum Mutant {
     ForgetInCheckpoint,
     /// The scheduler forgets its timers when it crashes.
     ForgetTimers,
+    /// The scheduler does not write down what a message changes of timers.
+    ForgetChanges,
     /// The scheduler does not write down which ticks no messenger has yet.
     ForgetUntold,
 }
 
 impl Mutant {
     /// Those that only timers show, and some that they show as well.
-    pub const OF_TIME: [Mutant; 4] =
-        [Mutant::ForgetTimers, Mutant::ForgetUntold, Mutant::LoseTasks, Mutant::SignAgain];
+    pub const OF_TIME: [Mutant; 6] = [
+        Mutant::ForgetTimers,
+        Mutant::ForgetChanges,
+        Mutant::SortTags,
+        Mutant::ForgetUntold,
+        Mutant::LoseTasks,
+        Mutant::SignAgain,
+    ];
 
     /// All that messages show.
     pub const ALL: [Mutant; 10] = [
@@ -72,6 +82,7 @@ impl Mutant {
             }
             (Mutant::ForgetSlots, Host::Su) => Careless::Without("su.message"),
             (Mutant::ForgetTimers, Host::Su) => Careless::Without("su.timers"),
+            (Mutant::ForgetChanges, Host::Su) => Careless::WithoutChanges,
             (Mutant::ForgetUntold, Host::Su) => Careless::Without("su.untold"),
             (Mutant::LoseTasks, Host::Mu0) => Careless::Without("mu.task"),
             (Mutant::LoseItems, Host::Mu0) => Careless::Without("mu.item"),
@@ -83,7 +94,7 @@ impl Mutant {
     /// The scheduler that a host asks, as this rule has it.
     pub fn scheduler(self, host: Host, scheduler: Arc<dyn Scheduler>) -> Arc<dyn Scheduler> {
         match (self, host) {
-            (Mutant::SignAgain | Mutant::ForgeSender, Host::Mu0) => {
+            (Mutant::SignAgain | Mutant::ForgeSender | Mutant::SortTags, Host::Mu0) => {
                 Arc::new(Layered(Rewriting { scheduler, mutant: self, sent: AtomicU64::new(0) }))
             }
             _ => scheduler,
@@ -104,6 +115,8 @@ impl Mutant {
 enum Careless {
     Early,
     Without(&'static str),
+    /// Timers of a process that has some are written down with its ticks alone.
+    WithoutChanges,
 }
 
 struct CarelessStore {
@@ -121,6 +134,18 @@ impl Store for CarelessStore {
             }
             Careless::Without(name) => {
                 batch.changes.retain(|(space, _, value)| space.0 != name || value.is_none());
+                self.store.append(batch)
+            }
+            Careless::WithoutChanges => {
+                let is_of_timers = |space: &Space| matches!(space.0, "su.timers" | "su.due");
+                let is_tick = batch.changes.iter().any(|(space, _, _)| space.0 == "su.untold");
+                let is_entry = batch.changes.iter().any(|(space, _, _)| !is_of_timers(space));
+                let has_some = |(space, key, _): &(Space, Bytes, Option<Bytes>)| {
+                    space.0 == "su.timers" && self.store.get(*space, key).is_ok_and(|row| row.is_some())
+                };
+                if is_entry && !is_tick && batch.changes.iter().any(has_some) {
+                    batch.changes.retain(|(space, _, _)| !is_of_timers(space));
+                }
                 self.store.append(batch)
             }
         }
@@ -163,6 +188,7 @@ impl Rewriting {
                 }
             }
             Mutant::ForgeSender => return item,
+            Mutant::SortTags => tags.0.sort_by(|one, other| one.name.cmp(&other.name)),
             _ => tags.push("Attempt", n),
         }
         let draft = Draft {

@@ -38,7 +38,12 @@ pub struct Network {
     blobs: BTreeMap<Host, Arc<MemoryBlobs>>,
     chain: Arc<Chain>,
     units: Mutex<Units>,
+    /// Those that ended in good order, and are down.
+    ended: Mutex<BTreeSet<Host>>,
 }
+
+/// How long a unit may take to end in good order.
+const STOP_LONGEST: Duration = Duration::from_secs(120);
 
 /// Milliseconds between two looks of the scheduler at which timers are due, in a world that lasts for days.
 pub const LOOK_MS: u64 = 8_000;
@@ -132,6 +137,7 @@ impl Network {
             blobs: [Host::Cu0, Host::Cu1].into_iter().map(|host| (host, Arc::default())).collect(),
             chain: Arc::default(),
             units: Mutex::default(),
+            ended: Mutex::default(),
         })
     }
 
@@ -182,11 +188,69 @@ impl Network {
         }
     }
 
-    /// What a crash leaves.
+    /// Ends a unit in good order, unless it crashes meanwhile. Whoever asks it is answered as long as it answers.
+    pub async fn stop(&self, host: Host) {
+        let Some(life) = self.world.begin_stop(host) else { return };
+        let ended = async {
+            if tokio::time::timeout(STOP_LONGEST, self.unit_stops(host)).await.is_err() {
+                self.world.violation(format!("{host} does not stop within {STOP_LONGEST:?}"));
+            }
+        };
+        tokio::select! {
+            biased;
+            () = life.over() => {}
+            () = ended => {
+                self.ended.lock().unwrap_or_else(PoisonError::into_inner).insert(host);
+                self.world.tell(host, host, "ends", &"", &"");
+                life.end();
+            }
+        }
+        self.world.end_stop(host);
+    }
+
+    async fn unit_stops(&self, host: Host) {
+        let (weave, su, mu, cu) = {
+            let units = self.units();
+            let (mu, cu) = (units.mus.get(&host).cloned(), units.cus.get(&host).cloned());
+            let is = |which: Host| host == which;
+            (
+                units.weave.clone().filter(|_| is(Host::Weave)),
+                units.su.clone().filter(|_| is(Host::Su)),
+                mu,
+                cu,
+            )
+        };
+        if let Some(weave) = weave {
+            weave.weave.stop().await;
+        }
+        if let Some(su) = su {
+            su.stop().await;
+        }
+        if let Some(mu) = mu {
+            mu.stop().await;
+        }
+        if let Some(cu) = cu {
+            cu.stop().await;
+        }
+    }
+
+    /// So many blocks at once.
+    pub async fn mine(&self, blocks: u64) {
+        let weave = self.units().weave.clone();
+        if let Some(weave) = weave
+            && unit::Arweave::mine(&*weave.weave, blocks).await.is_ok()
+        {
+            self.world.tell(Host::Weave, Host::Weave, "makes blocks", &blocks, &"");
+        }
+    }
+
+    /// What a crash leaves; or an end in good order, which leaves everything.
     fn down(&self, host: Host) {
+        let is_orderly = self.ended.lock().unwrap_or_else(PoisonError::into_inner).remove(&host);
         let mut units = self.units();
         // What is durable, and was not pushed yet.
-        let untold = units.su.as_ref().filter(|_| host == Host::Su).map_or(0, |su| su.ticks_untold());
+        let is_torn = host == Host::Su && !is_orderly;
+        let untold = units.su.as_ref().filter(|_| is_torn).map_or(0, |su| su.ticks_untold());
         self.world.note_untold(untold);
         match host {
             Host::Weave => drop(units.weave.take()),
@@ -207,8 +271,12 @@ impl Network {
         }
         let mut disks = self.disks.lock().unwrap_or_else(PoisonError::into_inner);
         let disk = disks.get_mut(&host).expect("every unit has a disk");
-        let reached = if self.world.faults.torn { self.world.below(disk.waiting() as u64 + 1) } else { 0 };
-        *disk = Arc::new(disk.crash_after(reached as usize));
+        let reached = match disk.waiting() {
+            all if is_orderly => all,
+            some if self.world.faults.torn => self.world.below(some as u64 + 1) as usize,
+            _ => 0,
+        };
+        *disk = Arc::new(disk.crash_after(reached));
         drop(disks);
         if let Some(blobs) = self.blobs.get(&host).filter(|_| self.world.faults.rot) {
             self.rot(blobs);

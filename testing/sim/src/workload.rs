@@ -60,6 +60,14 @@ pub(crate) fn process(owner: &Wallet, n: u64, more: &[(&str, &str)]) -> DataItem
     sign(owner, Draft { tags, data: Bytes::from_static(b"{}"), ..Draft::default() })
 }
 
+/// A message that says something by its tags.
+pub(crate) fn said(by: &Wallet, n: u64, process: ProcessId, more: &[(String, String)]) -> DataItem {
+    let mut tags = ao("Message");
+    more.iter().for_each(|(name, value)| tags.push(name, value));
+    let anchor = format!("{n:032}").into_bytes().try_into().ok();
+    sign(by, Draft { target: Some(process.into()), anchor, tags, data: Bytes::from_static(b" ") })
+}
+
 impl Workload {
     /// Publishes the module and spawns the processes, in the middle of the storm.
     pub async fn begin(network: &Arc<Network>) -> Workload {

@@ -107,6 +107,8 @@ struct Inner {
     doomed: BTreeMap<Host, u64>,
     /// How long it stays down when it is down the next time.
     rests: BTreeMap<Host, Duration>,
+    /// Those that are about to end in good order.
+    stopping: BTreeSet<Host>,
     /// Until then, whatever comes to it or from it takes seconds.
     slow: BTreeMap<Host, Instant>,
     dials: BTreeMap<Host, Dial>,
@@ -153,6 +155,7 @@ impl World {
             cut: BTreeMap::new(),
             doomed: BTreeMap::new(),
             rests: BTreeMap::new(),
+            stopping: BTreeSet::new(),
             slow: BTreeMap::new(),
             dials: BTreeMap::new(),
             births: BTreeMap::new(),
@@ -221,6 +224,28 @@ impl World {
         drop(inner);
         self.tell(host, host, "crashes", &"", &"");
         life.end();
+    }
+
+    /// The run of a host, unless it is over, or about to end already; it is about to end from now on.
+    pub fn begin_stop(&self, host: Host) -> Option<Life> {
+        let mut inner = self.inner();
+        let life = inner.lives.get(&host).filter(|life| life.goes_on()).cloned()?;
+        if !inner.stopping.insert(host) {
+            return None;
+        }
+        drop(inner);
+        self.tell(host, host, "is told to stop", &"", &"");
+        Some(life)
+    }
+
+    /// A host is about to end no more: it has ended.
+    pub fn end_stop(&self, host: Host) {
+        self.inner().stopping.remove(&host);
+    }
+
+    /// Whether a host is about to end in good order.
+    pub fn is_stopping(&self, host: Host) -> bool {
+        self.inner().stopping.contains(&host)
     }
 
     /// A host crashes after it called or wrote so many times more: in the middle of something.

@@ -1,5 +1,6 @@
 //! Days of timers and crons with all units, in which whatever can go wrong does.
 
+use pirn_sim::week::{Changed, Said};
 use pirn_sim::{Mutant, Week, WeekReport, run_week};
 
 #[track_caller]
@@ -17,15 +18,19 @@ fn a_day_brings_exactly_the_ticks_that_are_due_and_each_is_pushed_once() {
     println!("{report}");
     assert!(report.torn_ticks > 0 && report.said.ahead > 0 && report.said.behind > 0, "{report}");
     assert!(report.said.slow > 0 && report.crashes > 10, "{report}");
+    let Said { stops, weave, blocks, .. } = report.said;
+    assert!(stops > 0 && weave > 0 && blocks > 0, "{report}");
+    let Changed { itself, owner, stranger, ticks, children, children_ticks, .. } = report.changed;
+    assert!(itself > 10 && owner > 3 && stranger > 3 && ticks > 50, "{report}");
+    assert!(children > 3 && children_ticks > 20, "{report}");
 }
 
 #[test]
 fn every_broken_rule_of_time_is_seen() {
+    let plan = |seed, mutant| Week { processes: 8, hours: 8, mutant, ..Week::small(seed) };
+    check(plan(0, None));
     for mutant in Mutant::OF_TIME {
-        let seen = (0..10).find(|&seed| {
-            let plan = Week { processes: 8, hours: 8, mutant: Some(mutant), ..Week::small(seed) };
-            !run_week(plan).violations.is_empty()
-        });
+        let seen = (0..10).find(|&seed| !run_week(plan(seed, Some(mutant))).violations.is_empty());
         println!("{mutant:?}: seed {seen:?}");
         assert!(seen.is_some(), "{mutant:?} breaks a rule, and ten seeds do not show it");
     }

@@ -92,8 +92,6 @@ impl Person {
 pub struct Cast {
     /// How people speak to the network.
     pub workload: Workload,
-    /// No timer has a moment after this, ms since 1970.
-    pub end: u64,
     network: Arc<Network>,
     processes: BTreeMap<&'static str, ProcessId>,
     sent: AtomicU64,
@@ -102,7 +100,7 @@ pub struct Cast {
 }
 
 impl Cast {
-    /// Publishes the module and spawns everybody.
+    /// Publishes the module and spawns everybody. No timer has a moment after `end`, ms since 1970.
     pub async fn begin(network: &Arc<Network>, end: u64) -> Cast {
         let mut workload = Workload::of(network);
         workload.owner = Person::Ada.wallet();
@@ -130,7 +128,6 @@ impl Cast {
         }
         Cast {
             workload,
-            end,
             network: Arc::clone(network),
             processes,
             sent: AtomicU64::new(0),

@@ -10,10 +10,11 @@ use unit::{Compute as _, Result};
 
 use super::DayReport;
 use super::acts::{DCA, WATCHER};
-use super::cast::{AGENTS, Begins, Cast, INTERVAL, SUPPLY, TOKENS};
-use crate::network::{Network, scheduler_address};
+use super::cast::{AGENTS, Begins, Cast, SUPPLY, TOKENS};
+use crate::network::Network;
 use crate::week::checks::outcomes;
-use crate::week::timers::{KINDS, Policy, explain};
+use crate::week::explain::explain;
+use crate::week::table::Log;
 use crate::week::trouble::Hand;
 use crate::world::{Host, SimClock};
 
@@ -109,23 +110,17 @@ async fn deeds(network: &Network, cast: &Cast, report: &mut DayReport) {
 async fn ticks(network: &Network, cast: &Cast, hand: &Hand, report: &mut DayReport) -> Result<()> {
     let (schedules, looks) = (network.schedules(cast.workload.life()).await?, hand.looks());
     report.slots = schedules.values().map(|entries| entries.len() as u64).sum();
-    let kind = KINDS.iter().find(|kind| kind.text == INTERVAL).expect("one of these");
     for (name, ..) in AGENTS.into_iter().filter(|(_, _, begins)| *begins == Begins::Timer) {
-        let entries = schedules.get(&cast.of(name)).map(Vec::as_slice).unwrap_or_default();
-        let Some(set) = entries.first().map(|boot| boot.assignment.timestamp.0) else {
+        let process = cast.of(name);
+        let entries = schedules.get(&process).map(Vec::as_slice).unwrap_or_default();
+        let Some(log) = Log::read(process, entries) else {
             network.world.violation(format!("{name} has no log"));
             continue;
         };
-        let given: Vec<u64> = entries
-            .iter()
-            .filter_map(|entry| entry.message.as_ref())
-            .filter(|item| item.address() == scheduler_address())
-            .filter_map(|item| item.tags.first("Tick-Due")?.parse().ok())
-            .collect();
-        if let Err(why) = explain(kind, Policy::Once, (set, cast.end), &looks, &given) {
+        if let Err(why) = explain(&log, &looks) {
             network.world.violation(format!("the ticks of {name} are not those due: {why}"));
         }
-        report.ticks.insert(name, given.len() as u64);
+        report.ticks.insert(name, log.moments().values().map(|moments| moments.len() as u64).sum());
     }
     Ok(())
 }

@@ -152,7 +152,7 @@ async fn phases(world: &Arc<World>, hand: &Arc<Hand>, plan: Day, report: &mut Da
     let end = BEGINNING_MS + (day + AFTER).as_millis() as u64;
     let cast = Cast::begin(&network, end).await;
     acts::configure(&cast, BEGINNING_MS).await;
-    let making_trouble = tokio::spawn(trouble(Arc::clone(world), Arc::clone(hand)));
+    let making_trouble = tokio::spawn(trouble(Arc::clone(&network), Arc::clone(hand)));
     let reorganising = tokio::spawn(Arc::clone(&network).reorganise());
     let (steps, mut price) = ((day.as_secs() / acts::STEP.as_secs()), 1000);
     for n in 0..steps {

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use pirn_sim::{Day, Liar, Mutant, Plan, Week, run, run_day, run_week};
 
 const USAGE: &str = "usage: sim --seed N [--trace] [--messages N] [--break RULE] [--liar LIAR], or sim --seeds FROM TO, \
-     or sim --week N [--full] [--processes N] [--hours N] [--trace], or sim --agents N [--hours N] [--break RULE] \
-     [--trace]";
+     or sim --week N [--full] [--processes N] [--hours N] [--break RULE] [--trace], \
+     or sim --agents N [--hours N] [--break RULE] [--trace]";
 
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "it is a program for the terminal")]
 fn main() -> ExitCode {
@@ -14,7 +14,8 @@ fn main() -> ExitCode {
     let after = |name: &str| words.iter().position(|word| word == name).map(|at| &words[at + 1..]);
     let number = |words: &[String], at: usize| words.get(at).and_then(|word| word.parse::<u64>().ok());
     let mutant = after("--break").and_then(|rest| {
-        Mutant::ALL.into_iter().find(|mutant| Some(format!("{mutant:?}")) == rest.first().cloned())
+        let all = Mutant::ALL.into_iter().chain(Mutant::OF_TIME);
+        all.into_iter().find(|mutant| Some(format!("{mutant:?}")) == rest.first().cloned())
     });
     let messages = after("--messages").and_then(|rest| number(rest, 0));
     let text = words.iter().any(|word| word == "--trace");
@@ -32,7 +33,7 @@ fn main() -> ExitCode {
         let plan =
             if words.iter().any(|word| word == "--full") { Week::full(seed) } else { Week::small(seed) };
         let processes = or("--processes", plan.processes as u64) as usize;
-        let report = run_week(Week { processes, hours: or("--hours", plan.hours), text, ..plan });
+        let report = run_week(Week { processes, hours: or("--hours", plan.hours), mutant, text, ..plan });
         text_of(&report.text);
         println!("week {seed}: {report}");
         return ended(&report.violations);

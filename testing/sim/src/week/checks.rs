@@ -10,19 +10,27 @@ use unit::{
     TimerState, TimersQuery,
 };
 
-use super::timers::explain;
+use super::explain::explain;
+use super::table::{Log, Timer};
 use super::trouble::Hand;
+use super::wishes::{self, Asked};
 use super::{Cast, Counts, WeekReport};
 use crate::checkers::{Remains, schedule};
 use crate::machine::{Moments, State, heard_of};
-use crate::network::{Network, scheduler_address};
+use crate::network::Network;
 use crate::world::World;
 
 /// Outcomes of cron that are asked for at once.
 const PAGE: usize = 500;
 
 /// Everything.
-pub(super) async fn all(network: &Network, cast: &Cast, hand: &Hand, report: &mut WeekReport) -> Result<()> {
+pub(super) async fn all(
+    network: &Network,
+    cast: &Cast,
+    asked: &Asked,
+    hand: &Hand,
+    report: &mut WeekReport,
+) -> Result<()> {
     let world = &network.world;
     let schedules = network.schedules(cast.workload.life()).await?;
     let remains = Remains { world: Arc::clone(world), schedules, outcomes: BTreeMap::new() };
@@ -32,10 +40,11 @@ pub(super) async fn all(network: &Network, cast: &Cast, hand: &Hand, report: &mu
     for dead in network.dead() {
         world.violation(format!("the messenger gave up {:?}", dead.trace));
     }
-    let given = ticks(world, cast, hand, &schedules, report);
+    let logs = ticks(world, cast, hand, &schedules, report);
+    wishes::check(world, asked, &logs, report);
     let second = network.flood().await?;
     let states = states(network, cast, &schedules, &second).await?;
-    let mut expected = told(world, cast, &given, &states);
+    let mut expected = told(world, &logs, &states);
     crons(network, cast, &schedules, &second, &states, &mut expected, report).await?;
     let mut heard: BTreeMap<ProcessId, Moments> = BTreeMap::new();
     for (process, state) in &states {
@@ -59,40 +68,42 @@ pub(super) async fn all(network: &Network, cast: &Cast, hand: &Hand, report: &mu
     {
         world.violation("somebody heard of what nobody said");
     }
-    successor(network, cast, &schedules).await
+    successor(network, &logs, &schedules).await
 }
 
-/// The moments of the ticks of each process, in the order of its log: those that are due by policy.
+/// The logs of all processes that have timers, had some, or had a chance to: their ticks are those that are due by policy.
 fn ticks(
     world: &World,
     cast: &Cast,
     hand: &Hand,
     schedules: &BTreeMap<ProcessId, Vec<Scheduled>>,
     report: &mut WeekReport,
-) -> BTreeMap<ProcessId, Vec<u64>> {
+) -> BTreeMap<ProcessId, Log> {
     let looks = hand.looks();
-    let mut given = BTreeMap::new();
-    for one in &cast.ticking {
-        let entries = schedules.get(&one.process).map(Vec::as_slice).unwrap_or_default();
-        let Some(set) = entries.first().map(|boot| boot.assignment.timestamp.0) else { continue };
-        let moments: Vec<u64> = entries.iter().filter_map(moment).collect();
-        if let Err(why) = explain(&one.kind, one.policy, (set, cast.end), &looks, &moments) {
-            let (text, policy, process) = (one.kind.text, one.policy.text(), one.process);
-            world.violation(format!("the ticks of {process} ({text}, {policy}) are not those due: {why}"));
+    let mut logs = BTreeMap::new();
+    for (process, entries) in schedules {
+        let Some(log) = Log::read(*process, entries) else {
+            world.violation(format!("the log of {process} does not begin with a process"));
+            continue;
+        };
+        if let Err(why) = explain(&log, &looks) {
+            let first = log.steps.first().map(|step| &step.table.0);
+            world.violation(format!("the ticks of {process} ({first:?}) are not those due: {why}"));
         }
-        let counts =
-            Counts { processes: 1, moments: one.kind.moments(set, cast.end), ticks: moments.len() as u64 };
+        logs.insert(*process, log);
+    }
+    for one in &cast.ticking {
+        let Some((log, set)) = logs.get(&one.process).and_then(|log| Some((log, log.steps.first()?.at)))
+        else {
+            world.violation(format!("{} has no log", one.process));
+            continue;
+        };
+        let ticks = log.moments().values().map(|list| list.len() as u64).sum();
+        let counts = Counts { processes: 1, moments: one.kind.moments(set, cast.end), ticks };
         report.mix.entry(format!("{}: {}", one.kind.tag, one.kind.text)).or_default().add(counts);
         report.policies.entry(one.policy.text().to_owned()).or_default().add(counts);
-        given.insert(one.process, moments);
     }
-    given
-}
-
-/// The moment that an entry is the tick of.
-fn moment(entry: &Scheduled) -> Option<u64> {
-    let item = entry.message.as_ref().filter(|item| item.address() == scheduler_address())?;
-    item.tags.first("Tick-Due")?.parse().ok()
+    logs
 }
 
 /// What each process remembers: the same for both compute units and one that knows only the weave.
@@ -123,19 +134,24 @@ async fn states(
 /// Each process knows its ticks, in their order. Answers what its listener must have heard.
 fn told(
     world: &World,
-    cast: &Cast,
-    given: &BTreeMap<ProcessId, Vec<u64>>,
+    logs: &BTreeMap<ProcessId, Log>,
     states: &BTreeMap<ProcessId, State>,
 ) -> BTreeMap<ProcessId, Moments> {
     let mut expected: BTreeMap<ProcessId, Moments> = BTreeMap::new();
-    for one in &cast.ticking {
-        let Some(moments) = given.get(&one.process).filter(|moments| !moments.is_empty()) else { continue };
-        let known = states.get(&one.process).and_then(|state| state.ticks.get("it"));
-        if known != Some(moments) {
-            world.violation(format!("{} was not told of exactly its ticks", one.process));
+    for (process, log) in logs {
+        let moments = log.moments();
+        if states.get(process).is_some_and(|state| state.ticks != moments) {
+            world.violation(format!("{process} was not told of exactly its ticks"));
         }
-        let name = heard_of(&one.process.to_string(), "it");
-        expected.entry(one.listener).or_default().insert(name, moments.clone());
+        let listener = log.tags.first("Listener").and_then(|listener| listener.parse().ok());
+        for (timer, list) in moments {
+            let Some(listener) = listener else {
+                world.violation(format!("{process} has nobody to tell of {timer}"));
+                continue;
+            };
+            let name = heard_of(&process.to_string(), &timer);
+            expected.entry(listener).or_default().insert(name, list);
+        }
     }
     expected
 }
@@ -186,7 +202,10 @@ async fn crons(
                     (1..).map(|n| set + n * every * 1000).take_while(|at| *at <= last).collect();
                 if moments != due {
                     let (process, n, of) = (cron.process, moments.len(), due.len());
-                    world.violation(format!("{interval} of {process} ticked {n} times, not {of} times"));
+                    let but = due.iter().find(|at| !moments.contains(at)).or(moments.last());
+                    world.violation(format!(
+                        "{interval} of {process} ticked {n} times, not {of} times: {but:?}"
+                    ));
                 }
             }
             report.crons.insert((*interval).to_owned(), moments.len() as u64);
@@ -231,7 +250,7 @@ pub(crate) async fn outcomes(
 /// gave the ticks has what its logs say.
 async fn successor(
     network: &Network,
-    cast: &Cast,
+    logs: &BTreeMap<ProcessId, Log>,
     schedules: &BTreeMap<ProcessId, Vec<Scheduled>>,
 ) -> Result<()> {
     let world = &network.world;
@@ -248,8 +267,7 @@ async fn successor(
             break;
         }
     }
-    for one in &cast.ticking {
-        let process = one.process;
+    for (&process, log) in logs.iter().filter(|(_, log)| log.steps.iter().any(|step| step.has_timers())) {
         let newest = schedules.get(&process).and_then(|entries| entries.last());
         let known = second.latest(process).await?.assignment;
         if newest.is_none_or(|newest| newest.assignment.id() != known.id()) {
@@ -258,8 +276,11 @@ async fn successor(
         let kept = timers(&first, process).await?;
         first.rebuild_timers(process).await?;
         let [derived, others] = [timers(&first, process).await?, timers(&second, process).await?];
-        if kept.len() != 1 || kept != derived {
-            world.violation(format!("the timers of {process} are {kept:?}, and by its log {derived:?}"));
+        if kept != derived || kept.len() != log.last().len() || !log.last().iter().zip(&kept).all(is_same) {
+            let by_log = log.last();
+            world.violation(format!(
+                "the timers of {process} are {kept:?}, by its log {derived:?}, or {by_log:?}"
+            ));
         }
         if kept.iter().map(without_time).ne(others.iter().map(without_time)) {
             world.violation(format!("the timers of {process} are {kept:?}, on the second node {others:?}"));
@@ -272,6 +293,12 @@ async fn successor(
 async fn timers(su: &su::SchedulerUnit, process: ProcessId) -> Result<Vec<TimerState>> {
     let query = TimersQuery { process: Some(process), ..TimersQuery::default() };
     Ok(su.timers(query).await?.items.into_iter().flat_map(|one| one.timers).collect())
+}
+
+/// Whether the scheduler has a timer as the log has it.
+fn is_same((timer, kept): (&Timer, &TimerState)) -> bool {
+    let of_kept = (&*kept.name, &*kept.schedule, &*kept.missed, kept.last.map(|at| at.0), kept.given);
+    of_kept == (&*timer.name, timer.kind.text, timer.policy.text(), timer.last, timer.given)
 }
 
 /// What a timer is without regard to what time it is.

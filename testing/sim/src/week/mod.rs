@@ -1,4 +1,5 @@
-//! Days of timers in a world with all units: processes tell each other of every tick, and whatever can go wrong does.
+//! Days of timers in a world with all units: processes tell each other of every tick, change their timers, and spawn others
+//! that have some, and whatever can go wrong does.
 //!
 //! In the end: exactly the ticks that are due by policy; each told to the process that is to hear of it once; and a
 //! second node, which knows nothing but the weave and has no clock, has the same states and the same timers. Crons of
@@ -7,11 +8,13 @@
 //! `cargo xtask sim --week SEED` runs a small one, with `--full` a thousand processes for seven days.
 
 pub(crate) mod checks;
+pub(crate) mod explain;
+mod report;
+pub(crate) mod table;
 pub(crate) mod timers;
 pub(crate) mod trouble;
+mod wishes;
 
-use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +29,7 @@ use crate::network::{Network, Pace, Setup};
 use crate::workload::{Workload, process};
 use crate::world::{BEGINNING_MS, Host, World};
 
+pub use self::report::{Changed, Counts, WeekReport};
 pub use self::trouble::Said;
 
 /// Virtual time within which everything must be settled once nothing goes wrong any more: a unit may be down for hours
@@ -33,6 +37,8 @@ pub use self::trouble::Said;
 const CALM: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long everything goes on as it should before the timers end.
 const AFTER: Duration = Duration::from_secs(30 * 60);
+/// Longer than from one block to the next.
+const LAG: Duration = Duration::from_secs(25 * 60);
 /// Processes that are spawned at once. Each tells one of an earlier lot.
 const LOT: usize = 40;
 
@@ -65,80 +71,6 @@ impl Week {
     }
 }
 
-/// What came of it.
-#[derive(Debug, Clone, Default)]
-pub struct WeekReport {
-    /// The rules that were broken; none if all is well.
-    pub violations: Vec<String>,
-    /// Processes of each kind of timer, moments that these had, and ticks that they were given.
-    pub mix: BTreeMap<String, Counts>,
-    /// The same by policy.
-    pub policies: BTreeMap<String, Counts>,
-    /// Crons of legacynet: ticks that were told of, by cron.
-    pub crons: BTreeMap<String, u64>,
-    /// Messages with a slot.
-    pub slots: u64,
-    /// How often a unit crashed.
-    pub crashes: u64,
-    /// How often the scheduler crashed with ticks that had their slots and no messenger.
-    pub torn_ticks: u64,
-    /// What else went wrong.
-    pub said: Said,
-    /// Calls and other things that happened.
-    pub events: u64,
-    /// A hash of all of them.
-    pub trace: String,
-    /// What happened, if it was to be written down.
-    pub text: Option<String>,
-    /// Virtual time that it took.
-    pub took: Duration,
-}
-
-/// How many.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Processes.
-    pub processes: u64,
-    /// Moments at which one was due.
-    pub moments: u64,
-    /// Ticks.
-    pub ticks: u64,
-}
-
-impl fmt::Display for WeekReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let of = |counts: &Counts| {
-            let Counts { processes, moments, ticks } = counts;
-            format!("{processes} processes, {moments} moments, {ticks} ticks")
-        };
-        let mut lines = self.mix.iter().chain(&self.policies);
-        lines.try_for_each(|(name, counts)| writeln!(f, "{name}: {}", of(counts)))?;
-        let mut all = Counts::default();
-        self.policies.values().for_each(|counts| all.add(*counts));
-        writeln!(f, "all: {}", of(&all))?;
-        self.crons.iter().try_for_each(|(name, n)| writeln!(f, "legacynet, {name}: {n} ticks"))?;
-        writeln!(
-            f,
-            "{} crashes, {} of the scheduler between a tick's slot and its messenger, {}",
-            self.crashes, self.torn_ticks, self.said
-        )?;
-        let hours = self.took.as_secs() / 3600;
-        write!(
-            f,
-            "{} slots, each evaluated by three compute units; {} events, {hours} h, trace {}",
-            self.slots, self.events, self.trace
-        )
-    }
-}
-
-impl Counts {
-    fn add(&mut self, other: Counts) {
-        self.processes += other.processes;
-        self.moments += other.moments;
-        self.ticks += other.ticks;
-    }
-}
-
 /// A cron of legacynet and the process that has it.
 struct Cron {
     process: ProcessId,
@@ -156,12 +88,16 @@ const CRONS: [&[(&str, &str)]; 4] = [
 
 /// Who takes part.
 struct Cast {
-    workload: Workload,
+    workload: Arc<Workload>,
     /// Hears of the first processes, and of all crons.
     ear: ProcessId,
     /// No timer has a moment after this, ms since 1970.
     end: u64,
     ticking: Vec<Ticking>,
+    /// Those whose timers are changed by message.
+    changing: Vec<ProcessId>,
+    /// Those that spawn others.
+    parents: Vec<ProcessId>,
     crons: Vec<Cron>,
 }
 
@@ -212,7 +148,10 @@ async fn phases(world: &Arc<World>, hand: &Arc<Hand>, plan: Week, report: &mut W
         return world.violation(format!("the network does not start: {error}"));
     }
     let cast = begin(&network, plan).await;
-    let making_trouble = tokio::spawn(trouble(Arc::clone(world), Arc::clone(hand)));
+    let making_trouble = tokio::spawn(trouble(Arc::clone(&network), Arc::clone(hand)));
+    let who = (cast.changing.clone(), cast.parents.clone());
+    let wishing = wishes::ask(Arc::clone(&network), Arc::clone(&cast.workload), who, plan, cast.end);
+    let wishing = tokio::spawn(wishing);
     let reorganising = tokio::spawn(Arc::clone(&network).reorganise());
     tokio::time::sleep(Duration::from_secs(plan.hours * 3600).saturating_sub(world.elapsed())).await;
     making_trouble.abort();
@@ -220,16 +159,19 @@ async fn phases(world: &Arc<World>, hand: &Arc<Hand>, plan: Week, report: &mut W
     world.calm();
     hand.correct();
     network.come_up().await;
+    let Ok(asked) = wishing.await else { return world.violation("nobody asks for timers any more") };
     tokio::time::sleep(2 * AFTER).await;
     cast.workload.end_crons().await;
     if let Err(left) = network.settle(CALM).await {
         return world.violation(left);
     }
+    // For whoever knows only the weave it is no later than its newest block.
+    tokio::time::sleep(LAG).await;
     hand.stop();
     if turning.await.is_err() {
         return world.violation("the scheduler's clock is turned no more");
     }
-    if let Err(error) = checks::all(&network, &cast, hand, report).await {
+    if let Err(error) = checks::all(&network, &cast, &asked, hand, report).await {
         world.violation(format!("what is left cannot be read: {error}"));
     }
 }
@@ -254,8 +196,19 @@ async fn begin(network: &Arc<Network>, plan: Week) -> Cast {
             ("Tick-End", ends.as_str()),
         ];
         let item = process(&workload.owner, n as u64, &tags);
-        ticking.push(Ticking { process: item.id.into(), listener, kind, policy });
+        ticking.push(Ticking { process: item.id.into(), kind, policy });
         items.push(item);
+    }
+    let (mut changing, mut parents) = (Vec::new(), Vec::new());
+    for n in 0..wishes::changing(&plan) + wishes::parents(&plan) {
+        let heard_by = ear.to_string();
+        let mut tags = vec![("Listener", heard_by.as_str()), ("Exact", "yes")];
+        let timer = wishes::some_timer(&network.world, "it", end);
+        let which = if n < wishes::changing(&plan) { &mut changing } else { &mut parents };
+        if n < wishes::changing(&plan) {
+            tags.extend(timer.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        }
+        which.push(workload.spawn(30_000 + n as u64, &tags).await);
     }
     let mut crons = Vec::new();
     for (n, intervals) in CRONS.into_iter().enumerate() {
@@ -281,7 +234,6 @@ async fn begin(network: &Arc<Network>, plan: Week) -> Cast {
         }
         while spawning.join_next().await.is_some() {}
     }
-    let workload = Arc::into_inner(workload).expect("all that were spawned have ended");
     network.world.tell(Host::Client, Host::Client, "has spawned", &plan.processes, &"");
-    Cast { workload, ear, end, ticking, crons }
+    Cast { workload, ear, end, ticking, changing, parents, crons }
 }

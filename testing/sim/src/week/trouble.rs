@@ -1,5 +1,5 @@
-//! What goes wrong in days: units crash in the middle of something or stay down for hours, clocks jump, links are cut,
-//! a compute unit is slow.
+//! What goes wrong in days: units crash in the middle of something, stop in good order, or stay down for hours; clocks
+//! jump, that of the weave too, and so do its blocks; links are cut; a compute unit is slow.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::timers::Look;
+use super::explain::Look;
 use crate::network::Network;
 use crate::world::{BEGINNING_MS, Dial, Host, World};
 
@@ -37,6 +37,12 @@ pub struct Said {
     pub behind: u64,
     /// Jumps of the clocks of other units.
     pub others: u64,
+    /// Jumps of the weave's, by which blocks have their times.
+    pub weave: u64,
+    /// Blocks that the weave made all at once, again and again.
+    pub blocks: u64,
+    /// Units that were stopped in good order.
+    pub stops: u64,
     /// Crashes in the middle of something.
     pub doomed: u64,
     /// Units that were down for minutes or hours.
@@ -51,15 +57,18 @@ pub struct Said {
 
 impl fmt::Display for Said {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Said { ahead, behind, others, doomed, rests, scheduler_down, slow, cuts } = self;
+        let Said { doomed, rests, scheduler_down, stops, ahead, behind, weave, others, blocks, slow, cuts } =
+            self;
         writeln!(
             f,
-            "{doomed} in the middle of something, {rests} for minutes or hours (the scheduler {scheduler_down} minutes)"
+            "{doomed} in the middle of something, {rests} for minutes or hours (the scheduler {scheduler_down} minutes); \
+             {stops} stops in good order"
         )?;
         write!(
             f,
-            "the scheduler's clock jumped {ahead} times ahead and {behind} times back, others {others} times; \
-             a compute unit was slow for {slow} minutes; {cuts} links were cut"
+            "the scheduler's clock jumped {ahead} times ahead and {behind} times back, the weave's {weave} times, others \
+             {others} times; the weave made many blocks at once {blocks} times; a compute unit was slow for {slow} \
+             minutes; {cuts} links were cut"
         )
     }
 }
@@ -72,10 +81,10 @@ impl Hand {
             let wrong = lock(&self.wrong).filter(|(_, until)| Instant::now() < *until).map_or(0, |it| it.0);
             let at = self.set(world, wrong);
             let (births, was_up) = world.life_of(Host::Su);
-            let was_open = was_up && network.scheduler_unit().is_some();
+            let was_open = was_up && network.scheduler_unit().is_some() && !world.is_stopping(Host::Su);
             tokio::time::sleep(STEP).await;
             let (more_births, is_up) = world.life_of(Host::Su);
-            let is_same = births == more_births;
+            let is_same = births == more_births && !world.is_stopping(Host::Su);
             if was_up || is_up || !is_same {
                 lock(&self.looks).push(Look { at, is_sure: was_open && is_up && is_same });
             }
@@ -112,14 +121,15 @@ impl Hand {
 }
 
 /// Makes trouble for as long as it is let, on the average every twenty minutes.
-pub async fn trouble(world: Arc<World>, hand: Arc<Hand>) {
+pub async fn trouble(network: Arc<Network>, hand: Arc<Hand>) {
+    let world = &network.world;
     loop {
         tokio::time::sleep(Duration::from_secs(5 * MINUTE + world.below(30 * MINUTE))).await;
         let some = |hosts: &[Host]| hosts[world.below(hosts.len() as u64) as usize];
         let either = || some(&[Host::Cu0, Host::Cu1]);
         let seconds = |from: u64, to: u64| Duration::from_secs(from + world.below(to - from));
         let mut said = hand.said();
-        match world.below(14) {
+        match world.below(19) {
             // Most of what a unit does is a tick and what follows.
             0..=3 => {
                 let who =
@@ -130,16 +140,16 @@ pub async fn trouble(world: Arc<World>, hand: Arc<Hand>) {
             4 | 5 => {
                 let is_long = world.below(12) == 0;
                 let time = if is_long { seconds(HOUR, 8 * HOUR) } else { seconds(MINUTE, 20 * MINUTE) };
-                down(&world, Host::Su, time);
+                down(world, Host::Su, time);
                 said.rests += 1;
                 said.scheduler_down += time.as_secs() / MINUTE;
             }
             6 => {
-                down(&world, Host::Mu0, seconds(MINUTE, HOUR));
+                down(world, Host::Mu0, seconds(MINUTE, HOUR));
                 said.rests += 1;
             }
             7 => {
-                down(&world, either(), seconds(MINUTE, 2 * HOUR));
+                down(world, either(), seconds(MINUTE, 2 * HOUR));
                 said.rests += 1;
             }
             8..=10 => {
@@ -152,13 +162,30 @@ pub async fn trouble(world: Arc<World>, hand: Arc<Hand>) {
             }
             11 => {
                 let (who, ms) = (some(&[Host::Mu0, Host::Cu0, Host::Cu1]), world.below(6 * HOUR * 1000));
-                jump(&world, who, ms as i64 - 3 * HOUR as i64 * 1000, seconds(1, 40 * MINUTE));
+                jump(world, who, ms as i64 - 3 * HOUR as i64 * 1000, seconds(1, 40 * MINUTE));
                 said.others += 1;
             }
             12 => {
-                let (one, other) = some_link(&world);
+                let (one, other) = some_link(world);
                 world.cut(one, other, seconds(MINUTE, 15 * MINUTE));
                 said.cuts += 1;
+            }
+            13 | 14 => {
+                let who = some(&[Host::Su, Host::Su, Host::Mu0, Host::Cu0, Host::Cu1, Host::Weave]);
+                world.rest(who, seconds(1, 10 * MINUTE));
+                let network = Arc::clone(&network);
+                tokio::spawn(async move { network.stop(who).await });
+                said.stops += 1;
+            }
+            15 | 16 => {
+                let ms = world.below(6 * HOUR * 1000);
+                jump(world, Host::Weave, ms as i64 - 3 * HOUR as i64 * 1000, seconds(1, 40 * MINUTE));
+                said.weave += 1;
+            }
+            17 => {
+                let (network, blocks) = (Arc::clone(&network), 2 + world.below(18));
+                tokio::spawn(async move { network.mine(blocks).await });
+                said.blocks += 1;
             }
             _ => {
                 let time = seconds(HOUR, 5 * HOUR);
