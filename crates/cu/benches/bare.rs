@@ -22,6 +22,10 @@ use tokio::time::Instant;
 use unit::Compute as _;
 use world::World;
 
+/// As `pirn` has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const TOKEN: &str = include_str!("../../../processes/blueprints/token.lua");
 const STATE: &str = include_str!("../../../testing/bench/state.wat");
 const EVAL: [(&str, &str); 1] = [("Action", "Eval")];
