@@ -129,8 +129,7 @@ impl Live {
             let before = self.position.filter(|_| !self.subject.crons.is_empty());
             let ticked = before.map(|before| before.assignment);
             let outcome = outcome.as_ref();
-            let record =
-                Record { assignment, message, content, before: known, outcome, state_root, ticked };
+            let record = Record { assignment, message, content, before: known, outcome, state_root, ticked };
             // The memory is ahead of what is recorded then.
             let history = has_history.then_some(&mut self.history);
             bench.results.record(&record, history).inspect_err(|_| self.broken = true)?;
