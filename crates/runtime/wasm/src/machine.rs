@@ -497,3 +497,30 @@ fn read_pages(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The commits, of a hundred, after which pages are given back, where a hundred pages are written by each message
+    /// between two commits and `elsewhere` more that are others each time.
+    fn given_back(elsewhere: usize) -> Vec<usize> {
+        let (mut kept, mut pages, mut given) = (Kept::default(), 100, Vec::new());
+        for commit in 1..=100 {
+            pages += elsewhere;
+            if !kept.is_worth(pages) {
+                (kept, pages) = (Kept::default(), 100);
+                given.push(commit);
+            }
+        }
+        given
+    }
+
+    #[test]
+    fn what_is_written_each_time_stays_and_what_is_not_goes_when_it_has_cost_as_much() {
+        assert_eq!(given_back(0), [0; 0]);
+        assert_eq!(given_back(2)[..2], [16, 32]);
+        assert_eq!(given_back(64)[..2], [5, 10]);
+        assert_eq!(given_back(10_000)[..3], [4, 8, 12]);
+    }
+}

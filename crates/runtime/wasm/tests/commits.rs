@@ -1,5 +1,6 @@
 //! Commits, against a memory that is a plain array: whatever is written where, however often, and whatever fails.
 
+#[expect(dead_code, reason = "shared with the other tests")]
 mod guest;
 
 use guest::{NARROW, of_text, start};
@@ -65,14 +66,16 @@ impl Dice {
 struct Both {
     machine: Machine,
     model: Vec<u8>,
+    has_failed: bool,
 }
 
 impl Both {
     /// One message of that many writes: half of them to a few pages, the others anywhere.
     fn say(&mut self, dice: &mut Dice, writes: usize) {
-        let kind = match dice.below(40) {
+        // Failures come one by one, and several in a row.
+        let kind = match dice.below(if self.has_failed { 2 } else { 40 }) {
             0 => 'u',
-            1 if self.model.len() + BEFORE < LIMITS.memory_bytes as usize => 'g',
+            1 if !self.has_failed && self.model.len() + BEFORE < LIMITS.memory_bytes as usize => 'g',
             _ => 'w',
         };
         let mut after = self.model.clone();
@@ -88,7 +91,8 @@ impl Both {
             message.push(byte as char);
         }
         let outcome = self.machine.handle_json(&message).unwrap();
-        assert_eq!(outcome.error.is_some(), kind == 'u', "{outcome:?}");
+        self.has_failed = kind == 'u';
+        assert_eq!(outcome.error.is_some(), self.has_failed, "{outcome:?}");
         if kind != 'u' {
             self.model = after;
         }
@@ -117,7 +121,7 @@ fn a_memory_is_what_was_written_to_it_whenever_it_is_committed() {
         let mut dice = Dice(n as u64);
         let machine = program.machine(start(LIMITS, None)).unwrap();
         let model = vec![0; (64 << 16) - BEFORE];
-        let mut both = Both { machine, model };
+        let mut both = Both { machine, model, has_failed: false };
         // What a checkpoint and the changes after it come to, and the root over pages that changed.
         let mut kept = both.check();
         both.machine.track();
@@ -134,7 +138,7 @@ fn a_memory_is_what_was_written_to_it_whenever_it_is_committed() {
                     let mut still = both.machine.fork().unwrap();
                     let then = both.check();
                     let machine = program.machine(start(LIMITS, Some(then.clone()))).unwrap();
-                    let mut other = Both { machine, model: both.model.clone() };
+                    let mut other = Both { machine, model: both.model.clone(), has_failed: false };
                     for _ in 0..80 {
                         both.say(&mut dice, 3);
                         other.say(&mut dice, 3);
