@@ -1,7 +1,8 @@
 //! What a message costs in the unit, against the bare call of the module with the same inputs.
 //!
 //! `cargo bench -p pirn-cu --bench bare` measures Pirn's Lua, small and with most of a gigabyte in strings, and a small
-//! module with as much memory; with the file of an aos module and its `Module-Format` behind `--`, that as well.
+//! module with as much memory; with the file of an aos module and its `Module-Format` behind `--`, that as well. With
+//! `--only TEXT` it measures the rows whose name has that.
 //!
 //! The unit gets its messages from a scheduler in memory, and has its store on the disk: slots are fetched, inputs
 //! written, outcomes stored and flushed, memory committed and checkpointed. The bare machine is an instance of the same
@@ -14,12 +15,16 @@ mod world;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use protocol::{Module, Outcome, Tags};
+use protocol::{Digest, Module, Outcome, Tags};
 use runtime::{Input, Machine, Memory, Program, Refusal, Runtime, Start};
 use runtime_wasm::{MachineOptions, Options, WasmRuntime};
 use tokio::time::Instant;
 use unit::Compute as _;
 use world::World;
+
+/// As `pirn` has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const TOKEN: &str = include_str!("../../../processes/blueprints/token.lua");
 const STATE: &str = include_str!("../../../testing/bench/state.wat");
@@ -45,9 +50,14 @@ enum Say {
 
 #[tokio::main]
 async fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let mut arguments: Vec<String> =
+        std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let mut only = String::new();
+    if let Some(at) = arguments.iter().position(|argument| argument == "--only") {
+        only = arguments.drain(at..at + 2).nth(1).expect("a part of a row's name behind --only");
+    }
     println!("{:34} {:>9} {:>9} {:>7}", "us a message", "bare", "unit", "ratio");
-    for case in cases(&arguments) {
+    for case in cases(&arguments).into_iter().filter(|case| case.name.contains(&only)) {
         measure(case).await;
     }
 }
@@ -251,6 +261,10 @@ impl Machine for Tap<Box<dyn Machine>> {
 
     fn memory(&mut self) -> Result<Memory, Refusal> {
         self.of.memory()
+    }
+
+    fn root(&mut self) -> Result<Digest, Refusal> {
+        self.of.root()
     }
 
     fn resident_bytes(&self) -> u64 {

@@ -111,7 +111,8 @@ impl Live {
             .then(|| duplicate_key(&entry.item, &self.subject.authorities));
         let process = self.subject.process;
         let is_new = self.recorded.is_none_or(|recorded| assignment.slot > recorded);
-        let outcome = if bench.results.is_duplicate(process, assignment.slot, message, content)? {
+        let known = bench.results.before(process, assignment.slot, message, content)?;
+        let outcome = if known.is_duplicate {
             bench.counted.duplicates.fetch_add(1, Ordering::Relaxed);
             self.unsaved.messages += 1;
             None
@@ -128,7 +129,7 @@ impl Live {
             let before = self.position.filter(|_| !self.subject.crons.is_empty());
             let ticked = before.map(|before| before.assignment);
             let outcome = outcome.as_ref();
-            let record = Record { assignment, message, content, outcome, state_root, ticked };
+            let record = Record { assignment, message, content, before: known, outcome, state_root, ticked };
             // The memory is ahead of what is recorded then.
             let history = has_history.then_some(&mut self.history);
             bench.results.record(&record, history).inspect_err(|_| self.broken = true)?;

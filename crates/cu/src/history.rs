@@ -38,8 +38,10 @@ impl End {
     /// Puts a leaf behind the others. It is there when `batch` is.
     pub(crate) fn append(&mut self, batch: &mut Batch, leaf: &Leaf) {
         let process = leaf.process;
-        batch.put(LEAVES, key(process, self.frontier.size()), leaf.encode());
-        for (subtree, root) in self.frontier.append(leaf.digest()) {
+        let bytes = leaf.encode();
+        let digest = history::leaf(&bytes);
+        batch.put(LEAVES, key(process, self.frontier.size()), bytes);
+        for (subtree, root) in self.frontier.append(digest) {
             batch.put(SUBTREES, key_of(process, subtree), root.0.to_vec());
         }
         self.slot = Some(leaf.slot);

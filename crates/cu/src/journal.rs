@@ -43,27 +43,30 @@ struct Shared {
 
 #[derive(Default)]
 struct Waiting {
-    values: BTreeMap<(Space, Bytes), (u64, Option<Bytes>)>,
-    /// What the store does not have yet, oldest first, and how many bytes each is.
-    batches: VecDeque<(Batch, usize)>,
-    /// Of `batches`.
-    unsent_bytes: usize,
+    /// What the store does not have yet, oldest first. Only the last one takes more.
+    groups: VecDeque<Group>,
+    /// What the store is writing.
+    written: Option<Arc<Values>>,
     /// Of everything that is not durable.
     bytes: usize,
-    /// Of the newest batch.
-    appended: u64,
-    /// Of the newest batch that is durable.
+    /// Groups that were begun.
+    begun: u64,
+    /// Of these, how many are durable: the first.
     durable: u64,
     failed: Option<store::Error>,
 }
 
-/// Batches that go to the store as one.
-struct Together {
-    batch: Batch,
+/// Batches that go to the store as one. Of what is written to one key only the last counts.
+#[derive(Default)]
+struct Group {
+    values: Values,
+    /// Bytes of keys and values that were appended.
     bytes: usize,
-    /// Of the newest of them.
-    serial: u64,
 }
+
+/// By space and key; `None` is deleted.
+#[derive(Default)]
+struct Values(BTreeMap<Space, BTreeMap<Bytes, Option<Bytes>>>);
 
 /// A range of keys.
 pub(crate) type Range<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
@@ -79,19 +82,12 @@ impl Journal {
 
     /// Takes a batch. It is seen when this returns.
     pub(crate) fn append(&self, batch: Batch) -> Result<()> {
+        let bytes = |value: &Option<Bytes>| value.as_ref().map_or(0, Bytes::len);
+        let bytes = batch.changes.iter().map(|(_, key, value)| key.len() + bytes(value)).sum();
         let mut waiting = self.shared.waiting();
         waiting.check()?;
-        waiting.appended += 1;
-        let serial = waiting.appended;
-        let mut bytes = 0;
-        for (space, key, value) in &batch.changes {
-            bytes += key.len() + value.as_ref().map_or(0, Bytes::len);
-            waiting.values.insert((*space, key.clone()), (serial, value.clone()));
-        }
-        waiting.bytes += bytes;
-        waiting.unsent_bytes += bytes;
-        waiting.batches.push_back((batch, bytes));
-        let (is_first, is_much) = (waiting.batches.len() == 1, waiting.unsent_bytes >= TOGETHER_BYTES);
+        let is_first = waiting.groups.is_empty();
+        let is_much = waiting.add(batch, bytes);
         drop(waiting);
         if is_first {
             // Full means that the task will look anyhow.
@@ -110,16 +106,14 @@ impl Journal {
 
     /// Waits until everything that was appended before this call is durable.
     pub(crate) async fn durable(&self) -> Result<()> {
-        let serial = self.shared.waiting().appended;
-        self.wait(|waiting| waiting.durable >= serial).await
+        let begun = self.shared.waiting().begun;
+        self.wait(|waiting| waiting.durable >= begun).await
     }
 
     pub(crate) fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>> {
         let waiting = self.shared.waiting();
         waiting.check()?;
-        if !waiting.values.is_empty()
-            && let Some((_, value)) = waiting.values.get(&(space, Bytes::copy_from_slice(key)))
-        {
+        if let Some(value) = waiting.newest_first().find_map(|values| values.0.get(&space)?.get(key)) {
             return Ok(value.clone());
         }
         drop(waiting);
@@ -134,21 +128,15 @@ impl Journal {
         limit: usize,
     ) -> Result<Vec<(Bytes, Bytes)>> {
         // What is on its way is read first: what becomes durable in between is then seen twice, never missed.
-        let newer: Vec<(Bytes, Option<Bytes>)> = {
+        let newer: BTreeMap<Bytes, Option<Bytes>> = {
             let waiting = self.shared.waiting();
             waiting.check()?;
-            let of_space = (
-                with_space(space, range.0, Bound::Included((space, Bytes::new()))),
-                range.1.map(|key| (space, Bytes::copy_from_slice(key))),
-            );
-            if waiting.values.is_empty() || is_empty(range) {
-                Vec::new()
-            } else {
-                let found = waiting.values.range(of_space).take_while(|((of, _), _)| *of == space);
-                found.map(|((_, key), (_, value))| (key.clone(), value.clone())).collect()
-            }
+            let of_space = waiting.newest_first().filter_map(|values| values.0.get(&space));
+            let all: Vec<_> = of_space.filter(|_| !is_empty(range)).collect();
+            let found = all.iter().rev().flat_map(|values| values.range::<[u8], _>(range));
+            found.map(|(key, value)| (key.clone(), value.clone())).collect()
         };
-        let deleted = newer.iter().filter(|(_, value)| value.is_none()).count();
+        let deleted = newer.values().filter(|value| value.is_none()).count();
         let older = self.store.scan(space, range, order, limit.saturating_add(deleted));
         let older = older.map_err(|error| of_store(&error))?;
         if newer.is_empty() {
@@ -184,14 +172,15 @@ impl Journal {
 async fn write(store: Arc<dyn Store>, shared: Arc<Shared>, mut more: mpsc::Receiver<()>) {
     loop {
         let ends = more.recv().await.is_none();
-        if !ends {
-            let _ = tokio::time::timeout(LINGER, shared.hurry.notified()).await;
-        }
         loop {
-            let Some(Together { batch, bytes, serial }) = shared.waiting().take() else { break };
-            let keys: Vec<_> = batch.changes.iter().map(|(space, key, _)| (*space, key.clone())).collect();
+            if !ends && !shared.waiting().is_much() {
+                let _ = tokio::time::timeout(LINGER, shared.hurry.notified()).await;
+            }
+            let Some((values, bytes)) = shared.waiting().take() else { break };
+            let batch = values.to_batch();
+            drop(values);
             let durable = store.append(batch).await;
-            shared.settle(serial, keys, bytes, durable);
+            shared.settle(bytes, durable);
         }
         if ends {
             return;
@@ -204,23 +193,14 @@ impl Shared {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn settle(
-        &self,
-        serial: u64,
-        keys: Vec<(Space, Bytes)>,
-        bytes: usize,
-        durable: std::result::Result<(), store::Error>,
-    ) {
+    fn settle(&self, bytes: usize, durable: std::result::Result<(), store::Error>) {
         let mut waiting = self.waiting();
+        let mut gone = None;
         match durable {
             Ok(()) => {
-                waiting.durable = serial;
+                waiting.durable += 1;
                 waiting.bytes -= bytes;
-                for key in keys {
-                    if waiting.values.get(&key).is_some_and(|(newest, _)| *newest <= serial) {
-                        waiting.values.remove(&key);
-                    }
-                }
+                gone = waiting.written.take();
             }
             Err(error) => {
                 tracing::error!(%error, "outcomes cannot be written any more");
@@ -228,24 +208,47 @@ impl Shared {
             }
         }
         drop(waiting);
+        // Not while others wait for the lock: it is thousands of keys.
+        drop(gone);
         self.changed.notify_waiters();
     }
 }
 
 impl Waiting {
-    /// The oldest batches, as many as go together.
-    fn take(&mut self) -> Option<Together> {
-        let unsent = self.batches.len() as u64;
-        let (mut batch, mut bytes) = self.batches.pop_front()?;
-        let mut taken = 1;
-        while let Some((next, more)) = self.batches.pop_front_if(|(_, more)| bytes + *more <= TOGETHER_BYTES)
-        {
-            batch.changes.extend(next.changes);
-            bytes += more;
-            taken += 1;
+    /// Puts a batch behind the others. Whether what waits is much by now.
+    fn add(&mut self, batch: Batch, bytes: usize) -> bool {
+        self.bytes += bytes;
+        let last = match self.groups.back_mut() {
+            Some(last) if last.bytes + bytes <= TOGETHER_BYTES => last,
+            _ => {
+                self.begun += 1;
+                self.groups.push_back(Group::default());
+                self.groups.back_mut().expect("one was put there")
+            }
+        };
+        last.bytes += bytes;
+        for (space, key, value) in batch.changes {
+            last.values.0.entry(space).or_default().insert(key, value);
         }
-        self.unsent_bytes -= bytes;
-        Some(Together { batch, bytes, serial: self.appended - unsent + taken })
+        self.is_much()
+    }
+
+    /// Whether there is enough for the store.
+    fn is_much(&self) -> bool {
+        self.groups.front().is_some_and(|first| first.bytes >= TOGETHER_BYTES || self.groups.len() > 1)
+    }
+
+    /// The oldest group, to be written, and how many bytes it is.
+    fn take(&mut self) -> Option<(Arc<Values>, usize)> {
+        let Group { values, bytes } = self.groups.pop_front()?;
+        let values = Arc::new(values);
+        self.written = Some(Arc::clone(&values));
+        Some((values, bytes))
+    }
+
+    /// Everything that is not durable.
+    fn newest_first(&self) -> impl Iterator<Item = &Values> {
+        self.groups.iter().rev().map(|group| &group.values).chain(self.written.as_deref())
     }
 
     /// A store that failed once accepts nothing any more; nor do we.
@@ -254,16 +257,21 @@ impl Waiting {
     }
 }
 
+impl Values {
+    /// The same, for the store.
+    fn to_batch(&self) -> Batch {
+        let of_space = |(space, values): (&Space, &BTreeMap<Bytes, Option<Bytes>>)| {
+            let space = *space;
+            let changes = values.iter().map(move |(key, value)| (space, key.clone(), value.clone()));
+            changes.collect::<Vec<_>>()
+        };
+        Batch { changes: self.0.iter().flat_map(of_space).collect() }
+    }
+}
+
 /// What the store could not do, to whoever asked for more.
 fn of_store(error: &store::Error) -> Error {
     Error::internal(error).with_code(unit::Code::STORE).with_hint_if(error.hint())
-}
-
-fn with_space(space: Space, bound: Bound<&[u8]>, unbounded: Bound<(Space, Bytes)>) -> Bound<(Space, Bytes)> {
-    match bound {
-        Bound::Unbounded => unbounded,
-        bound => bound.map(|key| (space, Bytes::copy_from_slice(key))),
-    }
 }
 
 /// `BTreeMap::range` panics on these.
@@ -320,7 +328,7 @@ mod tests {
             put(&journal, key, Some("1"));
         }
         sync(&journal, &store).await;
-        assert!(journal.shared.waiting().values.is_empty(), "nothing is kept twice");
+        assert!(journal.shared.waiting().newest_first().next().is_none(), "nothing is kept twice");
         put(&journal, "b", None);
         put(&journal, "c", Some("2"));
         put(&journal, "d", Some("2"));

@@ -49,12 +49,23 @@ pub(crate) struct Record<'a> {
     pub(crate) message: Id,
     /// What tells it from others, if it was pushed.
     pub(crate) content: Option<Id>,
+    /// What [`Results::before`] said of it.
+    pub(crate) before: Before,
     /// `None` if it repeats another.
     pub(crate) outcome: Option<&'a Outcome>,
     /// The root of the state after it, where its leaf has one.
     pub(crate) state_root: Option<Digest>,
     /// The assignment of the slot before, if crons may have ticked since.
     pub(crate) ticked: Option<Id>,
+}
+
+/// What is known of a message when it has its turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Before {
+    /// It repeats one that has an earlier slot.
+    pub(crate) is_duplicate: bool,
+    /// Whether its id stands for a slot already; `None` if nobody has looked.
+    is_known: Option<bool>,
 }
 
 /// Which outcomes a page is of.
@@ -173,39 +184,44 @@ impl Results {
             .transpose()
     }
 
-    /// Whether a message that has `slot` repeats one that has an earlier slot: by its content if it is pushed, else
-    /// by its id.
-    pub(crate) fn is_duplicate(
+    /// What is known of a message that has `slot`. Whether it repeats another is told by its content if it is pushed,
+    /// else by its id.
+    pub(crate) fn before(
         &self,
         process: ProcessId,
         slot: Slot,
         message: Id,
         content: Option<Id>,
-    ) -> Result<bool> {
-        let first = match content {
+    ) -> Result<Before> {
+        let (first, is_known) = match content {
             Some(content) => {
                 let seen = self.journal.get(SEEN, &joined(process, content.as_bytes()))?;
-                seen.and_then(|value| read_u64(&value, 0))
+                (seen.and_then(|value| read_u64(&value, 0)), None)
             }
-            None => self.standing(process, message)?.map(|standing| match standing {
-                Standing::Evaluated { slot, .. } | Standing::Duplicate { slot } => slot,
-            }),
+            None => {
+                let standing = self.standing(process, message)?;
+                let slot = standing.map(|standing| match standing {
+                    Standing::Evaluated { slot, .. } | Standing::Duplicate { slot } => slot,
+                });
+                (slot, Some(slot.is_some()))
+            }
         };
-        Ok(first.is_some_and(|first| first < slot.0))
+        Ok(Before { is_duplicate: first.is_some_and(|first| first < slot.0), is_known })
     }
 
     /// Records what came of the message that has a slot, and puts it behind its process's history.
     ///
     /// What was started from a checkpoint of the weave has no history.
     pub(crate) fn record(&self, record: &Record<'_>, history: Option<&mut End>) -> Result<()> {
-        let Record { assignment, message, content, outcome, state_root, ticked } = *record;
+        let Record { assignment, message, content, before, outcome, state_root, ticked } = *record;
         let process = assignment.process;
         let (timestamp, slot) = (assignment.timestamp.0, assignment.slot.0);
         let mut batch = Batch::new();
         if let Some(outcome) = outcome {
             batch.put(OUTCOMES, key(process, timestamp, slot, None), encode(Some(message), outcome)?);
         }
-        self.see(&mut batch, assignment, message, content, outcome.is_none())?;
+        let before = Before { is_duplicate: outcome.is_none(), ..before };
+        self.see(&mut batch, assignment, message, content, before)?;
         batch.put(HEADS, process.0.0.to_vec(), slot.to_be_bytes().to_vec());
         let leaf = |slot, id, cron, outcome: &Outcome| Leaf {
             process,
@@ -238,11 +254,11 @@ impl Results {
         assignment: &Assignment,
         message: Id,
         content: Option<Id>,
-        is_duplicate: bool,
+        before: Before,
     ) -> Result<()> {
         let process = assignment.process;
         let (timestamp, slot) = (assignment.timestamp.0, assignment.slot.0);
-        let standing = match is_duplicate {
+        let standing = match before.is_duplicate {
             false => {
                 if let Some(content) = content {
                     batch.put(SEEN, joined(process, content.as_bytes()), slot.to_be_bytes().to_vec());
@@ -252,7 +268,11 @@ impl Results {
             true => Standing::Duplicate { slot },
         };
         // The first slot of a message is the one its id stands for.
-        if self.standing(process, message)?.is_none() {
+        let is_known = match before.is_known {
+            Some(is_known) => is_known,
+            None => self.standing(process, message)?.is_some(),
+        };
+        if !is_known {
             batch.put(MESSAGES, joined(process, message.as_bytes()), standing.encode());
         }
         Ok(())
@@ -261,8 +281,8 @@ impl Results {
     /// Remembers that a message had a slot, without evaluating it.
     pub(crate) fn pass(&self, assignment: &Assignment, message: Id, content: Option<Id>) -> Result<()> {
         let mut batch = Batch::new();
-        let is_duplicate = self.is_duplicate(assignment.process, assignment.slot, message, content)?;
-        self.see(&mut batch, assignment, message, content, is_duplicate)?;
+        let before = self.before(assignment.process, assignment.slot, message, content)?;
+        self.see(&mut batch, assignment, message, content, before)?;
         if batch.changes.is_empty() { Ok(()) } else { self.journal.append(batch) }
     }
 

@@ -49,7 +49,18 @@ pub struct Input {
 impl Input {
     /// The `JSON-1` text.
     pub fn to_json(&self) -> String {
-        serde_json::to_string(self).expect("an input is always JSON")
+        let mut text = Vec::with_capacity(self.length());
+        serde_json::to_writer(&mut text, self).expect("an input is always JSON");
+        String::from_utf8(text).expect("JSON is text")
+    }
+
+    /// About how long the text will be, so that it need not be moved while it grows.
+    fn length(&self) -> usize {
+        let texts = [&self.signature, &self.owner, &self.target, &self.from, &self.forwarded_by];
+        let texts: usize = texts.into_iter().flatten().map(String::len).sum();
+        let data = self.data.as_ref().map_or(0, |data| data.get().len());
+        let tags: usize = self.tags.iter().map(|tag| tag.name.len() + tag.value.len() + 24).sum();
+        texts + data + tags + 512
     }
 }
 
