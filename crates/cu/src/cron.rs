@@ -12,6 +12,9 @@
 //!
 //! # Deviations
 //!
+//! Blocks may have one time. Outcomes of their ticks are listed a millisecond apart ([`Tick::listed`]), so that
+//! none takes the place of another.
+//!
 //! Intervals that cannot be read as a time (`2-months`) never fire, as in the incumbent, and count as the longest
 //! ones when time crons are numbered; the incumbent's numbering of these depends on its sorting algorithm.
 
@@ -43,6 +46,9 @@ struct Cron {
 pub struct Tick {
     /// When.
     pub timestamp: Timestamp,
+    /// The moment under which its outcome is listed: that, and a millisecond more for each block right before its own
+    /// that has the same time. Cursors tell ticks apart by nothing else.
+    pub listed: Timestamp,
     /// At which height.
     pub height: Height,
     /// Which cron: its number within its class, and its interval. `0-10-minutes`.
@@ -189,7 +195,7 @@ pub struct Contradiction;
 
 impl<'a> Walk<'a> {
     /// Starts after the entry `left`, or where `progress` says ticking got to after it. `blocks` are those above the
-    /// height so far, up to the height at `until`.
+    /// height of `left`, up to the height at `until`.
     pub fn resume(
         crons: &'a Crons,
         origin: Moment,
@@ -240,9 +246,10 @@ impl<'a> Walk<'a> {
     /// What ticks in the second that is next. At most one block is reached in it.
     fn at_step(&mut self) -> Vec<Tick> {
         let mut ticks = Vec::new();
-        let mut emit = |number: usize, cron: &Cron, timestamp, height| {
+        let mut emit = |number: usize, cron: &Cron, timestamp, more: u64, height| {
             ticks.push(Tick {
                 timestamp: Timestamp(timestamp),
+                listed: Timestamp(timestamp.saturating_add(more)),
                 height: Height(height),
                 cron: format!("{number}-{}", cron.interval),
                 tags: cron.tags.clone(),
@@ -254,14 +261,14 @@ impl<'a> Walk<'a> {
             let since = block.height.0.saturating_sub(self.origin.height);
             for (number, cron) in self.crons.blocks.iter().enumerate() {
                 if since != 0 && cron.every.is_some_and(|every| since.is_multiple_of(every)) {
-                    emit(number, cron, block.timestamp.0, block.height.0);
+                    emit(number, cron, block.timestamp.0, self.equals_before(block), block.height.0);
                 }
             }
         }
         let since = self.seconds_since_origin();
         for (number, cron) in self.crons.times.iter().enumerate() {
             if since != 0 && cron.every.is_some_and(|every| since.is_multiple_of(every)) {
-                emit(number, cron, self.step, self.height);
+                emit(number, cron, self.step, 0, self.height);
             }
         }
         ticks
@@ -280,6 +287,12 @@ impl<'a> Walk<'a> {
 
     fn seconds_since_origin(&self) -> u64 {
         (self.step / 1000).saturating_sub(self.origin.timestamp / 1000)
+    }
+
+    /// How many blocks right before one have its time, among those since the entry before.
+    fn equals_before(&self, block: &BlockRef) -> u64 {
+        let before = &self.blocks[..self.blocks.partition_point(|other| other.height < block.height)];
+        before.iter().rev().take_while(|other| other.timestamp == block.timestamp).count() as u64
     }
 
     fn next_block(&self) -> Option<&'a BlockRef> {
@@ -379,6 +392,27 @@ mod tests {
         let blocks = [block(11, 1000), block(12, 1000), block(13, 1000), block(14, 1000)];
         let expected = [(1000, "0-1-block", 11), (1000, "0-1-block", 12), (1000, "0-1-block", 13)];
         check(&["1-block"], (500, 10), &blocks, 4000, &expected);
+    }
+
+    #[test]
+    fn ticks_of_blocks_with_one_time_are_listed_apart() {
+        let crons = crons(&["2-blocks"]);
+        let left = Moment { timestamp: at(500), height: 10 };
+        let blocks: Vec<_> =
+            (11..17).map(|height| block(height, 1000)).chain([block(17, 2000), block(18, 3000)]).collect();
+        // However it is evaluated in parts.
+        let (mut listed, mut progress) = (Vec::new(), None);
+        for until in (1000..=12_000).step_by(1000) {
+            let mut walk = Walk::resume(&crons, ORIGIN, left, progress, &blocks, at(until)).unwrap();
+            while let Some((reached, ticks)) = walk.next_step() {
+                progress = Some(reached);
+                listed.extend(ticks.iter().map(|tick| {
+                    (tick.timestamp.0 - ORIGIN.timestamp, tick.listed.0 - ORIGIN.timestamp, tick.height.0)
+                }));
+            }
+        }
+        let expected = [(1000, 1001, 12), (1000, 1003, 14), (1000, 1005, 16), (3000, 3000, 18)];
+        assert_eq!(listed, expected);
     }
 
     #[test]

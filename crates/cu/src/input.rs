@@ -211,6 +211,7 @@ mod tests {
     fn a_cron_message_is_from_the_owner_and_has_no_slot() {
         let tick = Tick {
             timestamp: Timestamp(5123),
+            listed: Timestamp(5123),
             height: Height(10),
             cron: "0-5-seconds".into(),
             tags: [("Action", "Tick")].into_iter().collect(),

@@ -360,7 +360,7 @@ impl Results {
         tick: &Tick,
         outcome: &Outcome,
     ) -> Result<()> {
-        let listed = Bytes::from(key(process, tick.timestamp.0, slot.0, Some(&tick.cron)));
+        let listed = Bytes::from(key(process, tick.listed.0, slot.0, Some(&tick.cron)));
         let mut batch = Batch::new();
         batch.put(OUTCOMES, listed.clone(), encode(None, outcome)?);
         batch.put(CRONS, listed.clone(), Bytes::new());

@@ -188,6 +188,31 @@ async fn a_restart_goes_on_and_a_clock_that_goes_back_repeats_nothing() {
 }
 
 #[tokio::test]
+async fn a_moment_that_was_skipped_stays_so_over_a_restart_until_the_process_changes_a_timer() {
+    for is_changed in [false, true] {
+        let (store, clock, first) = fresh().await;
+        let process = spawn(&first, &[("Tick-Interval", "5-minutes"), ("Tick-Missed", "skip")]).await;
+        // Two minutes late, by a clock that is wrong.
+        clock.advance(7 * MINUTE);
+        assert_eq!(first.su.give_ticks().await.unwrap(), 0);
+        drop(first);
+        let right = FakeClock::at(START + 4 * MINUTE);
+        let second = world(&store, &right).await;
+        if is_changed {
+            let tags = [("Action", "Tick-Set"), ("Tick-Interval", "1-day"), ("Tick-Name", "too")];
+            let wish = suite::message_item(&suite::wallet(1), process, &tags, "");
+            second.su.schedule(wish).await.unwrap();
+        }
+        right.advance(MINUTE);
+        assert_eq!(second.su.give_ticks().await.unwrap(), u64::from(is_changed));
+        right.advance(5 * MINUTE);
+        assert_eq!(second.su.give_ticks().await.unwrap(), 1);
+        let given = ticks(&second, process).await;
+        assert_eq!(given, if is_changed { vec![5 * MINUTE, 10 * MINUTE] } else { vec![10 * MINUTE] });
+    }
+}
+
+#[tokio::test]
 async fn a_crash_before_it_is_durable_gives_it_again_and_after_it_never() {
     for is_durable in [false, true] {
         let store = Arc::new(MemoryStore::stepped());

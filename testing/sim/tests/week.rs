@@ -14,7 +14,8 @@ fn check(plan: Week) -> WeekReport {
 
 #[test]
 fn a_day_brings_exactly_the_ticks_that_are_due_and_each_is_pushed_once() {
-    let report = check(Week::small(1));
+    // In this one blocks of one time once lost what crons of blocks had sent, but for the last.
+    let report = check(Week::small(2));
     println!("{report}");
     assert!(report.torn_ticks > 0 && report.said.ahead > 0 && report.said.behind > 0, "{report}");
     assert!(report.said.slow > 0 && report.crashes > 10, "{report}");
