@@ -18,6 +18,7 @@ pub mod liars;
 pub mod machine;
 pub mod mutants;
 pub mod network;
+pub mod pace;
 pub mod run;
 pub mod week;
 pub mod workload;

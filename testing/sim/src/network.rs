@@ -18,6 +18,7 @@ use crate::fickle::{Chain, DEEP, Fickle};
 use crate::liars::Liar;
 use crate::machine::SimRuntime;
 use crate::mutants::Mutant;
+use crate::pace::Pace;
 use crate::world::{Host, Life, NoClock, SimClock, World};
 
 /// All hosts.
@@ -44,28 +45,6 @@ pub struct Network {
 
 /// How long a unit may take to end in good order.
 const STOP_LONGEST: Duration = Duration::from_secs(120);
-
-/// Milliseconds between two looks of the scheduler at which timers are due, in a world that lasts for days.
-pub const LOOK_MS: u64 = 8_000;
-
-/// How long a world lasts: what is done again and again is done less often in a long one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pace {
-    /// Minutes, as those of the seeds.
-    Minutes,
-    /// Days, as those of timers.
-    Days,
-}
-
-impl Pace {
-    /// Milliseconds between two blocks.
-    fn block_ms(self) -> u64 {
-        match self {
-            Pace::Minutes => 30_000,
-            Pace::Days => 10 * 60_000,
-        }
-    }
-}
 
 /// What a network is made of.
 pub struct Setup {
@@ -318,7 +297,9 @@ impl Network {
             Host::Su => {
                 let ports =
                     su::Ports { store, weave: self.weave_of(host, life), clock, events, wallet: wallet(1) };
-                let unit = su::SchedulerUnit::open(ports, self.su_options()).await?;
+                let depth = if self.mutant == Some(Mutant::BelieveTheWeave) { 0 } else { DEEP };
+                let unit =
+                    su::SchedulerUnit::open(ports, self.pace.scheduler(&self.world.faults, depth)).await?;
                 // One messenger is told of ticks: two would each sign what follows.
                 let first = vec![(Host::Mu0, Arc::clone(&self.mus[0]))];
                 unit.push_ticks_through(Arc::new(self.link(host, life, first)));
@@ -335,7 +316,7 @@ impl Network {
                 if let Some(lies) = broken.or_else(|| self.liar.and_then(|liar| liar.runtime(host))) {
                     ports.runtimes = vec![lies];
                 }
-                let unit = cu::ComputeUnit::open(ports, self.cu_options()).await?;
+                let unit = cu::ComputeUnit::open(ports, self.pace.compute(&self.world.faults)).await?;
                 self.cus[usize::from(host == Host::Cu1)].open(life.clone(), unit.clone());
                 self.units().cus.insert(host, unit);
             }
@@ -354,7 +335,7 @@ impl Network {
                     events,
                     wallet: wallet(MESSENGERS[which]),
                 };
-                let unit = mu::MessengerUnit::open(ports, self.mu_options()).await?;
+                let unit = mu::MessengerUnit::open(ports, self.pace.messenger(&self.world.faults)).await?;
                 self.mus[which].open(life.clone(), unit.clone());
                 self.units().mus.insert(host, unit);
             }
@@ -409,81 +390,6 @@ impl Network {
             events: Events::silent(),
             wallet: wallet(23),
             runtimes: self.runtimes(),
-        }
-    }
-
-    fn su_options(&self) -> su::Options {
-        let depth = if self.mutant == Some(Mutant::BelieveTheWeave) { 0 } else { DEEP };
-        let all = su::Options {
-            settle_depth: Some(depth),
-            confirm_interval_ms: 10_000,
-            settle_patience_ms: 120_000,
-            ..su::Options::default()
-        };
-        let all = match self.pace {
-            Pace::Minutes => all,
-            Pace::Days => su::Options {
-                confirm_interval_ms: 15 * 60_000,
-                settle_patience_ms: 60 * 60_000,
-                height_interval_ms: 60_000,
-                settle_interval_ms: 1000,
-                tick_interval_ms: LOOK_MS,
-                tick_retry_ms: 30_000,
-                ..all
-            },
-        };
-        if !self.world.faults.tiny {
-            return all;
-        }
-        su::Options { waiting_max: 2, in_flight_max: 1, lines_max: 1, page_max: 2, settle_window: 1, ..all }
-    }
-
-    fn cu_options(&self) -> cu::Options {
-        let all = cu::Options { checkpoint_messages: 4, cron_lag_ms: 20_000, ..cu::Options::default() };
-        let all = match self.pace {
-            Pace::Minutes => all,
-            Pace::Days => cu::Options { checkpoint_messages: 500, ..all },
-        };
-        if !self.world.faults.tiny {
-            return all;
-        }
-        cu::Options {
-            evaluations_max: 1,
-            replays_max: 1,
-            page: 1,
-            machines_max: 1,
-            checkpoint_messages: 1,
-            checkpoints_kept: 1,
-            unwritten_max: 1,
-            results_max: 1,
-            ..all
-        }
-    }
-
-    fn mu_options(&self) -> mu::Options {
-        let all = mu::Options {
-            cron_interval_ms: 5000,
-            retry_longest_ms: 20_000,
-            failures_max: None,
-            order_wait_ms: 600_000,
-            ..mu::Options::default()
-        };
-        let all = match self.pace {
-            Pace::Minutes => all,
-            Pace::Days => mu::Options { cron_interval_ms: 30_000, ..all },
-        };
-        if !self.world.faults.tiny {
-            return all;
-        }
-        mu::Options {
-            deliveries_max: 1,
-            pushes_max: 1,
-            ahead_max: 1,
-            loaded_max: 2,
-            loaded_bytes_max: 1,
-            processes_max: 1,
-            cron_page: 1,
-            ..all
         }
     }
 

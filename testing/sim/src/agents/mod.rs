@@ -21,7 +21,8 @@ use unit::block_here;
 
 use self::cast::{Cast, Compiled};
 use crate::mutants::Mutant;
-use crate::network::{Network, Pace, Setup};
+use crate::network::{Network, Setup};
+use crate::pace::Pace;
 use crate::week::trouble::{Hand, Said, trouble};
 use crate::world::{BEGINNING_MS, World};
 

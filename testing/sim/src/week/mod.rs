@@ -25,7 +25,8 @@ use unit::block_here;
 use self::timers::{Ticking, choose};
 use self::trouble::{Hand, trouble};
 use crate::mutants::Mutant;
-use crate::network::{Network, Pace, Setup};
+use crate::network::{Network, Setup};
+use crate::pace::Pace;
 use crate::workload::{Workload, process};
 use crate::world::{BEGINNING_MS, Host, World};
 
