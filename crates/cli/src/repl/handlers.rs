@@ -76,6 +76,7 @@ impl Shared {
                     let height = entries.values().next().map(|entry| entry.assignment.block_height);
                     let tick = Tick {
                         timestamp: one.cursor.timestamp,
+                        listed: one.cursor.timestamp,
                         height: height.unwrap_or_default(),
                         cron: cron.clone(),
                         tags: tags.clone(),
