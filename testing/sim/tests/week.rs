@@ -17,7 +17,9 @@ fn a_day_brings_exactly_the_ticks_that_are_due_and_each_is_pushed_once() {
     // In this one blocks of one time once lost what crons of blocks had sent, but for the last.
     let report = check(Week::small(2));
     println!("{report}");
-    assert!(report.torn_ticks > 0 && report.said.ahead > 0 && report.said.behind > 0, "{report}");
+    // That the scheduler crashes between a tick's slot and its messenger is in some days, and not in others: the rule
+    // about those that is broken below is seen.
+    assert!(report.said.ahead > 0 && report.said.behind > 0, "{report}");
     assert!(report.said.slow > 0 && report.crashes > 10, "{report}");
     let Said { stops, weave, blocks, .. } = report.said;
     assert!(stops > 0 && weave > 0 && blocks > 0, "{report}");

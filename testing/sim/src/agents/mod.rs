@@ -30,7 +30,7 @@ use crate::world::{BEGINNING_MS, World};
 /// minutes.
 const CALM: Duration = Duration::from_secs(24 * 60 * 60);
 /// Virtual time that everything may take.
-const ALL: Duration = Duration::from_secs(4 * 24 * 60 * 60);
+const ALL: Duration = Duration::from_secs(2 * 24 * 60 * 60 + 12 * 60 * 60);
 /// How long everything goes on as it should before the timers end.
 const AFTER: Duration = Duration::from_secs(60 * 60);
 
