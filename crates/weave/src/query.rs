@@ -17,7 +17,7 @@ use crate::core::{Core, keys_between};
 use crate::keys::{FIND, ORDER, Place, Term};
 use crate::record::{Head, What};
 
-/// How many entries of a list are read at once: first few, as the walk may leap, then more.
+/// How many entries of a list are read at once: few, as long as the walk leaps over most of them, then more.
 const PAGE_FIRST: usize = 16;
 const PAGE_MAX: usize = 512;
 
@@ -265,18 +265,21 @@ struct List {
     term: Option<Term>,
     ahead: VecDeque<(Place, Id)>,
     page: usize,
+    /// How often the walk stopped in what was read last.
+    stops: usize,
     /// Nothing comes after what is ahead.
     ended: bool,
 }
 
 impl List {
     fn of(term: Option<Term>) -> List {
-        List { term, ahead: VecDeque::new(), page: PAGE_FIRST, ended: false }
+        List { term, ahead: VecDeque::new(), page: PAGE_FIRST, stops: 0, ended: false }
     }
 
     fn seek(&mut self, walk: &mut Walk<'_>, at: Place) -> Result<Option<(Place, Id)>, Error> {
         while let Some(first) = self.ahead.front() {
             if walk.compare(first.0, at).is_ge() {
+                self.stops += 1;
                 return Ok(Some(*first));
             }
             self.ahead.pop_front();
@@ -284,6 +287,10 @@ impl List {
         if self.ended {
             return Ok(None);
         }
+        // Reading what the walk leaps over costs as much as reading what it stops at.
+        let is_dense = self.stops >= self.page / 4;
+        self.page = if is_dense { (self.page * 4).min(PAGE_MAX) } else { PAGE_FIRST };
+        self.stops = 0;
         self.read(walk, at)?;
         Ok(self.ahead.front().copied())
     }
@@ -300,7 +307,6 @@ impl List {
             None => walk.core.store.scan(ORDER, keys_between(&from.key(), &to.key()), order, self.page)?,
         };
         self.ended = page.len() < self.page;
-        self.page = (self.page * 4).min(PAGE_MAX);
         for (key, value) in page {
             walk.step()?;
             let place = key.len().checked_sub(12).and_then(|start| Place::read(&key[start..]));

@@ -175,6 +175,19 @@ async fn a_rare_tag_is_found_among_many_with_few_steps() {
 }
 
 #[tokio::test]
+async fn what_is_rare_again_and_again_is_found_without_reading_what_lies_between() {
+    let options = Options { query_steps_max: 1000, ..manual() };
+    let weave = over(Arc::new(MemoryStore::new()), options).await;
+    for i in 0..2000 {
+        let rare = if i % 100 == 0 { "yes" } else { "no" };
+        weave.upload(item(1, &[("App", "test"), ("Rare", rare)], format!("{i}"))).await.unwrap();
+    }
+    let query = Query::tagged([("App", "test"), ("Rare", "yes")]);
+    let page = weave.query(Query { limit: 1000, ..query }).await.unwrap();
+    assert_eq!((page.items.len(), page.has_next), (20, false));
+}
+
+#[tokio::test]
 async fn a_query_with_too_many_terms_is_refused() {
     let weave = weave().await;
     let query = Query { ids: vec![Id([1; 32]); 1001], ..Query::default() };
