@@ -52,10 +52,9 @@ enum Say {
 async fn main() {
     let mut arguments: Vec<String> =
         std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    let mut only = String::new();
-    if let Some(at) = arguments.iter().position(|argument| argument == "--only") {
-        only = arguments.drain(at..at + 2).nth(1).expect("a part of a row's name behind --only");
-    }
+    let only = arguments.iter().position(|argument| argument == "--only").map(|at| arguments.split_off(at));
+    let only = only
+        .map_or(String::new(), |rest| rest.get(1).cloned().expect("a part of a row's name behind --only"));
     println!("{:34} {:>9} {:>9} {:>7}", "us a message", "bare", "unit", "ratio");
     for case in cases(&arguments).into_iter().filter(|case| case.name.contains(&only)) {
         measure(case).await;

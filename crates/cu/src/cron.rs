@@ -12,8 +12,8 @@
 //!
 //! # Deviations
 //!
-//! Blocks may have one time. Outcomes of their ticks are listed a millisecond apart ([`Tick::listed`]), so that
-//! none takes the place of another.
+//! Blocks may have one time, or an earlier one than the block before. Outcomes of their ticks are then listed a millisecond
+//! apart ([`Tick::listed`]), so that none takes the place of another.
 //!
 //! Intervals that cannot be read as a time (`2-months`) never fire, as in the incumbent, and count as the longest
 //! ones when time crons are numbered; the incumbent's numbering of these depends on its sorting algorithm.
@@ -46,8 +46,8 @@ struct Cron {
 pub struct Tick {
     /// When.
     pub timestamp: Timestamp,
-    /// The moment under which its outcome is listed: that, and a millisecond more for each block right before its own
-    /// that has the same time. Cursors tell ticks apart by nothing else.
+    /// The moment under which its outcome is listed: that; of a block that is not later than the one before, a
+    /// millisecond after that one's. Cursors tell ticks apart by nothing else.
     pub listed: Timestamp,
     /// At which height.
     pub height: Height,
@@ -187,6 +187,8 @@ pub struct Walk<'a> {
     step: u64,
     height: u64,
     reached: Option<u64>,
+    /// Of so many of `blocks` it is known where they are listed: of the last of them, there.
+    listed: (usize, u64),
 }
 
 /// The ticks that were evaluated are not those of this schedule.
@@ -204,8 +206,16 @@ impl<'a> Walk<'a> {
         blocks: &'a [BlockRef],
         until: u64,
     ) -> Result<Walk<'a>, Contradiction> {
-        let start =
-            Walk { crons, origin, blocks, until, step: left.timestamp, height: left.height, reached: None };
+        let start = Walk {
+            crons,
+            origin,
+            blocks,
+            until,
+            step: left.timestamp,
+            height: left.height,
+            reached: None,
+            listed: (0, 0),
+        };
         let Some(progress) = progress else { return Ok(start) };
         if progress.step >= until {
             return Err(Contradiction);
@@ -246,10 +256,10 @@ impl<'a> Walk<'a> {
     /// What ticks in the second that is next. At most one block is reached in it.
     fn at_step(&mut self) -> Vec<Tick> {
         let mut ticks = Vec::new();
-        let mut emit = |number: usize, cron: &Cron, timestamp, more: u64, height| {
+        let mut emit = |number: usize, cron: &Cron, timestamp, listed, height| {
             ticks.push(Tick {
                 timestamp: Timestamp(timestamp),
-                listed: Timestamp(timestamp.saturating_add(more)),
+                listed: Timestamp(listed),
                 height: Height(height),
                 cron: format!("{number}-{}", cron.interval),
                 tags: cron.tags.clone(),
@@ -258,17 +268,18 @@ impl<'a> Walk<'a> {
         if let Some(block) = self.next_block().filter(|block| block.timestamp.0 / 1000 <= self.step / 1000) {
             self.height = block.height.0;
             self.reached = Some(self.step);
+            let listed = self.listed_at(block);
             let since = block.height.0.saturating_sub(self.origin.height);
             for (number, cron) in self.crons.blocks.iter().enumerate() {
                 if since != 0 && cron.every.is_some_and(|every| since.is_multiple_of(every)) {
-                    emit(number, cron, block.timestamp.0, self.equals_before(block), block.height.0);
+                    emit(number, cron, block.timestamp.0, listed, block.height.0);
                 }
             }
         }
         let since = self.seconds_since_origin();
         for (number, cron) in self.crons.times.iter().enumerate() {
             if since != 0 && cron.every.is_some_and(|every| since.is_multiple_of(every)) {
-                emit(number, cron, self.step, 0, self.height);
+                emit(number, cron, self.step, self.step, self.height);
             }
         }
         ticks
@@ -289,10 +300,15 @@ impl<'a> Walk<'a> {
         (self.step / 1000).saturating_sub(self.origin.timestamp / 1000)
     }
 
-    /// How many blocks right before one have its time, among those since the entry before.
-    fn equals_before(&self, block: &BlockRef) -> u64 {
-        let before = &self.blocks[..self.blocks.partition_point(|other| other.height < block.height)];
-        before.iter().rev().take_while(|other| other.timestamp == block.timestamp).count() as u64
+    /// Where ticks of a block are listed: at its time, or right after the block before, of those since the entry before.
+    fn listed_at(&mut self, block: &BlockRef) -> u64 {
+        let (known, mut listed) = self.listed;
+        let upto = self.blocks.partition_point(|other| other.height <= block.height);
+        for other in &self.blocks[known.min(upto)..upto] {
+            listed = other.timestamp.0.max(listed.saturating_add(1));
+        }
+        self.listed = (upto, listed);
+        listed
     }
 
     fn next_block(&self) -> Option<&'a BlockRef> {
@@ -394,25 +410,50 @@ mod tests {
         check(&["1-block"], (500, 10), &blocks, 4000, &expected);
     }
 
-    #[test]
-    fn ticks_of_blocks_with_one_time_are_listed_apart() {
+    /// When, where listed and at which height each tick of `2-blocks` is, however the blocks are evaluated in parts.
+    #[track_caller]
+    fn check_listed(blocks: &[BlockRef], expected: &[(u64, u64, u64)]) {
         let crons = crons(&["2-blocks"]);
         let left = Moment { timestamp: at(500), height: 10 };
+        let last = 1000 * (blocks.len() as u64 + 5);
+        for every in [1000, 3000, last] {
+            let (mut listed, mut progress) = (Vec::new(), None);
+            for until in (1..=last / every).map(|n| at(n * every)) {
+                let mut walk = Walk::resume(&crons, ORIGIN, left, progress, blocks, until).unwrap();
+                while let Some((reached, ticks)) = walk.next_step() {
+                    progress = Some(reached);
+                    let since = |moment: Timestamp| moment.0 - ORIGIN.timestamp;
+                    listed.extend(
+                        ticks.iter().map(|tick| (since(tick.timestamp), since(tick.listed), tick.height.0)),
+                    );
+                }
+            }
+            assert_eq!(listed, expected, "in parts of {every} ms");
+        }
+    }
+
+    #[test]
+    fn ticks_of_blocks_with_one_time_are_listed_apart() {
         let blocks: Vec<_> =
             (11..17).map(|height| block(height, 1000)).chain([block(17, 2000), block(18, 3000)]).collect();
-        // However it is evaluated in parts.
-        let (mut listed, mut progress) = (Vec::new(), None);
-        for until in (1000..=12_000).step_by(1000) {
-            let mut walk = Walk::resume(&crons, ORIGIN, left, progress, &blocks, at(until)).unwrap();
-            while let Some((reached, ticks)) = walk.next_step() {
-                progress = Some(reached);
-                listed.extend(ticks.iter().map(|tick| {
-                    (tick.timestamp.0 - ORIGIN.timestamp, tick.listed.0 - ORIGIN.timestamp, tick.height.0)
-                }));
-            }
-        }
-        let expected = [(1000, 1001, 12), (1000, 1003, 14), (1000, 1005, 16), (3000, 3000, 18)];
-        assert_eq!(listed, expected);
+        check_listed(&blocks, &[(1000, 1001, 12), (1000, 1003, 14), (1000, 1005, 16), (3000, 3000, 18)]);
+    }
+
+    #[test]
+    fn so_are_those_of_a_thousand_such_blocks_and_those_after_them() {
+        let blocks: Vec<_> =
+            (11..1213).map(|height| block(height, if height < 1211 { 1000 } else { 2000 })).collect();
+        let expected: Vec<_> = (12..1213)
+            .step_by(2)
+            .map(|height| (if height < 1211 { 1000 } else { 2000 }, 1000 + height - 11, height))
+            .collect();
+        check_listed(&blocks, &expected);
+    }
+
+    #[test]
+    fn those_of_a_block_whose_time_goes_back_take_nobodys_place() {
+        let blocks = [block(11, 1000), block(12, 3000), block(13, 2000), block(14, 3000), block(15, 9000)];
+        check_listed(&blocks, &[(3000, 3000, 12), (3000, 3002, 14)]);
     }
 
     #[test]
