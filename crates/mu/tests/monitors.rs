@@ -145,16 +145,26 @@ async fn one_monitored(unit: &MessengerUnit) -> Monitored {
     one
 }
 
+/// Has somebody monitor a process, and stop when that is written down.
+async fn monitored_and_stopped(
+    world: &World,
+    store: &Arc<MemoryStore>,
+    options: &Options,
+    process: ProcessId,
+) {
+    let unit = world.open_with(store.clone(), options.clone()).await;
+    unit.monitor(world.request(&world.user, process)).await.unwrap();
+    until(|| world::progress_is_written(&**store, process)).await;
+    unit.stop().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_cron_that_nobody_looked_at_is_caught_up_within_a_bound_and_that_is_told() {
     let world = World::new();
     let (process, receiver) = (cron_process(&world).await, world.process("receiver").await);
     let options = Options { cron_catch_up_ms: 60_000, cron_page: 4, ..Options::default() };
     let store = Arc::new(MemoryStore::new());
-    let unit = world.open_with(store.clone(), options.clone()).await;
-    unit.monitor(world.request(&world.user, process)).await.unwrap();
-    until(|| world::progress_is_written(&*store, process)).await;
-    unit.stop().await;
+    monitored_and_stopped(&world, &store, &options, process).await;
 
     // It stands still for 200 seconds, of which the last 60 are caught up.
     (1..=20).for_each(|n| world.compute.put_cron(process, tick(receiver, n)));
@@ -285,10 +295,7 @@ async fn the_tick_of_a_block_that_is_left_out_counts_once_however_often_it_is_lo
     let process: ProcessId = item.id.into();
     world.scheduler.schedule(item).await.unwrap();
     let options = Options { cron_catch_up_ms: 60_000, ..Options::default() };
-    let unit = world.open_with(store.clone(), options.clone()).await;
-    unit.monitor(world.request(&world.user, process)).await.unwrap();
-    until(|| world::progress_is_written(&*store, process)).await;
-    unit.stop().await;
+    monitored_and_stopped(&world, &store, &options, process).await;
 
     // It stands still for 200 seconds. Then ticks of blocks of its first minute become known, one of which sends nothing.
     (1..=20).for_each(|n| world.compute.put_cron(process, tick(receiver, n)));

@@ -4,15 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use unit::block_here;
-
 use crate::checkers;
 use crate::faults::Faults;
 use crate::liars::{self, Liar};
 use crate::mutants::Mutant;
 use crate::network::{Network, Setup};
 use crate::workload::Workload;
-use crate::world::World;
+use crate::world::{World, alone};
 
 /// Virtual time after a storm within which everything must be settled.
 const CALM: Duration = Duration::from_secs(60 * 60);
@@ -79,10 +77,7 @@ impl fmt::Display for Report {
 
 /// Runs a seed to its end, on this thread.
 pub fn run(plan: Plan) -> Report {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    let runtime = runtime.expect("a runtime without input and output needs nothing from the system");
-    let _here = block_here();
-    runtime.block_on(async {
+    alone(async {
         let world = World::new(plan.seed, plan.text, plan.liar);
         let (scheduled, evidence) = match tokio::time::timeout(ALL, phases(&world, plan)).await {
             Ok(scheduled) => scheduled,

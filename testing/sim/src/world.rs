@@ -9,7 +9,7 @@ use std::time::Duration;
 use protocol::{Assignment, Id, ProcessId, Slot, Timestamp};
 use tokio::sync::Notify;
 use tokio::time::Instant;
-use unit::{Clock, Scheduled};
+use unit::{Clock, Scheduled, block_here};
 
 use crate::faults::Faults;
 use crate::liars::Liar;
@@ -402,6 +402,14 @@ impl World {
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Runs a simulation to its end, on this thread: nothing waits for anything but its own time.
+pub(crate) fn alone<R>(simulation: impl Future<Output = R>) -> R {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    let runtime = runtime.expect("a runtime without input and output needs nothing from the system");
+    let _here = block_here();
+    runtime.block_on(simulation)
 }
 
 /// What the clock of a host shows instead of the time.

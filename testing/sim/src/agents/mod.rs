@@ -17,14 +17,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runtime::Runtime;
-use unit::block_here;
 
 use self::cast::{Cast, Compiled};
 use crate::mutants::Mutant;
 use crate::network::{Network, Setup};
 use crate::pace::Pace;
-use crate::week::trouble::{Hand, Said, trouble};
-use crate::world::{BEGINNING_MS, World};
+use crate::week::trouble::{Hand, Said, Storm};
+use crate::world::{BEGINNING_MS, World, alone};
 
 /// Virtual time within which everything must be settled once nothing goes wrong any more: a block comes every ten
 /// minutes.
@@ -109,10 +108,7 @@ impl fmt::Display for DayReport {
 
 /// Runs it to its end, on this thread.
 pub fn run_day(plan: Day) -> DayReport {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    let runtime = runtime.expect("a runtime without input and output needs nothing from the system");
-    let _here = block_here();
-    runtime.block_on(async {
+    alone(async {
         let world = World::with(plan.seed, plan.text, |faults| {
             // In a day a crash of every hundredth call leaves time for nothing else: see `trouble`.
             (faults.crash_permille, faults.cuts) = (0, false);
@@ -153,19 +149,14 @@ async fn phases(world: &Arc<World>, hand: &Arc<Hand>, plan: Day, report: &mut Da
     let end = BEGINNING_MS + (day + AFTER).as_millis() as u64;
     let cast = Cast::begin(&network, end).await;
     acts::configure(&cast, BEGINNING_MS).await;
-    let making_trouble = tokio::spawn(trouble(Arc::clone(&network), Arc::clone(hand)));
-    let reorganising = tokio::spawn(Arc::clone(&network).reorganise());
+    let storm = Storm::begin(&network, hand);
     let (steps, mut price) = ((day.as_secs() / acts::STEP.as_secs()), 1000);
     for n in 0..steps {
         tokio::time::sleep((acts::STEP * n as u32).saturating_sub(world.elapsed())).await;
         acts::step(&cast, world, n, steps, &mut price).await;
     }
     tokio::time::sleep(day.saturating_sub(world.elapsed())).await;
-    making_trouble.abort();
-    reorganising.abort();
-    world.calm();
-    hand.correct();
-    network.come_up().await;
+    storm.end().await;
     tokio::time::sleep(2 * AFTER).await;
     acts::end(&cast).await;
     cast.workload.end_crons().await;

@@ -20,15 +20,14 @@ use std::time::Duration;
 
 use protocol::{DataItem, ProcessId, tag};
 use tokio::task::JoinSet;
-use unit::block_here;
 
 use self::timers::{Ticking, choose};
-use self::trouble::{Hand, trouble};
+use self::trouble::{Hand, Storm};
 use crate::mutants::Mutant;
 use crate::network::{Network, Setup};
 use crate::pace::Pace;
 use crate::workload::{Workload, process};
-use crate::world::{BEGINNING_MS, Host, World};
+use crate::world::{BEGINNING_MS, Host, World, alone};
 
 pub use self::report::{Changed, Counts, WeekReport};
 pub use self::trouble::Said;
@@ -104,10 +103,7 @@ struct Cast {
 
 /// Runs it to its end, on this thread.
 pub fn run_week(plan: Week) -> WeekReport {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    let runtime = runtime.expect("a runtime without input and output needs nothing from the system");
-    let _here = block_here();
-    runtime.block_on(async {
+    alone(async {
         let world = World::with(plan.seed, plan.text, |faults| {
             // One that pushes what another has pushed signs it, too: that is for the seeds.
             faults.both_messengers = false;
@@ -149,17 +145,12 @@ async fn phases(world: &Arc<World>, hand: &Arc<Hand>, plan: Week, report: &mut W
         return world.violation(format!("the network does not start: {error}"));
     }
     let cast = begin(&network, plan).await;
-    let making_trouble = tokio::spawn(trouble(Arc::clone(&network), Arc::clone(hand)));
+    let storm = Storm::begin(&network, hand);
     let who = (cast.changing.clone(), cast.parents.clone());
     let wishing = wishes::ask(Arc::clone(&network), Arc::clone(&cast.workload), who, plan, cast.end);
     let wishing = tokio::spawn(wishing);
-    let reorganising = tokio::spawn(Arc::clone(&network).reorganise());
     tokio::time::sleep(Duration::from_secs(plan.hours * 3600).saturating_sub(world.elapsed())).await;
-    making_trouble.abort();
-    reorganising.abort();
-    world.calm();
-    hand.correct();
-    network.come_up().await;
+    storm.end().await;
     let Ok(asked) = wishing.await else { return world.violation("nobody asks for timers any more") };
     tokio::time::sleep(2 * AFTER).await;
     cast.workload.end_crons().await;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::explain::Look;
@@ -105,7 +106,7 @@ impl Hand {
     }
 
     /// It is right again.
-    pub fn correct(&self) {
+    fn correct(&self) {
         *lock(&self.wrong) = None;
     }
 
@@ -120,8 +121,35 @@ impl Hand {
     }
 }
 
+/// Whatever goes wrong in days, while it does.
+pub struct Storm {
+    network: Arc<Network>,
+    hand: Arc<Hand>,
+    tasks: [JoinHandle<()>; 2],
+}
+
+impl Storm {
+    /// It begins.
+    pub fn begin(network: &Arc<Network>, hand: &Arc<Hand>) -> Storm {
+        let (network, hand) = (Arc::clone(network), Arc::clone(hand));
+        let tasks = [
+            tokio::spawn(trouble(Arc::clone(&network), Arc::clone(&hand))),
+            tokio::spawn(Arc::clone(&network).reorganise()),
+        ];
+        Storm { network, hand, tasks }
+    }
+
+    /// It ends: nothing goes wrong any more, and those that are down have come up.
+    pub async fn end(self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+        self.network.world.calm();
+        self.hand.correct();
+        self.network.come_up().await;
+    }
+}
+
 /// Makes trouble for as long as it is let, on the average every twenty minutes.
-pub async fn trouble(network: Arc<Network>, hand: Arc<Hand>) {
+async fn trouble(network: Arc<Network>, hand: Arc<Hand>) {
     let world = &network.world;
     loop {
         tokio::time::sleep(Duration::from_secs(5 * MINUTE + world.below(30 * MINUTE))).await;
