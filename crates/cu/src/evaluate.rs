@@ -55,6 +55,27 @@ pub(crate) struct Entry {
     pub(crate) scheduled: Scheduled,
     pub(crate) item: Arc<Item>,
     pub(crate) delivery: Delivery,
+    /// What the machine gets, if there was time to write it down before its turn.
+    pub(crate) encoded: Option<Encoded>,
+}
+
+/// An input and its text.
+pub(crate) struct Encoded {
+    input: Input,
+    text: String,
+}
+
+/// Data that is longer is encoded when it has its turn: a page would have it in memory three times.
+const ENCODED_BYTES_MAX: usize = 64 << 10;
+
+impl Entry {
+    /// Writes down what the machine gets.
+    pub(crate) fn encode(&mut self) {
+        if self.item.data.len() <= ENCODED_BYTES_MAX {
+            let input = input::scheduled(&self.item, &self.scheduled.assignment, self.delivery);
+            self.encoded = Some(Encoded { text: input.to_json(), input });
+        }
+    }
 }
 
 /// What an evaluation needs beside the machine.
@@ -117,8 +138,15 @@ impl Live {
             self.unsaved.messages += 1;
             None
         } else {
-            let input = input::scheduled(&entry.item, assignment, entry.delivery);
-            Some(self.handle(&input, bench)?)
+            Some(match &entry.encoded {
+                Some(Encoded { input, text }) => {
+                    self.handle(bench, |machine| machine.handle_encoded(input, text))?
+                }
+                None => {
+                    let input = input::scheduled(&entry.item, assignment, entry.delivery);
+                    self.handle(bench, |machine| machine.handle(&input))?
+                }
+            })
         };
         if is_new {
             let has_history = self.began_after.is_none();
@@ -193,7 +221,7 @@ impl Live {
 
     fn tick(&mut self, slot: Slot, step: u64, tick: &Tick, bench: &Bench<'_>) -> Result<()> {
         let input = input::cron(self.subject.process, &self.subject.owner, tick);
-        let outcome = self.handle(&input, bench)?;
+        let outcome = self.handle(bench, |machine| machine.handle(&input))?;
         bench.counted.ticks.fetch_add(1, Ordering::Relaxed);
         // Before an entry that is recorded, its ticks are too.
         let is_before = self.began_after.is_some_and(|began| slot < began);
@@ -210,11 +238,15 @@ impl Live {
         Ok(())
     }
 
-    fn handle(&mut self, input: &Input, bench: &Bench<'_>) -> Result<Outcome> {
+    fn handle(
+        &mut self,
+        bench: &Bench<'_>,
+        evaluate: impl FnOnce(&mut dyn Machine) -> Result<Outcome, Refusal>,
+    ) -> Result<Outcome> {
         if bench.stopping.load(Ordering::Relaxed) {
             return Err(stopping());
         }
-        let outcome = self.machine.handle(input).map_err(|refusal| self.refuse(&refusal))?;
+        let outcome = evaluate(&mut *self.machine).map_err(|refusal| self.refuse(&refusal))?;
         self.unsaved.messages += 1;
         self.unsaved.gas = self.unsaved.gas.saturating_add(outcome.gas);
         self.unpublished.messages += 1;

@@ -376,6 +376,15 @@ impl Line {
             page.blocks = self.blocks(shared, left, right).await?;
         }
         (page.entries, page.stop) = self.entries_of(shared, subject, entries).await?;
+        // One alone has its turn at once.
+        if page.entries.len() > 1 {
+            let mut entries = std::mem::take(&mut page.entries);
+            let encoded = unit::blocking(move || {
+                entries.iter_mut().for_each(Entry::encode);
+                entries
+            });
+            page.entries = encoded.await?;
+        }
         Ok(page)
     }
 
@@ -415,10 +424,10 @@ impl Line {
         if let (true, Some(shown)) = (is_doubtful, &scheduled.message) {
             let weave = &*shared.ports.weave;
             let item = shared.patiently(|| verify::compare(weave, self.process, slot, shown)).await?;
-            return Ok(Entry { scheduled, item, delivery: Delivery::Delivered });
+            return Ok(Entry { scheduled, item, delivery: Delivery::Delivered, encoded: None });
         }
         if let Some(item) = scheduled.message.clone().or_else(|| boot.then(|| Arc::clone(&subject.item))) {
-            return Ok(Entry { scheduled, item, delivery: Delivery::Delivered });
+            return Ok(Entry { scheduled, item, delivery: Delivery::Delivered, encoded: None });
         }
         let id = scheduled.message_id();
         let item = match shared.patiently(|| shared.ports.weave.get(id)).await {
@@ -436,7 +445,7 @@ impl Line {
             },
             Err(error) => return Err(error),
         };
-        Ok(Entry { scheduled, item, delivery: Delivery::Assigned })
+        Ok(Entry { scheduled, item, delivery: Delivery::Assigned, encoded: None })
     }
 
     /// The blocks above a height, up to another.

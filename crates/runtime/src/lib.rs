@@ -67,6 +67,13 @@ pub trait Machine: Send {
     /// Evaluates one message. An outcome with an error leaves the memory as it was before.
     fn handle(&mut self, input: &Input) -> Result<protocol::Outcome, Refusal>;
 
+    /// The same for a message that was encoded before its turn, beside the evaluation of others: `text` is its
+    /// [`Input::to_json`]. A machine that reads no text leaves it.
+    fn handle_encoded(&mut self, input: &Input, text: &str) -> Result<protocol::Outcome, Refusal> {
+        let _ = text;
+        self.handle(input)
+    }
+
     /// A copy that shares unchanged memory and goes its own way: for dry runs.
     fn fork(&mut self) -> Result<Box<dyn Machine>, Refusal>;
 

@@ -355,17 +355,22 @@ impl Scheduler for FakeScheduler {
     ) -> Result<Page<Scheduled>> {
         let state = lock(&self.state);
         let entries = state.schedules.get(&process).ok_or_else(|| unknown(process))?;
+        // They lie in the order of their slots. As a page of a real one, it costs what is on it.
+        let first = match range {
+            SlotRange::Slots { after: Some(after), .. } => {
+                entries.partition_point(|entry| entry.assignment.slot <= after)
+            }
+            _ => 0,
+        };
         let within = |entry: &&Scheduled| match range {
             SlotRange::Time { after, to } => {
                 let at = entry.assignment.timestamp;
                 after.is_none_or(|after| at > after) && to.is_none_or(|to| at <= to)
             }
-            SlotRange::Slots { after, to } => {
-                let at = entry.assignment.slot;
-                after.is_none_or(|after| at > after) && to.is_none_or(|to| at <= to)
-            }
+            SlotRange::Slots { to, .. } => to.is_none_or(|to| entry.assignment.slot <= to),
         };
-        Ok(Page::cut(entries.iter().filter(within).cloned().collect(), limit))
+        let found = entries[first..].iter().filter(within).take(limit.saturating_add(1));
+        Ok(Page::cut(found.cloned().collect(), limit))
     }
 
     async fn latest(&self, process: ProcessId) -> Result<Scheduled> {

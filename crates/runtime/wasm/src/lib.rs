@@ -90,7 +90,7 @@ pub struct MachineOptions {
     /// Commit after this many messages: the longest repetition after a failure, unless much is kept in the process.
     pub messages_per_commit: usize,
     /// A commit writes every page that is kept in the process. Where that is more than so many for each message, there
-    /// are more messages to a commit, up to sixteen times as many.
+    /// are more messages to a commit, up to four times as many.
     pub pages_per_message: usize,
     /// Commit when the messages since the last one are this many bytes together.
     pub bytes_per_commit: usize,
@@ -116,7 +116,7 @@ impl Default for Options {
 impl Default for MachineOptions {
     fn default() -> MachineOptions {
         MachineOptions {
-            messages_per_commit: 64,
+            messages_per_commit: 256,
             pages_per_message: 32,
             bytes_per_commit: 4 << 20,
             gas_per_commit: 100_000_000_000,

@@ -19,7 +19,7 @@ use crate::answer::{self, Evaluation};
 use crate::image::Image;
 use crate::instance::Instance;
 use crate::program::{First, Program, refused};
-use crate::region::{Run, View};
+use crate::region::{Committed, Mirror, Run, View};
 use crate::written::Written;
 use crate::{stack, system};
 
@@ -65,9 +65,13 @@ struct Life {
     is_broken: bool,
     /// How many messages until the next commit.
     interval: usize,
-    /// Bytes of pages of its own, at the commit.
+    /// The pages of its own that stayed at the commit.
+    overlay: Vec<Run>,
+    /// Of these.
     overlay_bytes: u64,
     kept: Kept,
+    /// Of the image, once something stayed.
+    mirror: Option<Mirror>,
     image_bytes: u64,
     /// Of the image when the root was asked for last.
     pages: Pages,
@@ -177,6 +181,10 @@ impl runtime::Machine for Machine {
         self.handle_json(&input.to_json())
     }
 
+    fn handle_encoded(&mut self, _input: &Input, text: &str) -> Result<Outcome, Refusal> {
+        self.handle_json(text)
+    }
+
     fn fork(&mut self) -> Result<Box<dyn runtime::Machine>, Refusal> {
         let state = match &mut self.state {
             State::Dead(why) => State::Dead(why.clone()),
@@ -254,8 +262,10 @@ impl Life {
             since_gas: 0,
             is_broken: false,
             interval: FIRST_INTERVAL,
+            overlay: Vec::new(),
             overlay_bytes: 0,
             kept: Kept::default(),
+            mirror: None,
             image_bytes: 0,
             pages: Pages::default(),
             since_root: Written::default(),
@@ -297,6 +307,12 @@ impl Life {
     fn fail(&mut self) {
         self.instance = None;
         self.interval = 1;
+        self.give_back();
+    }
+
+    /// Nothing of its own stays in the process.
+    fn give_back(&mut self) {
+        self.overlay = Vec::new();
         self.overlay_bytes = 0;
         self.kept = Kept::default();
     }
@@ -308,14 +324,11 @@ impl Life {
             return Ok(());
         }
         let (view, size) = (instance.view(), instance.size());
-        self.overlay_bytes = match self.write(view, overlay_bytes_max) {
-            Ok(bytes) => bytes,
-            Err(error) => {
-                self.is_broken = true;
-                self.instance = None;
-                return Err(system(format!("to commit a memory: {error}")));
-            }
-        };
+        if let Err(error) = self.write(view, overlay_bytes_max) {
+            self.is_broken = true;
+            self.instance = None;
+            return Err(system(format!("to commit a memory: {error}")));
+        }
         self.size = size;
         self.image_bytes = self.image.resident_bytes();
         self.since.clear();
@@ -324,27 +337,33 @@ impl Life {
         Ok(())
     }
 
-    /// Writes what is private to an image of our own. Answers how many bytes of it stay in the process.
-    fn write(&mut self, view: View, overlay_bytes_max: u64) -> Result<u64, Errno> {
+    /// Writes what is private to an image of our own.
+    fn write(&mut self, view: View, overlay_bytes_max: u64) -> Result<(), Errno> {
         if Arc::strong_count(&self.image) > 1 {
             // Forks, or all fresh machines, read that image, and would see what we write.
             let copy = self.image.copy()?;
-            let written = view.commit(&copy)?;
+            let Committed { written, .. } = view.commit(&copy, None)?;
             self.note(&written);
             view.map(&copy)?;
-            self.image = Arc::new(copy);
-            self.kept = Kept::default();
-            return Ok(0);
+            (self.image, self.mirror) = (Arc::new(copy), None);
+            self.give_back();
+            return Ok(());
         }
-        let written = view.commit(&self.image)?;
-        let bytes: usize = written.iter().map(|(start, end)| end - start).sum();
+        if self.mirror.is_none() && !self.overlay.is_empty() {
+            // Where there is no address space for it, all is written.
+            self.mirror = Mirror::of(&self.image).ok();
+        }
+        let before = self.mirror.as_ref().map(|mirror| (mirror, &*self.overlay));
+        let Committed { private, written } = view.commit(&self.image, before)?;
         self.note(&written);
+        let bytes: usize = private.iter().map(|(start, end)| end - start).sum();
         if self.kept.is_worth(bytes / PAGE_BYTES) && bytes as u64 <= overlay_bytes_max {
-            return Ok(bytes as u64);
+            (self.overlay, self.overlay_bytes) = (private, bytes as u64);
+        } else {
+            view.forget()?;
+            self.give_back();
         }
-        view.forget()?;
-        self.kept = Kept::default();
-        Ok(0)
+        Ok(())
     }
 
     fn note(&mut self, written: &[Run]) {
@@ -354,7 +373,10 @@ impl Life {
 
     /// The root of the committed memory, from what changed since it was asked for last.
     fn root(&mut self) -> Result<Digest, Errno> {
-        let runs = match self.since_root.begin() {
+        let since = self.since_root.begin();
+        // What stayed is read where it is. All of a large memory would be mapped by that, and looked at by each scan.
+        let here = self.instance.as_ref().filter(|_| since.is_some() && !self.overlay.is_empty());
+        let runs = match since {
             Some(runs) => runs,
             None => {
                 let written = self.image.written()?.into_iter();
@@ -365,13 +387,21 @@ impl Life {
         // Should reading fail, the next time is a first time.
         let since = std::mem::take(&mut self.since_root);
         let mut pages = std::mem::take(&mut self.pages);
-        let mut buffer = vec![0; HASHED_BYTES];
-        for (start, end) in runs {
-            for at in (start..end).step_by(HASHED_BYTES) {
-                let some = &mut buffer[..HASHED_BYTES.min(end - at)];
-                self.image.read(at as u64, some)?;
-                for (page, n) in some.chunks_exact(PAGE_BYTES).zip(at / PAGE_BYTES..) {
-                    pages.set(n as u64, page);
+        let mut set = |at: usize, bytes: &[u8]| {
+            for (page, n) in bytes.chunks_exact(PAGE_BYTES).zip(at / PAGE_BYTES..) {
+                pages.set(n as u64, page);
+            }
+        };
+        match here {
+            Some(instance) => instance.view().read(&runs, set),
+            None => {
+                let mut buffer = vec![0; HASHED_BYTES];
+                for (start, end) in runs {
+                    for at in (start..end).step_by(HASHED_BYTES) {
+                        let some = &mut buffer[..HASHED_BYTES.min(end - at)];
+                        self.image.read(at as u64, some)?;
+                        set(at, some);
+                    }
                 }
             }
         }
@@ -396,7 +426,7 @@ impl Life {
     fn interval_max(&self, options: &MachineOptions) -> usize {
         let pages = self.overlay_bytes as usize / PAGE_BYTES;
         let least = options.messages_per_commit.max(1);
-        (pages / options.pages_per_message.max(1)).clamp(least, least.saturating_mul(16))
+        (pages / options.pages_per_message.max(1)).clamp(least, least.saturating_mul(4))
     }
 
     /// As of the last commit: what was written since is not counted, as counting costs a walk.

@@ -63,7 +63,7 @@ impl Program {
         let beginning = beginning.map_err(|error| why(&error))?;
         // The instance's pages are its own, all that it has written: they are the image.
         let image = Image::new(self.capacity()).map_err(|error| why(&error))?;
-        instance.view().commit(&image).map_err(|error| why(&error))?;
+        instance.view().commit(&image, None).map_err(|error| why(&error))?;
         Ok(Arc::new(First { image: Arc::new(image), size: instance.size(), beginning }))
     }
 

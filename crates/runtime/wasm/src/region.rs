@@ -156,15 +156,40 @@ impl View {
         unsafe { rustix::mm::madvise(self.base.cast(), self.size, Advice::LinuxDontNeed) }
     }
 
-    /// Writes the pages that differ from `image`, or may, to it. Returns which, as runs of bytes, ascending.
-    pub fn commit(self, image: &Image) -> Result<Vec<Run>, Errno> {
-        let runs = self.private_runs()?;
-        for (start, end) in &runs {
+    /// Shows runs of it that lie in it: where each starts, and its bytes.
+    pub fn read(self, runs: &[Run], mut show: impl FnMut(usize, &[u8])) {
+        for (start, end) in runs {
+            assert!(start <= end && *end <= self.size, "a run of this memory");
             // SAFETY: the run lies in accessible memory of an instance that is not executing.
-            let run = unsafe { std::slice::from_raw_parts(self.base.add(*start), end - start) };
-            image.write(*start as u64, run)?;
+            show(*start, unsafe { std::slice::from_raw_parts(self.base.add(*start), end - start) });
         }
-        Ok(runs)
+    }
+
+    /// Writes to `image` the pages of our own that are other than there. Those that `before` has are compared with it
+    /// first: they were written by the commit before, and most of them not again since.
+    pub fn commit(self, image: &Image, before: Option<(&Mirror, &[Run])>) -> Result<Committed, Errno> {
+        let private = self.private_runs()?;
+        let mut written: Vec<Run> = Vec::new();
+        let mut known = before.map_or(&[][..], |(_, runs)| runs);
+        self.read(&private, |start, run| {
+            for (at, page) in (start..).step_by(PAGE_BYTES).zip(run.chunks_exact(PAGE_BYTES)) {
+                while let Some((_, rest)) = known.split_first().filter(|(first, _)| first.1 <= at) {
+                    known = rest;
+                }
+                let was_written = known.first().is_some_and(|first| first.0 <= at);
+                let is_same = was_written && before.is_some_and(|(mirror, _)| mirror.has(at, page));
+                if !is_same {
+                    push_run(&mut written, at, at + PAGE_BYTES);
+                }
+            }
+        });
+        let mut done = Ok(());
+        self.read(&written, |start, run| {
+            if done.is_ok() {
+                done = image.write(start as u64, run);
+            }
+        });
+        done.map(|()| Committed { private, written })
     }
 
     /// The pages of our own.
@@ -173,6 +198,51 @@ impl View {
             Err(Errno::NOTTY | Errno::INVAL) => read_pagemap(self.base as u64, self.size as u64),
             runs => runs,
         }
+    }
+}
+
+/// What a commit found and did.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Committed {
+    /// The pages that the instance has of its own.
+    pub private: Vec<Run>,
+    /// Those of them that were written to the image.
+    pub written: Vec<Run>,
+}
+
+/// An image, to be read where it is.
+pub(crate) struct Mirror {
+    base: NonNull<u8>,
+    size: usize,
+}
+
+// SAFETY: the mapping is this value's alone, and nothing is ever written through it.
+unsafe impl Send for Mirror {}
+
+impl Mirror {
+    pub fn of(image: &Image) -> Result<Mirror, Errno> {
+        let size = image.capacity() as usize;
+        // SAFETY: a new mapping at an address of the kernel's choice touches nobody's memory.
+        let base = unsafe {
+            rustix::mm::mmap(std::ptr::null_mut(), size, ProtFlags::READ, MapFlags::SHARED, image.file(), 0)
+        }?;
+        NonNull::new(base.cast()).map(|base| Mirror { base, size }).ok_or(Errno::NOMEM)
+    }
+
+    /// Whether the image has this there. It must have been written there before: a hole would be filled.
+    fn has(&self, at: usize, page: &[u8]) -> bool {
+        assert!(at + page.len() <= self.size, "a page of this image");
+        // SAFETY: the range lies in the mapping, whose file is as long and never gets shorter. Whoever has the machine
+        // has its image alone, and does not write to it while it commits.
+        page == unsafe { std::slice::from_raw_parts(self.base.as_ptr().add(at), page.len()) }
+    }
+}
+
+impl Drop for Mirror {
+    fn drop(&mut self) {
+        // SAFETY: the range is ours, and nobody can reach it after this.
+        let done = unsafe { rustix::mm::munmap(self.base.as_ptr().cast(), self.size) };
+        debug_assert!(done.is_ok());
     }
 }
 
@@ -332,7 +402,14 @@ mod tests {
             Err(Errno::NOTTY | Errno::INVAL) => {}
             found => assert_eq!(found, Ok(expected.clone())),
         }
-        assert_eq!(view.commit(&image), Ok(expected));
+        let committed = |written: &Vec<Run>| Ok(Committed { private: expected.clone(), written: written.clone() });
+        assert_eq!(view.commit(&image, None), committed(&expected));
+        // What the image has by now is not written again, unless it is not known to have been.
+        // SAFETY: as above.
+        unsafe { view.base.add(PAGE_BYTES + 5).write_volatile(2) };
+        let mirror = Mirror::of(&image).unwrap();
+        let again = view.commit(&image, Some((&mirror, &expected[..2])));
+        assert_eq!(again, committed(&runs(&[(1, 2), (15, 17), (255, 256)])));
         view.forget().unwrap();
         assert_eq!(view.private_runs(), Ok(vec![]));
         let mut page = [0; 6];
