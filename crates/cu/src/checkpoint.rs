@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use protocol::{HashChain, Height, Id, ModuleId, ProcessId, Slot, Timestamp};
-use runtime::{Changes, Machine, Memory, PAGE_BYTES, Refusal};
+use runtime::{Changes, Machine, Memory, PAGE_BYTES, Refusal, Snapshot};
 use serde::{Deserialize, Serialize};
 use store::Blobs;
 
@@ -96,8 +96,24 @@ impl Link {
 
 /// What a checkpoint will say.
 pub(crate) enum Taken {
+    Whole(Snapshot),
+    Changes(Changes, Link),
+}
+
+/// What a checkpoint says.
+pub(crate) enum Said {
     Whole(Memory),
     Changes(Changes, Link),
+}
+
+impl Taken {
+    /// Reads what is still in the machine. For a large memory that is a second.
+    pub(crate) fn read(self) -> Result<Said, Refusal> {
+        Ok(match self {
+            Taken::Whole(snapshot) => Said::Whole(snapshot.read()?),
+            Taken::Changes(changes, link) => Said::Changes(changes, link),
+        })
+    }
 }
 
 /// Takes the state of a machine, or what changed since the checkpoint that was taken of it last.
@@ -107,11 +123,11 @@ pub(crate) fn take(machine: &mut dyn Machine, last: Option<Link>) -> Result<Take
     {
         return Ok(Taken::Changes(changes, last));
     }
-    let memory = machine.memory()?;
-    if memory.pages.len() >= LARGE {
+    let whole = machine.snapshot()?;
+    if whole.pages_max() >= LARGE {
         machine.track();
     }
-    Ok(Taken::Whole(memory))
+    Ok(Taken::Whole(whole))
 }
 
 /// A checkpoint that was read.
@@ -169,13 +185,13 @@ impl Checkpoints {
         process: ProcessId,
         module: ModuleId,
         position: &Position,
-        taken: &Taken,
+        said: &Said,
     ) -> Result<Option<Link>, store::Error> {
         let header =
             Header { process, module, position: *position, size_bytes: 0, base: None, after: None, pages: 0 };
         let name = name(process, position.slot, position.tick());
-        let link = match taken {
-            Taken::Whole(memory) => {
+        let link = match said {
+            Said::Whole(memory) => {
                 let base = self.bases.of(module, position.slot, memory);
                 let of = base.as_ref().map(|base| base.id);
                 let header =
@@ -185,7 +201,7 @@ impl Checkpoints {
                 self.blobs.put_lightly(&name, &bytes)?;
                 header.link(name, hash)
             }
-            Taken::Changes(changes, after) => {
+            Said::Changes(changes, after) => {
                 let name = format!("{name}{CHANGES}");
                 if name == after.name {
                     // Nothing was evaluated since.

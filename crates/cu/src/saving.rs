@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use protocol::ModuleId;
 
-use crate::checkpoint::{self, Link, Position, Taken};
+use crate::checkpoint::{self, Link, Position, Said};
 use crate::evaluate::{Live, Work};
 use crate::line::{Line, Shared, lock};
 
@@ -54,7 +54,13 @@ impl Line {
         shared.saves.fetch_add(1, Ordering::Relaxed);
         let (line, shared, module) = (Arc::clone(self), Arc::clone(shared), live.subject.module);
         tokio::runtime::Handle::current().spawn(async move {
-            line.write(&shared, module, position, taken, take).await;
+            match unit::blocking(move || taken.read()).await {
+                Ok(Ok(said)) => line.write(&shared, module, position, said, take).await,
+                Ok(Err(refusal)) => {
+                    tracing::warn!(process = %line.process, %refusal, "no checkpoint could be read");
+                }
+                Err(_) => {}
+            }
             line.saving.store(false, Ordering::Release);
             shared.saves.fetch_sub(1, Ordering::Relaxed);
         });
@@ -67,10 +73,10 @@ impl Line {
         let publishes = self.publishes_at_the_end(shared, &live);
         let (last, take) = lock(&self.series).take();
         let taken = unit::blocking(move || {
-            let taken = checkpoint::take(&mut *live.machine, last);
+            let taken = checkpoint::take(&mut *live.machine, last).and_then(checkpoint::Taken::read);
             let whole = match &taken {
-                Ok(Taken::Whole(memory)) if publishes => Some(memory.clone()),
-                Ok(Taken::Changes(..)) if publishes => live.machine.memory().ok(),
+                Ok(Said::Whole(memory)) if publishes => Some(memory.clone()),
+                Ok(Said::Changes(..)) if publishes => live.machine.memory().ok(),
                 _ => None,
             };
             (live, taken, whole)
@@ -96,13 +102,13 @@ impl Line {
         Some(live)
     }
 
-    async fn write(&self, shared: &Shared, module: ModuleId, position: Position, taken: Taken, take: u64) {
+    async fn write(&self, shared: &Shared, module: ModuleId, position: Position, said: Said, take: u64) {
         // What decides about duplicates after the checkpoint must not be lost when the checkpoint is kept.
         if shared.journal.durable().await.is_err() {
             return;
         }
         let (checkpoints, process) = (shared.checkpoints.clone(), self.process);
-        let written = unit::blocking(move || checkpoints.save(process, module, &position, &taken)).await;
+        let written = unit::blocking(move || checkpoints.save(process, module, &position, &said)).await;
         match written {
             Ok(Ok(link)) => lock(&self.series).wrote(take, link),
             Ok(Err(error)) => tracing::warn!(%process, %error, "a checkpoint could not be written"),

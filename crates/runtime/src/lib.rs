@@ -13,6 +13,7 @@ mod limits;
 mod memory;
 mod profile;
 mod root;
+mod snapshot;
 #[cfg(feature = "suite")]
 pub mod suite;
 
@@ -26,6 +27,7 @@ pub use limits::{BadLimit, Limits, parse_memory_limit};
 pub use memory::{Changes, Memory, PAGE_BYTES};
 pub use profile::{Function, Profile, Running, Stacks};
 pub use root::Pages;
+pub use snapshot::Snapshot;
 
 /// Version of the table that says what an evaluation costs. In every outcome; a new table is a new version,
 /// and recorded outcomes never change.
@@ -79,6 +81,11 @@ pub trait Machine: Send {
 
     /// The whole state, sparse.
     fn memory(&mut self) -> Result<Memory, Refusal>;
+
+    /// The whole state as it is now, to be read while the machine goes on.
+    fn snapshot(&mut self) -> Result<Snapshot, Refusal> {
+        self.memory().map(Snapshot::from)
+    }
 
     /// From here on, [`changes`](Machine::changes) are counted.
     fn track(&mut self) {}

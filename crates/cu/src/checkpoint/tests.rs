@@ -32,7 +32,7 @@ fn checkpoints() -> (Arc<MemoryBlobs>, Checkpoints) {
 }
 
 fn save(checkpoints: &Checkpoints, position: Position, memory: Memory) -> Option<Link> {
-    checkpoints.save(PROCESS, MODULE, &position, &Taken::Whole(memory)).unwrap()
+    checkpoints.save(PROCESS, MODULE, &position, &Said::Whole(memory)).unwrap()
 }
 
 fn newest(checkpoints: &Checkpoints, until: Until) -> Option<u64> {
@@ -101,7 +101,7 @@ fn a_checkpoint_is_small_where_it_is_as_others_of_its_module_are() {
     let (blobs, checkpoints) = checkpoints();
     let save = |process: u8, dense: &[u8]| {
         let process = ProcessId(Id([process; 32]));
-        let taken = Taken::Whole(Memory::from_dense(dense));
+        let taken = Said::Whole(Memory::from_dense(dense));
         checkpoints.save(process, MODULE, &position(3), &taken).unwrap();
         let name = name(process, Slot(3), 0);
         blobs.get(&name).unwrap().unwrap().len()
@@ -175,7 +175,7 @@ fn a_large_memory_is_written_once_and_then_what_changed() {
     let mut memories = vec![large.memory.clone()];
     for slot in 2..=1 + u64::from(LINKS_MAX) {
         assert!(link.may_go_on(), "{link:?}");
-        let taken = Taken::Changes(large.step(), link);
+        let taken = Said::Changes(large.step(), link);
         link = checkpoints.save(PROCESS, MODULE, &position(slot), &taken).unwrap().unwrap();
         memories.push(large.memory.clone());
         let bytes = blobs.get(&link.name).unwrap().unwrap().len();
@@ -202,11 +202,11 @@ fn what_follows_a_checkpoint_is_good_as_long_as_that_is() {
     let mut large = Large::new();
     save(&checkpoints, position(1), memory(1));
     let first = save(&checkpoints, position(2), large.memory.clone()).unwrap();
-    let taken = Taken::Changes(large.step(), first.clone());
+    let taken = Said::Changes(large.step(), first.clone());
     let second = checkpoints.save(PROCESS, MODULE, &position(3), &taken).unwrap().unwrap();
     assert_eq!(newest(&checkpoints, Until::Head), Some(3));
     // Taken again where nothing was evaluated since, it does not follow itself.
-    let taken = Taken::Changes(Changes::default(), second.clone());
+    let taken = Said::Changes(Changes::default(), second.clone());
     assert_eq!(checkpoints.save(PROCESS, MODULE, &position(3), &taken).unwrap(), None);
     assert_eq!(newest(&checkpoints, Until::Head), Some(3));
     // Another one in its place, which is good by itself.
@@ -244,7 +244,7 @@ fn ticks_are_forgotten_with_what_followed_them() {
     };
     let mut link = save(&checkpoints, position(3), large.memory.clone()).unwrap();
     for position in [position(4), ticked(1), ticked(2)] {
-        let taken = Taken::Changes(large.step(), link);
+        let taken = Said::Changes(large.step(), link);
         link = checkpoints.save(PROCESS, MODULE, &position, &taken).unwrap().unwrap();
     }
     assert_eq!(newest(&checkpoints, Until::Slot(Slot(4))), Some(4));

@@ -1,5 +1,5 @@
-//! Publishing: the memory of a process goes onto the weave. Nothing of it holds an evaluation up but the copy of the
-//! pages, which checkpoints on the disk take as well.
+//! Publishing: the memory of a process goes onto the weave. Nothing of it holds an evaluation up: pages are read
+//! beside it, as those of checkpoints on the disk are.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -190,14 +190,22 @@ impl Line {
         }
         // It waits for no other: this is asked again after the next message.
         let Ok(permit) = Arc::clone(&shared.published.permits).try_acquire_owned() else { return };
-        let (Some(position), Ok(memory)) = (live.position, live.machine.memory()) else { return };
+        let (Some(position), Ok(whole)) = (live.position, live.machine.snapshot()) else { return };
         let (subject, cron) = (Arc::clone(&live.subject), live.cron.clone());
         live.unpublished = Work::default();
         self.published_ms.store(now, Ordering::Relaxed);
         shared.saves.fetch_add(1, Ordering::Relaxed);
         let shared = Arc::clone(shared);
         tokio::runtime::Handle::current().spawn(async move {
-            let _ = shared.publish(Taken { subject, position, cron, memory }, permit).await;
+            match unit::blocking(move || whole.read()).await {
+                Ok(Ok(memory)) => {
+                    let _ = shared.publish(Taken { subject, position, cron, memory }, permit).await;
+                }
+                Ok(Err(refusal)) => {
+                    tracing::warn!(process = %subject.process, %refusal, "no checkpoint could be read");
+                }
+                Err(_) => {}
+            }
             shared.saves.fetch_sub(1, Ordering::Relaxed);
         });
     }

@@ -1,12 +1,20 @@
 //! The committed memory of a process: a file without a name, which machines map copy-on-write.
 
+use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use runtime::PAGE_BYTES;
+use bytes::Bytes;
+use runtime::{Memory, PAGE_BYTES};
 use rustix::fs::{MemfdFlags, SeekFrom, ftruncate, memfd_create, seek};
 use rustix::io::{Errno, pread, pwrite};
 
 const COPY_BYTES: usize = 1 << 20;
+
+/// Bytes that are read for a [`Memory`] at once, which its pages share. Whoever writes waits no longer than for that.
+const SHARED_BYTES: u64 = 256 << 10;
+
+const PAGE: u64 = PAGE_BYTES as u64;
 
 /// Lets this program have as many open files as the system allows it: each process in memory has an image, which is
 /// one, and the usual soft limit is a thousand.
@@ -20,8 +28,10 @@ pub(crate) fn allow_many() {
 /// Sparse bytes, as long as the address space of the memory they are for. What was never written is zero.
 #[derive(Debug)]
 pub(crate) struct Image {
-    file: OwnedFd,
+    file: Arc<OwnedFd>,
     capacity: u64,
+    /// Who reads what it was.
+    readers: Mutex<Vec<Weak<Mutex<Ahead>>>>,
 }
 
 impl Image {
@@ -29,7 +39,7 @@ impl Image {
     pub fn new(capacity: u64) -> Result<Image, Errno> {
         let file = memfd_create("pirn-process", MemfdFlags::CLOEXEC)?;
         ftruncate(&file, capacity)?;
-        Ok(Image { file, capacity })
+        Ok(Image { file: Arc::new(file), capacity, readers: Mutex::default() })
     }
 
     /// The same bytes again, for somebody who goes another way from here.
@@ -50,6 +60,12 @@ impl Image {
 
     /// Puts `bytes` at `at`.
     pub fn write(&self, mut at: u64, mut bytes: &[u8]) -> Result<(), Errno> {
+        let mut readers = lock(&self.readers);
+        readers.retain(|reader| reader.strong_count() > 0);
+        for reader in readers.iter().filter_map(Weak::upgrade) {
+            lock(&reader).keep(&self.file, at, at + bytes.len() as u64)?;
+        }
+        drop(readers);
         while !bytes.is_empty() {
             let n = pwrite(&self.file, bytes, at)?;
             at += n as u64;
@@ -59,16 +75,8 @@ impl Image {
     }
 
     /// Fills `buffer` from `at` on.
-    pub fn read(&self, mut at: u64, mut buffer: &mut [u8]) -> Result<(), Errno> {
-        while !buffer.is_empty() {
-            let n = pread(&self.file, &mut *buffer, at)?;
-            if n == 0 {
-                return Err(Errno::INVAL);
-            }
-            at += n as u64;
-            buffer = &mut buffer[n..];
-        }
-        Ok(())
+    pub fn read(&self, at: u64, buffer: &mut [u8]) -> Result<(), Errno> {
+        read(&self.file, at, buffer)
     }
 
     /// The runs of pages that hold something, ascending: start and end, bytes.
@@ -82,9 +90,17 @@ impl Image {
                 Err(error) => return Err(error),
             };
             at = seek(&self.file, SeekFrom::Hole(start))?;
-            let page = PAGE_BYTES as u64;
-            runs.push((start / page * page, at.div_ceil(page) * page));
+            runs.push((start / PAGE * PAGE, at.div_ceil(PAGE) * PAGE));
         }
+    }
+
+    /// What the first `size` bytes are now, to be read while others are written.
+    pub fn past(&self, size: u64) -> Result<Past, Errno> {
+        let runs = self.written()?.into_iter().map(|(start, end)| (start, end.min(size)));
+        let runs: Vec<_> = runs.filter(|(start, end)| start < end).collect();
+        let ahead = Arc::new(Mutex::new(Ahead { runs: runs.clone(), next: 0, before: BTreeMap::new() }));
+        lock(&self.readers).push(Arc::downgrade(&ahead));
+        Ok(Past { file: Arc::clone(&self.file), size, runs, ahead })
     }
 
     /// The bytes that it occupies.
@@ -101,4 +117,99 @@ impl Image {
     pub fn capacity(&self) -> u64 {
         self.capacity
     }
+}
+
+/// What an image was.
+///
+/// Whoever writes a page that is not read yet keeps what it was before. So reading needs no copy, holds up who writes
+/// only for a moment, and takes the room of one copy in the end, as pages that were kept are those of the answer.
+pub(crate) struct Past {
+    file: Arc<OwnedFd>,
+    size: u64,
+    runs: Vec<(u64, u64)>,
+    ahead: Arc<Mutex<Ahead>>,
+}
+
+/// What is not read yet.
+#[derive(Debug)]
+struct Ahead {
+    /// All that is read, ascending.
+    runs: Vec<(u64, u64)>,
+    /// Pages below were read.
+    next: u64,
+    /// Pages that were written since, as they were.
+    before: BTreeMap<u64, Bytes>,
+}
+
+impl Ahead {
+    /// These bytes will be written.
+    fn keep(&mut self, file: &OwnedFd, start: u64, end: u64) -> Result<(), Errno> {
+        let first = self.runs.partition_point(|run| run.1 <= start);
+        for run in self.runs[first..].iter().take_while(|run| run.0 < end) {
+            let first = (start / PAGE * PAGE).max(run.0).max(self.next);
+            for at in (first..end.min(run.1)).step_by(PAGE_BYTES) {
+                if !self.before.contains_key(&at) {
+                    let mut page = vec![0; PAGE_BYTES];
+                    read(file, at, &mut page)?;
+                    self.before.insert(at, page.into());
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Past {
+    /// At most how many pages it has.
+    pub fn pages_max(&self) -> usize {
+        self.runs.iter().map(|(start, end)| (end - start).div_ceil(PAGE) as usize).sum()
+    }
+
+    /// The pages that were not all zero.
+    pub fn memory(self) -> Result<Memory, Errno> {
+        let mut memory = Memory { size_bytes: self.size, pages: Vec::new() };
+        for (start, end) in &self.runs {
+            for at in (*start..*end).step_by(SHARED_BYTES as usize) {
+                let end = (at + SHARED_BYTES).min(*end);
+                for (at, page) in self.read(at, end)? {
+                    if page.iter().any(|&byte| byte != 0) {
+                        memory.pages.push((at / PAGE, page));
+                    }
+                }
+            }
+        }
+        Ok(memory)
+    }
+
+    /// The pages from `start` to `end`.
+    fn read(&self, start: u64, end: u64) -> Result<impl Iterator<Item = (u64, Bytes)>, Errno> {
+        let mut bytes = vec![0; (end - start) as usize];
+        let mut ahead = lock(&self.ahead);
+        read(&self.file, start, &mut bytes)?;
+        ahead.next = end;
+        let later = ahead.before.split_off(&end);
+        let mut before = std::mem::replace(&mut ahead.before, later);
+        drop(ahead);
+        let bytes = Bytes::from(bytes);
+        Ok((start..end).step_by(PAGE_BYTES).map(move |at| {
+            let here = (at - start) as usize;
+            (at, before.remove(&at).unwrap_or_else(|| bytes.slice(here..here + PAGE_BYTES)))
+        }))
+    }
+}
+
+fn read(file: &OwnedFd, mut at: u64, mut buffer: &mut [u8]) -> Result<(), Errno> {
+    while !buffer.is_empty() {
+        let n = pread(file, &mut *buffer, at)?;
+        if n == 0 {
+            return Err(Errno::INVAL);
+        }
+        at += n as u64;
+        buffer = &mut buffer[n..];
+    }
+    Ok(())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

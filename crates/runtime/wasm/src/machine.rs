@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use protocol::{Digest, Outcome};
 use runtime::{
-    Changes, Drive, Environment, Input, Limits, Memory, PAGE_BYTES, Pages, Profile, Refusal, Start,
+    Changes, Drive, Environment, Input, Limits, Memory, PAGE_BYTES, Pages, Profile, Refusal, Snapshot, Start,
 };
 use rustix::io::Errno;
 
@@ -203,13 +203,19 @@ impl runtime::Machine for Machine {
     }
 
     fn memory(&mut self) -> Result<Memory, Refusal> {
+        self.snapshot()?.read()
+    }
+
+    fn snapshot(&mut self) -> Result<Snapshot, Refusal> {
         let life = match &mut self.state {
-            State::Dead(_) => return Ok(Memory::default()),
+            State::Dead(_) => return Ok(Memory::default().into()),
             State::Live(life) => life,
         };
         life.instance(&self.program, self.limits, &self.environment, &self.drive)?;
         life.commit(self.program.options.overlay_bytes_max)?;
-        pages_of(&life.image, life.size).map_err(refused("to read a committed memory"))
+        let past = life.image.past(life.size).map_err(refused("to read a committed memory"))?;
+        let pages_max = past.pages_max();
+        Ok(Snapshot::new(pages_max, || past.memory().map_err(refused("to read a committed memory"))))
     }
 
     fn track(&mut self) {
@@ -493,17 +499,6 @@ fn restore(program: &Program, first: &First, memory: &Memory) -> Result<Image, R
         next = index + 1;
     }
     Ok(image)
-}
-
-/// The pages of an image that are not all zero.
-fn pages_of(image: &Image, size: u64) -> Result<Memory, Errno> {
-    let mut memory = Memory { size_bytes: size, pages: Vec::new() };
-    for (start, end) in image.written()? {
-        read_pages(image, start, end.min(size), |index, page| {
-            memory.pages.extend(page.map(|page| (index, page)));
-        })?;
-    }
-    Ok(memory)
 }
 
 /// Each page from `start` to `end`, in bytes; `None` for nothing but zeros.

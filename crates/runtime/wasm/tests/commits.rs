@@ -100,10 +100,15 @@ impl Both {
 
     fn check(&mut self) -> Memory {
         let memory = self.machine.memory().unwrap();
-        assert_eq!(memory.size_bytes as usize, BEFORE + self.model.len());
-        assert!(memory.to_dense()[BEFORE..] == self.model, "it is not what was written");
+        check(&memory, &self.model);
         memory
     }
+}
+
+#[track_caller]
+fn check(memory: &Memory, model: &[u8]) {
+    assert_eq!(memory.size_bytes as usize, BEFORE + model.len());
+    assert!(memory.to_dense()[BEFORE..] == *model, "it is not what was written");
 }
 
 #[test]
@@ -127,9 +132,25 @@ fn a_memory_is_what_was_written_to_it_whenever_it_is_committed() {
         both.machine.track();
         for round in 0..12 {
             let messages = 1 + dice.below(150);
-            for _ in 0..messages {
+            let (mut later, mut beside) = (Vec::new(), Vec::new());
+            for n in 0..messages {
                 let writes = 1 + dice.below(12);
                 both.say(&mut dice, writes);
+                // What it was is read after others wrote, and while they do.
+                if n % 16 == 3 {
+                    later.push((both.machine.snapshot().unwrap(), both.model.clone()));
+                    let snapshot = both.machine.snapshot().unwrap();
+                    beside.push((std::thread::spawn(move || snapshot.read().unwrap()), both.model.clone()));
+                }
+            }
+            for (snapshot, model) in later {
+                let pages = snapshot.pages_max();
+                let memory = snapshot.read().unwrap();
+                assert!(memory.pages.len() <= pages);
+                check(&memory, &model);
+            }
+            for (read, model) in beside {
+                check(&read.join().unwrap(), &model);
             }
             match round % 4 {
                 0 => drop(both.check()),
