@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use protocol::{HashChain, Height, Id, ModuleId, ProcessId, Slot, Timestamp};
-use runtime::{Changes, Machine, Memory, PAGE_BYTES, Refusal, Snapshot};
+use runtime::{Changes, Later, Machine, Memory, PAGE_BYTES, Refusal};
 use serde::{Deserialize, Serialize};
 use store::Blobs;
 
@@ -96,8 +96,8 @@ impl Link {
 
 /// What a checkpoint will say.
 pub(crate) enum Taken {
-    Whole(Snapshot),
-    Changes(Changes, Link),
+    Whole(Later<Memory>),
+    Changes(Later<Changes>, Link),
 }
 
 /// What a checkpoint says.
@@ -110,8 +110,8 @@ impl Taken {
     /// Reads what is still in the machine. For a large memory that is a second.
     pub(crate) fn read(self) -> Result<Said, Refusal> {
         Ok(match self {
-            Taken::Whole(snapshot) => Said::Whole(snapshot.read()?),
-            Taken::Changes(changes, link) => Said::Changes(changes, link),
+            Taken::Whole(memory) => Said::Whole(memory.read()?),
+            Taken::Changes(changes, link) => Said::Changes(changes.read()?, link),
         })
     }
 }

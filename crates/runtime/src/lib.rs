@@ -9,11 +9,11 @@
 
 mod drive;
 mod input;
+mod later;
 mod limits;
 mod memory;
 mod profile;
 mod root;
-mod snapshot;
 #[cfg(feature = "suite")]
 pub mod suite;
 
@@ -23,11 +23,11 @@ pub use drive::{
     DRIVE_BYTES_MAX, DRIVE_BYTES_PER_OPERATOR, DRIVE_OPEN_OPERATORS, DRIVE_OPENS_MAX, Drive, Opened, Unopened,
 };
 pub use input::{Environment, Input};
+pub use later::Later;
 pub use limits::{BadLimit, Limits, parse_memory_limit};
 pub use memory::{Changes, Memory, PAGE_BYTES};
 pub use profile::{Function, Profile, Running, Stacks};
 pub use root::Pages;
-pub use snapshot::Snapshot;
 
 /// Version of the table that says what an evaluation costs. In every outcome; a new table is a new version,
 /// and recorded outcomes never change.
@@ -83,8 +83,8 @@ pub trait Machine: Send {
     fn memory(&mut self) -> Result<Memory, Refusal>;
 
     /// The whole state as it is now, to be read while the machine goes on.
-    fn snapshot(&mut self) -> Result<Snapshot, Refusal> {
-        self.memory().map(Snapshot::from)
+    fn snapshot(&mut self) -> Result<Later<Memory>, Refusal> {
+        self.memory().map(Later::from)
     }
 
     /// From here on, [`changes`](Machine::changes) are counted.
@@ -92,7 +92,7 @@ pub trait Machine: Send {
 
     /// What changed since it was asked last, or since [`track`](Machine::track): for checkpoints that say only that.
     /// `None` if it does not know; then [`memory`](Machine::memory) says all.
-    fn changes(&mut self) -> Result<Option<Changes>, Refusal> {
+    fn changes(&mut self) -> Result<Option<Later<Changes>>, Refusal> {
         Ok(None)
     }
 

@@ -63,6 +63,7 @@ pub fn check_machines(subject: &Subject) {
         looking_changes_nothing,
         the_root_is_that_of_the_memory,
         what_changed_makes_a_memory_that_of_now,
+        what_a_state_was_can_be_read_when_it_is_another,
         a_memory_is_sparse_and_in_order,
         a_small_change_changes_few_pages,
         a_memory_beyond_the_limit_is_not_gone_on_with,
@@ -242,7 +243,7 @@ fn the_root_is_that_of_the_memory(bench: &Bench) {
 
 fn what_changed_makes_a_memory_that_of_now(bench: &Bench) {
     let mut machine = bench.fresh();
-    assert_eq!(machine.changes().expect("an answer"), None, "nobody asked for it");
+    assert!(machine.changes().expect("an answer").is_none(), "nobody asked for it");
     change(&mut machine, 40);
     let mut known = memory(&mut machine);
     machine.track();
@@ -254,23 +255,40 @@ fn what_changed_makes_a_memory_that_of_now(bench: &Bench) {
         if at % 5 == 2 {
             // A fork looks at what the machine commits, and counts nothing.
             let mut fork = machine.fork().expect("a fork");
-            assert_eq!(fork.changes().expect("an answer"), None);
+            assert!(fork.changes().expect("an answer").is_none());
         }
         if at % 3 == 0 {
             // Who cannot say what changed, says so always.
             let Some(changes) = machine.changes().expect("an answer") else { return };
+            let then = memory(&mut machine);
+            ask(&mut machine, Ask::Change(at % 7));
+            let changes = changes.read().expect("pages");
             assert!(changes.pages.is_sorted_by(|(one, _), (other, _)| one < other));
             known = changes.apply(&known);
-            assert_eq!(known, memory(&mut machine), "after {at}");
+            assert_eq!(known, then, "after {at}");
         }
     }
-    let changes = machine.changes().expect("an answer").expect("it knew before");
+    let changes = machine.changes().expect("an answer").expect("it knew before").read().expect("pages");
     assert_eq!(changes.apply(&known), memory(&mut machine));
     // One that goes on from a checkpoint as well.
     let mut later = bench.from(known.clone());
     later.track();
     change(&mut later, 3);
-    assert_eq!(later.changes().expect("an answer").expect("it can").apply(&known), memory(&mut later));
+    let changes = later.changes().expect("an answer").expect("it can").read().expect("pages");
+    assert_eq!(changes.apply(&known), memory(&mut later));
+}
+
+fn what_a_state_was_can_be_read_when_it_is_another(bench: &Bench) {
+    let mut machine = bench.fresh();
+    let mut before = Vec::new();
+    for at in 0..20_u8 {
+        ask(&mut machine, Ask::Change(at % 10));
+        before.push((machine.snapshot().expect("a snapshot"), memory(&mut machine)));
+    }
+    for (snapshot, then) in before {
+        assert!(then.pages.len() <= snapshot.pages_max());
+        assert_eq!(snapshot.read().expect("pages"), then);
+    }
 }
 
 fn a_memory_is_sparse_and_in_order(bench: &Bench) {

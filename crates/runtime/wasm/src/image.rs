@@ -5,13 +5,13 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use bytes::Bytes;
-use runtime::{Memory, PAGE_BYTES};
+use runtime::PAGE_BYTES;
 use rustix::fs::{MemfdFlags, SeekFrom, ftruncate, memfd_create, seek};
 use rustix::io::{Errno, pread, pwrite};
 
 const COPY_BYTES: usize = 1 << 20;
 
-/// Bytes that are read for a [`Memory`] at once, which its pages share. Whoever writes waits no longer than for that.
+/// Bytes that are read at once, which pages share. Whoever writes waits no longer than for that.
 const SHARED_BYTES: u64 = 256 << 10;
 
 const PAGE: u64 = PAGE_BYTES as u64;
@@ -97,10 +97,15 @@ impl Image {
     /// What the first `size` bytes are now, to be read while others are written.
     pub fn past(&self, size: u64) -> Result<Past, Errno> {
         let runs = self.written()?.into_iter().map(|(start, end)| (start, end.min(size)));
-        let runs: Vec<_> = runs.filter(|(start, end)| start < end).collect();
+        Ok(self.past_of(runs.collect()))
+    }
+
+    /// What these runs of pages are now, ascending; some may be empty.
+    pub fn past_of(&self, mut runs: Vec<(u64, u64)>) -> Past {
+        runs.retain(|(start, end)| start < end);
         let ahead = Arc::new(Mutex::new(Ahead { runs: runs.clone(), next: 0, before: BTreeMap::new() }));
         lock(&self.readers).push(Arc::downgrade(&ahead));
-        Ok(Past { file: Arc::clone(&self.file), size, runs, ahead })
+        Past { file: Arc::clone(&self.file), runs, ahead }
     }
 
     /// The bytes that it occupies.
@@ -125,7 +130,6 @@ impl Image {
 /// only for a moment, and takes the room of one copy in the end, as pages that were kept are those of the answer.
 pub(crate) struct Past {
     file: Arc<OwnedFd>,
-    size: u64,
     runs: Vec<(u64, u64)>,
     ahead: Arc<Mutex<Ahead>>,
 }
@@ -165,24 +169,22 @@ impl Past {
         self.runs.iter().map(|(start, end)| (end - start).div_ceil(PAGE) as usize).sum()
     }
 
-    /// The pages that were not all zero.
-    pub fn memory(self) -> Result<Memory, Errno> {
-        let mut memory = Memory { size_bytes: self.size, pages: Vec::new() };
+    /// Each page, by its index; `None` for nothing but zeros.
+    pub fn read(&self) -> Result<Vec<(u64, Option<Bytes>)>, Errno> {
+        let mut pages = Vec::with_capacity(self.pages_max());
         for (start, end) in &self.runs {
             for at in (*start..*end).step_by(SHARED_BYTES as usize) {
-                let end = (at + SHARED_BYTES).min(*end);
-                for (at, page) in self.read(at, end)? {
-                    if page.iter().any(|&byte| byte != 0) {
-                        memory.pages.push((at / PAGE, page));
-                    }
-                }
+                pages.extend(self.part(at, (at + SHARED_BYTES).min(*end))?.map(|(at, page)| {
+                    let is_zero = page.iter().all(|&byte| byte == 0);
+                    (at / PAGE, (!is_zero).then_some(page))
+                }));
             }
         }
-        Ok(memory)
+        Ok(pages)
     }
 
     /// The pages from `start` to `end`.
-    fn read(&self, start: u64, end: u64) -> Result<impl Iterator<Item = (u64, Bytes)>, Errno> {
+    fn part(&self, start: u64, end: u64) -> Result<impl Iterator<Item = (u64, Bytes)>, Errno> {
         let mut bytes = vec![0; (end - start) as usize];
         let mut ahead = lock(&self.ahead);
         read(&self.file, start, &mut bytes)?;

@@ -7,10 +7,9 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use protocol::{Digest, Outcome};
 use runtime::{
-    Changes, Drive, Environment, Input, Limits, Memory, PAGE_BYTES, Pages, Profile, Refusal, Snapshot, Start,
+    Changes, Drive, Environment, Input, Later, Limits, Memory, PAGE_BYTES, Pages, Profile, Refusal, Start,
 };
 use rustix::io::Errno;
 
@@ -23,8 +22,8 @@ use crate::region::{Committed, Mirror, Run, View};
 use crate::written::Written;
 use crate::{stack, system};
 
-/// Bytes that one `Bytes` of a [`Memory`] shares among its pages, at most.
-const SHARED_BYTES: usize = 1 << 20;
+/// What was tried, where it fails.
+const READ: &str = "to read a committed memory";
 
 /// Bytes that are read at once to be hashed.
 const HASHED_BYTES: usize = 16 * PAGE_BYTES;
@@ -206,16 +205,19 @@ impl runtime::Machine for Machine {
         self.snapshot()?.read()
     }
 
-    fn snapshot(&mut self) -> Result<Snapshot, Refusal> {
+    fn snapshot(&mut self) -> Result<Later<Memory>, Refusal> {
         let life = match &mut self.state {
             State::Dead(_) => return Ok(Memory::default().into()),
             State::Live(life) => life,
         };
         life.instance(&self.program, self.limits, &self.environment, &self.drive)?;
         life.commit(self.program.options.overlay_bytes_max)?;
-        let past = life.image.past(life.size).map_err(refused("to read a committed memory"))?;
-        let pages_max = past.pages_max();
-        Ok(Snapshot::new(pages_max, || past.memory().map_err(refused("to read a committed memory"))))
+        let size_bytes = life.size;
+        let past = life.image.past(size_bytes).map_err(refused(READ))?;
+        Ok(Later::new(past.pages_max(), move || {
+            let pages = past.read().map_err(refused(READ))?.into_iter();
+            Ok(Memory { size_bytes, pages: pages.filter_map(|(index, page)| Some((index, page?))).collect() })
+        }))
     }
 
     fn track(&mut self) {
@@ -224,14 +226,21 @@ impl runtime::Machine for Machine {
         }
     }
 
-    fn changes(&mut self) -> Result<Option<Changes>, Refusal> {
+    fn changes(&mut self) -> Result<Option<Later<Changes>>, Refusal> {
         let life = match &mut self.state {
             State::Dead(_) => return Ok(None),
             State::Live(life) => life,
         };
         life.instance(&self.program, self.limits, &self.environment, &self.drive)?;
         life.commit(self.program.options.overlay_bytes_max)?;
-        life.changes().map_err(refused("to read a committed memory"))
+        let size_bytes = life.size;
+        Ok(life.since_asked.begin().map(|runs| {
+            let runs = runs.into_iter().map(|(start, end)| (start as u64, (end as u64).min(size_bytes)));
+            let past = life.image.past_of(runs.collect());
+            Later::new(past.pages_max(), move || {
+                Ok(Changes { size_bytes, pages: past.read().map_err(refused(READ))? })
+            })
+        }))
     }
 
     fn root(&mut self) -> Result<Digest, Refusal> {
@@ -241,7 +250,7 @@ impl runtime::Machine for Machine {
         };
         life.instance(&self.program, self.limits, &self.environment, &self.drive)?;
         life.commit(self.program.options.overlay_bytes_max)?;
-        life.root().map_err(refused("to read a committed memory"))
+        life.root().map_err(refused(READ))
     }
 
     fn resident_bytes(&self) -> u64 {
@@ -415,19 +424,6 @@ impl Life {
         Ok(self.pages.root(self.size))
     }
 
-    /// What was written since this was asked last.
-    fn changes(&mut self) -> Result<Option<Changes>, Errno> {
-        let mut since = std::mem::take(&mut self.since_asked);
-        let Some(runs) = since.begin() else { return Ok(None) };
-        let mut pages = Vec::new();
-        for (start, end) in runs {
-            let end = (end as u64).min(self.size);
-            read_pages(&self.image, start as u64, end, |index, page| pages.push((index, page)))?;
-        }
-        self.since_asked = since;
-        Ok(Some(Changes { size_bytes: self.size, pages }))
-    }
-
     /// How many messages there are to a commit, if nothing fails.
     fn interval_max(&self, options: &MachineOptions) -> usize {
         let pages = self.overlay_bytes as usize / PAGE_BYTES;
@@ -499,28 +495,6 @@ fn restore(program: &Program, first: &First, memory: &Memory) -> Result<Image, R
         next = index + 1;
     }
     Ok(image)
-}
-
-/// Each page from `start` to `end`, in bytes; `None` for nothing but zeros.
-fn read_pages(
-    image: &Image,
-    start: u64,
-    end: u64,
-    mut each: impl FnMut(u64, Option<Bytes>),
-) -> Result<(), Errno> {
-    let mut at = start;
-    while at < end {
-        let mut bytes = vec![0; SHARED_BYTES.min((end - at) as usize)];
-        image.read(at, &mut bytes)?;
-        let bytes = Bytes::from(bytes);
-        for offset in (0..bytes.len()).step_by(PAGE_BYTES) {
-            let page = bytes.slice(offset..offset + PAGE_BYTES);
-            let index = (at + offset as u64) / PAGE_BYTES as u64;
-            each(index, page.iter().any(|&byte| byte != 0).then_some(page));
-        }
-        at += bytes.len() as u64;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -169,7 +169,7 @@ fn a_memory_is_what_was_written_to_it_whenever_it_is_committed() {
                     assert!(still.memory().unwrap() == then, "a fork saw what was written after it");
                 }
                 2 => {
-                    let changes = both.machine.changes().unwrap().expect("they are counted");
+                    let changes = both.machine.changes().unwrap().expect("they are counted").read().unwrap();
                     kept = changes.apply(&kept);
                     assert!(kept == both.check(), "a checkpoint and what changed are not the memory");
                 }
