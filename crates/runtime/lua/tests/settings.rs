@@ -41,6 +41,7 @@ fn settings() -> &'static Settings {
             bytes_per_commit: 1,
             gas_per_commit: 1,
             overlay_bytes_max: 0,
+            compared_bytes_min: 0,
         };
         let lavish = MachineOptions {
             messages_per_commit: 1 << 20,
@@ -48,6 +49,7 @@ fn settings() -> &'static Settings {
             bytes_per_commit: 1 << 30,
             gas_per_commit: u64::MAX,
             overlay_bytes_max: 1 << 30,
+            compared_bytes_min: 0,
         };
         Settings {
             usual: program(of(MachineOptions::default())),

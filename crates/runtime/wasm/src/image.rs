@@ -1,6 +1,7 @@
 //! The committed memory of a process: a file without a name, which machines map copy-on-write.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -60,8 +61,7 @@ impl Image {
 
     /// Puts `bytes` at `at`.
     pub fn write(&self, mut at: u64, mut bytes: &[u8]) -> Result<(), Errno> {
-        let mut readers = lock(&self.readers);
-        readers.retain(|reader| reader.strong_count() > 0);
+        let readers = self.readers();
         for reader in readers.iter().filter_map(Weak::upgrade) {
             lock(&reader).keep(&self.file, at, at + bytes.len() as u64)?;
         }
@@ -104,8 +104,15 @@ impl Image {
     pub fn past_of(&self, mut runs: Vec<(u64, u64)>) -> Past {
         runs.retain(|(start, end)| start < end);
         let ahead = Arc::new(Mutex::new(Ahead { runs: runs.clone(), next: 0, before: BTreeMap::new() }));
-        lock(&self.readers).push(Arc::downgrade(&ahead));
+        self.readers().push(Arc::downgrade(&ahead));
         Past { file: Arc::clone(&self.file), runs, ahead }
+    }
+
+    /// Those who read still.
+    fn readers(&self) -> MutexGuard<'_, Vec<Weak<Mutex<Ahead>>>> {
+        let mut readers = lock(&self.readers);
+        readers.retain(|reader| reader.strong_count() > 0);
+        readers
     }
 
     /// The bytes that it occupies.
@@ -152,10 +159,10 @@ impl Ahead {
         for run in self.runs[first..].iter().take_while(|run| run.0 < end) {
             let first = (start / PAGE * PAGE).max(run.0).max(self.next);
             for at in (first..end.min(run.1)).step_by(PAGE_BYTES) {
-                if !self.before.contains_key(&at) {
+                if let Entry::Vacant(before) = self.before.entry(at) {
                     let mut page = vec![0; PAGE_BYTES];
                     read(file, at, &mut page)?;
-                    self.before.insert(at, page.into());
+                    before.insert(page.into());
                 }
             }
         }

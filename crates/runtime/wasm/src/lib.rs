@@ -99,6 +99,9 @@ pub struct MachineOptions {
     /// Pages of the last commit are kept in the process up to this many bytes, because they will be written
     /// again soon; beyond, they are given back.
     pub overlay_bytes_max: u64,
+    /// From so many bytes on, what stays is compared with what was committed before it is written again. Of a few pages
+    /// most are other ones each time.
+    pub compared_bytes_min: u64,
 }
 
 impl Default for Options {
@@ -121,6 +124,7 @@ impl Default for MachineOptions {
             bytes_per_commit: 4 << 20,
             gas_per_commit: 100_000_000_000,
             overlay_bytes_max: 128 << 20,
+            compared_bytes_min: 2 << 20,
         }
     }
 }

@@ -28,9 +28,11 @@ const READ: &str = "to read a committed memory";
 /// Bytes that are read at once to be hashed.
 const HASHED_BYTES: usize = 16 * PAGE_BYTES;
 
-/// Messages until the first commit of a machine that has not failed lately. Most processes get few at a time: with
-/// commits after one, two and four, a thousand of them spend more on commits than a few that are busy.
-const FIRST_INTERVAL: usize = 8;
+/// Messages until the first commit of a machine that has not failed lately. It copies the image that all fresh machines
+/// share, and what was written since has to be copied again when it is written again: a millisecond, for Lua that of
+/// twenty messages. Most processes get few at a time, and a thousand of them shall not spend more on commits than a few
+/// that are busy.
+const FIRST_INTERVAL: usize = 64;
 
 /// One process of a module.
 pub struct Machine {
@@ -69,7 +71,7 @@ struct Life {
     /// Of these.
     overlay_bytes: u64,
     kept: Kept,
-    /// Of the image, once something stayed.
+    /// Of the image, once much stayed.
     mirror: Option<Mirror>,
     image_bytes: u64,
     /// Of the image when the root was asked for last.
@@ -164,12 +166,13 @@ impl Machine {
             || life.since_bytes >= options.bytes_per_commit
             || life.since_gas >= options.gas_per_commit
         {
-            life.commit(options.overlay_bytes_max)?;
+            life.commit(options)?;
             life.interval = life.interval.saturating_mul(2).min(interval_max);
         }
         if self.program.shape.has_other_state {
-            life.commit(0)?;
+            life.commit(options)?;
             life.instance = None;
+            life.give_back();
         }
         Ok(evaluation)
     }
@@ -189,7 +192,7 @@ impl runtime::Machine for Machine {
             State::Dead(why) => State::Dead(why.clone()),
             State::Live(life) => {
                 life.instance(&self.program, self.limits, &self.environment, &self.drive)?;
-                life.commit(self.program.options.overlay_bytes_max)?;
+                life.commit(&self.program.options)?;
                 let mut fork = Life::new(life.first.clone(), life.image.clone(), life.size);
                 // Its first commit copies the image, and most forks are thrown away before.
                 fork.interval = fork.interval_max(&self.program.options);
@@ -211,7 +214,7 @@ impl runtime::Machine for Machine {
             State::Live(life) => life,
         };
         life.instance(&self.program, self.limits, &self.environment, &self.drive)?;
-        life.commit(self.program.options.overlay_bytes_max)?;
+        life.commit(&self.program.options)?;
         let size_bytes = life.size;
         let past = life.image.past(size_bytes).map_err(refused(READ))?;
         Ok(Later::new(past.pages_max(), move || {
@@ -232,7 +235,7 @@ impl runtime::Machine for Machine {
             State::Live(life) => life,
         };
         life.instance(&self.program, self.limits, &self.environment, &self.drive)?;
-        life.commit(self.program.options.overlay_bytes_max)?;
+        life.commit(&self.program.options)?;
         let size_bytes = life.size;
         Ok(life.since_asked.begin().map(|runs| {
             let runs = runs.into_iter().map(|(start, end)| (start as u64, (end as u64).min(size_bytes)));
@@ -249,7 +252,7 @@ impl runtime::Machine for Machine {
             State::Live(life) => life,
         };
         life.instance(&self.program, self.limits, &self.environment, &self.drive)?;
-        life.commit(self.program.options.overlay_bytes_max)?;
+        life.commit(&self.program.options)?;
         life.root().map_err(refused(READ))
     }
 
@@ -313,7 +316,7 @@ impl Life {
             }
             self.instance = Some(instance);
             // Should the next message fail as well, they are not evaluated a third time.
-            self.commit(program.options.overlay_bytes_max)?;
+            self.commit(&program.options)?;
         }
         Ok(self.instance.as_mut().expect("there is one now"))
     }
@@ -333,13 +336,13 @@ impl Life {
     }
 
     /// Makes the memory as it is now the committed one.
-    fn commit(&mut self, overlay_bytes_max: u64) -> Result<(), Refusal> {
+    fn commit(&mut self, options: &MachineOptions) -> Result<(), Refusal> {
         let Some(instance) = &self.instance else { return Ok(()) };
         if self.since.is_empty() {
             return Ok(());
         }
         let (view, size) = (instance.view(), instance.size());
-        if let Err(error) = self.write(view, overlay_bytes_max) {
+        if let Err(error) = self.write(view, options) {
             self.is_broken = true;
             self.instance = None;
             return Err(system(format!("to commit a memory: {error}")));
@@ -353,7 +356,7 @@ impl Life {
     }
 
     /// Writes what is private to an image of our own.
-    fn write(&mut self, view: View, overlay_bytes_max: u64) -> Result<(), Errno> {
+    fn write(&mut self, view: View, options: &MachineOptions) -> Result<(), Errno> {
         if Arc::strong_count(&self.image) > 1 {
             // Forks, or all fresh machines, read that image, and would see what we write.
             let copy = self.image.copy()?;
@@ -364,15 +367,16 @@ impl Life {
             self.give_back();
             return Ok(());
         }
-        if self.mirror.is_none() && !self.overlay.is_empty() {
+        let is_much = self.overlay_bytes >= options.compared_bytes_min;
+        if is_much && self.mirror.is_none() {
             // Where there is no address space for it, all is written.
             self.mirror = Mirror::of(&self.image).ok();
         }
-        let before = self.mirror.as_ref().map(|mirror| (mirror, &*self.overlay));
+        let before = self.mirror.as_ref().filter(|_| is_much).map(|mirror| (mirror, &*self.overlay));
         let Committed { private, written } = view.commit(&self.image, before)?;
         self.note(&written);
         let bytes: usize = private.iter().map(|(start, end)| end - start).sum();
-        if self.kept.is_worth(bytes / PAGE_BYTES) && bytes as u64 <= overlay_bytes_max {
+        if self.kept.is_worth(bytes / PAGE_BYTES) && bytes as u64 <= options.overlay_bytes_max {
             (self.overlay, self.overlay_bytes) = (private, bytes as u64);
         } else {
             view.forget()?;

@@ -402,7 +402,8 @@ mod tests {
             Err(Errno::NOTTY | Errno::INVAL) => {}
             found => assert_eq!(found, Ok(expected.clone())),
         }
-        let committed = |written: &Vec<Run>| Ok(Committed { private: expected.clone(), written: written.clone() });
+        let committed =
+            |written: &Vec<Run>| Ok(Committed { private: expected.clone(), written: written.clone() });
         assert_eq!(view.commit(&image, None), committed(&expected));
         // What the image has by now is not written again, unless it is not known to have been.
         // SAFETY: as above.

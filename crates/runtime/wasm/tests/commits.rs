@@ -116,7 +116,8 @@ fn a_memory_is_what_was_written_to_it_whenever_it_is_committed() {
     let usual = MachineOptions::default();
     let options = [
         usual,
-        MachineOptions { messages_per_commit: 1, ..usual },
+        MachineOptions { compared_bytes_min: 0, ..usual },
+        MachineOptions { messages_per_commit: 1, compared_bytes_min: 0, ..usual },
         MachineOptions { messages_per_commit: 5, pages_per_message: 1, ..usual },
         MachineOptions { overlay_bytes_max: 0, ..usual },
         MachineOptions { overlay_bytes_max: 100 * PAGE_BYTES as u64, bytes_per_commit: 300, ..usual },
