@@ -42,6 +42,13 @@ fn what_a_messenger_gave_up_is_listed_with_its_reason() {
     let person = Person::new();
     person.network("test");
     let process = person.text(&["spawn"]);
+    // What came of the spawn is on its way for a moment.
+    for _ in 0..600 {
+        if person.text(&["outbox"]) == "everything is delivered" {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
     assert_eq!(person.text(&["outbox"]), "everything is delivered");
     assert_eq!(person.text(&["outbox", "--dead"]), "no dead letters");
     let lines = "ao.outbox.Messages = {{ Target = 'nobody', Tags = {} }} return 1";

@@ -143,6 +143,7 @@ test(`a day of agents, seed ${SEED}`, { timeout: 600_000 }, async (t) => {
 
     for (let step = 0; step < STEPS; step++) {
       price = Math.max(400, price + between(-60, step < 60 ? 40 : 60))
+      if (step < 60) price = Math.min(price, 1100 - 8 * step)
       for (const process of [maker, rfq, lending]) for (const who of [dan, eve]) await say(who, process, 'price', price)
       // One who will be liquidated: the price falls for the first half of the day.
       if (step === 0) await transfer(gold, dan, lending, 100, { 'X-Action': 'Collateral' })
