@@ -123,7 +123,7 @@ pub(crate) fn take(machine: &mut dyn Machine, last: Option<Link>) -> Result<Take
     {
         return Ok(Taken::Changes(changes, last));
     }
-    let whole = machine.snapshot()?;
+    let whole = machine.memory_later()?;
     if whole.pages_max() >= LARGE {
         machine.track();
     }

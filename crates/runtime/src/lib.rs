@@ -83,7 +83,7 @@ pub trait Machine: Send {
     fn memory(&mut self) -> Result<Memory, Refusal>;
 
     /// The whole state as it is now, to be read while the machine goes on.
-    fn snapshot(&mut self) -> Result<Later<Memory>, Refusal> {
+    fn memory_later(&mut self) -> Result<Later<Memory>, Refusal> {
         self.memory().map(Later::from)
     }
 

@@ -283,11 +283,11 @@ fn what_a_state_was_can_be_read_when_it_is_another(bench: &Bench) {
     let mut before = Vec::new();
     for at in 0..20_u8 {
         ask(&mut machine, Ask::Change(at % 10));
-        before.push((machine.snapshot().expect("a snapshot"), memory(&mut machine)));
+        before.push((machine.memory_later().expect("what it is"), memory(&mut machine)));
     }
-    for (snapshot, then) in before {
-        assert!(then.pages.len() <= snapshot.pages_max());
-        assert_eq!(snapshot.read().expect("pages"), then);
+    for (later, then) in before {
+        assert!(then.pages.len() <= later.pages_max());
+        assert_eq!(later.read().expect("pages"), then);
     }
 }
 

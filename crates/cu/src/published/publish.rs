@@ -190,7 +190,7 @@ impl Line {
         }
         // It waits for no other: this is asked again after the next message.
         let Ok(permit) = Arc::clone(&shared.published.permits).try_acquire_owned() else { return };
-        let (Some(position), Ok(whole)) = (live.position, live.machine.snapshot()) else { return };
+        let (Some(position), Ok(whole)) = (live.position, live.machine.memory_later()) else { return };
         let (subject, cron) = (Arc::clone(&live.subject), live.cron.clone());
         live.unpublished = Work::default();
         self.published_ms.store(now, Ordering::Relaxed);

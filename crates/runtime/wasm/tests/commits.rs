@@ -139,14 +139,14 @@ fn a_memory_is_what_was_written_to_it_whenever_it_is_committed() {
                 both.say(&mut dice, writes);
                 // What it was is read after others wrote, and while they do.
                 if n % 16 == 3 {
-                    later.push((both.machine.snapshot().unwrap(), both.model.clone()));
-                    let snapshot = both.machine.snapshot().unwrap();
-                    beside.push((std::thread::spawn(move || snapshot.read().unwrap()), both.model.clone()));
+                    later.push((both.machine.memory_later().unwrap(), both.model.clone()));
+                    let now = both.machine.memory_later().unwrap();
+                    beside.push((std::thread::spawn(move || now.read().unwrap()), both.model.clone()));
                 }
             }
-            for (snapshot, model) in later {
-                let pages = snapshot.pages_max();
-                let memory = snapshot.read().unwrap();
+            for (then, model) in later {
+                let pages = then.pages_max();
+                let memory = then.read().unwrap();
                 assert!(memory.pages.len() <= pages);
                 check(&memory, &model);
             }
