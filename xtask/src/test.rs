@@ -2,6 +2,7 @@
 //!
 //! A step that cannot run has failed. The last line says how many tests passed and failed, alone.
 
+use std::collections::VecDeque;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -59,8 +60,12 @@ pub fn run() -> anyhow::Result<bool> {
         Err(error) => tally.fail(&format!("{error:#}")),
     }
 
+    for (failure, why) in tally.failures.iter().filter(|(_, why)| !why.is_empty()) {
+        heading(&format!("why {failure} failed"));
+        why.iter().for_each(|line| println!("{line}"));
+    }
     heading("summary");
-    tally.failures.iter().for_each(|failure| println!("failed: {failure}"));
+    tally.failures.iter().for_each(|(failure, _)| println!("failed: {failure}"));
     println!("{} passed, {} failed", tally.passed, tally.failed);
     Ok(tally.failed == 0)
 }
@@ -106,8 +111,8 @@ enum Counter {
 struct Tally {
     passed: u64,
     failed: u64,
-    /// One line each.
-    failures: Vec<String>,
+    /// One line each, and what its output says of why: all of it again, as whoever keeps the end of a log needs it there.
+    failures: Vec<(String, Vec<String>)>,
 }
 
 impl Tally {
@@ -125,24 +130,70 @@ impl Tally {
     fn tests(&mut self, name: &str, command: Command, counter: Counter) {
         heading(name);
         let mut counts = Counts::default();
-        let success = match stream(command, |line| counts.read(counter, line)) {
+        let mut why = Why::default();
+        let mut read = |line: &str| {
+            counts.read(counter, line);
+            why.read(counter, line);
+        };
+        let success = match stream(command, &mut read) {
             Ok(success) => success,
             Err(error) => return self.fail(&format!("{name}: {error:#}")),
         };
         self.passed += counts.passed;
         self.failed += counts.failed;
-        if counts.failed > 0 {
-            self.failures.push(format!("{name}: {} of {}", counts.failed, counts.failed + counts.passed));
-        } else if !success {
-            self.fail(&format!("{name}: it ended early"));
-        } else if counts.passed == 0 {
-            self.fail(&format!("{name}: no test ran"));
+        let failure = match counts {
+            Counts { failed, passed } if failed > 0 => format!("{name}: {failed} of {}", failed + passed),
+            _ if !success => format!("{name}: it ended early"),
+            Counts { passed: 0, .. } => format!("{name}: no test ran"),
+            _ => return,
+        };
+        self.failed += u64::from(counts.failed == 0);
+        self.failures.push((failure, why.told()));
+    }
+
+    /// A step without an output of its own to look into has failed.
+    fn fail(&mut self, failure: &str) {
+        self.failed += 1;
+        self.failures.push((failure.to_owned(), Vec::new()));
+    }
+}
+
+/// What an output says of tests that failed.
+#[derive(Debug, Default)]
+struct Why {
+    /// Whether the runner is telling of failures now.
+    is_telling: bool,
+    told: Vec<String>,
+    /// The last lines of all.
+    last: VecDeque<String>,
+}
+
+impl Why {
+    /// Lines that are kept of what a runner tells of failures.
+    const TOLD_MAX: usize = 200;
+    /// Lines of the end that are kept for a runner that tells nothing.
+    const LAST_MAX: usize = 40;
+
+    fn read(&mut self, counter: Counter, line: &str) {
+        if self.last.len() == Self::LAST_MAX {
+            self.last.pop_front();
+        }
+        self.last.push_back(line.to_owned());
+        match counter {
+            // For each test binary, between `failures:` and its result.
+            Counter::Libtest if line == "failures:" => self.is_telling = true,
+            Counter::Libtest if line.starts_with("test result: ") => self.is_telling = false,
+            // Once, after the counts, to the end.
+            Counter::Node if line.ends_with("failing tests:") => self.is_telling = true,
+            _ => {}
+        }
+        if self.is_telling && self.told.len() < Self::TOLD_MAX {
+            self.told.push(line.to_owned());
         }
     }
 
-    fn fail(&mut self, failure: &str) {
-        self.failed += 1;
-        self.failures.push(failure.to_owned());
+    fn told(self) -> Vec<String> {
+        if self.told.is_empty() { self.last.into() } else { self.told }
     }
 }
 
@@ -311,5 +362,29 @@ mod tests {
         let mut tally = Tally::default();
         tally.step("it", Command::new("no such program"));
         assert_eq!((tally.passed, tally.failed), (0, 1));
+    }
+
+    #[track_caller]
+    fn check_why(counter: Counter, output: &str, expected: &[&str]) {
+        let mut why = Why::default();
+        output.lines().for_each(|line| why.read(counter, line));
+        assert_eq!(why.told(), expected);
+    }
+
+    #[test]
+    fn a_failure_says_again_what_its_runner_told() {
+        check_why(
+            Counter::Libtest,
+            "running 1 test\nfailures:\n---- it ----\npanicked\ntest result: FAILED. 0 passed; 1 failed\nrunning 2 tests",
+            &["failures:", "---- it ----", "panicked"],
+        );
+        check_why(
+            Counter::Node,
+            "ℹ fail 1\n\n✖ failing tests:\n\ntest at a.mjs:1:1\n✖ it (3ms)",
+            &["✖ failing tests:", "", "test at a.mjs:1:1", "✖ it (3ms)"],
+        );
+        let long: String = (0..100).map(|n| format!("{n}\n")).collect();
+        let last: Vec<_> = (60..100).map(|n| n.to_string()).collect();
+        check_why(Counter::Lua, &long, &last.iter().map(String::as_str).collect::<Vec<_>>());
     }
 }

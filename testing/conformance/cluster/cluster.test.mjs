@@ -45,7 +45,9 @@ for (const proxies of [false, true]) {
       load.finish()
       await running
 
+      const calm = Date.now()
       await settle(cluster)
+      t.diagnostic(`came to rest in ${Date.now() - calm} ms`)
       await checkDead(cluster)
       const log = await schedules(cluster, load.acknowledged.map(({ process }) => process))
       checkSchedules(log)
@@ -57,6 +59,9 @@ for (const proxies of [false, true]) {
       if (proxies) t.diagnostic(`faults ${JSON.stringify(cluster.faults)}`)
       t.diagnostic(`${load.acknowledged.length} acknowledged, ${load.failed} requests failed, ${load.answers.length} outcomes read meanwhile`)
       t.diagnostic(`${Object.keys(log).length} processes, ${messages} slots, ${effects} effects of processes once each, ${verified} slots verified from the weave`)
+    } catch (cause) {
+      // Whoever has nothing but the end of a log must be able to have it again.
+      throw new Error(`CLUSTER_SEED=${SEED} CLUSTER_SECONDS=${SECONDS}, ${proxies ? 'with' : 'without'} proxies: ${cause.message}`, { cause })
     } finally {
       await cluster.stop()
       if (process.env.CLUSTER_KEEP) t.diagnostic(`everything is in ${folder}`)
