@@ -53,9 +53,11 @@ pub struct Fallback {
 }
 
 /// A scheduler that did not answer when it was asked about a process.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Away {
     failures: u32,
+    /// How it failed last.
+    why: String,
     /// Until when it is not asked first.
     until: Option<Instant>,
     /// Whether it was told that the weave is read.
@@ -91,14 +93,16 @@ impl Fallback {
     }
 
     /// The scheduler did not answer.
-    fn fails(&self, process: ProcessId) {
+    fn fails(&self, process: ProcessId, why: &Error) {
         let Options { failures, pause_ms, pause_ms_max, .. } = self.options;
         let mut all = self.away();
         if all.len() >= AWAY_MAX {
             all.clear();
         }
-        let away = all.entry(process).or_insert(Away { failures: 0, until: None, is_told: false });
+        let new = || Away { failures: 0, why: String::new(), until: None, is_told: false };
+        let away = all.entry(process).or_insert_with(new);
         away.failures = away.failures.saturating_add(1);
+        away.why = why.to_string();
         let Some(more) = away.failures.checked_sub(failures.max(1)) else { return };
         let pause = pause_ms.saturating_mul(1 << more.min(20)).min(pause_ms_max);
         away.until = Some(Instant::now() + Duration::from_millis(pause));
@@ -116,11 +120,11 @@ impl Fallback {
     }
 
     /// Something was read from the weave.
-    fn reads(&self, process: ProcessId, entries: usize, why: Option<&Error>) {
+    fn reads(&self, process: ProcessId, entries: usize) {
         self.entries.fetch_add(entries as u64, Ordering::Relaxed);
         if let Some(away) = self.away().get_mut(&process).filter(|away| !away.is_told) {
             away.is_told = true;
-            let why = why.map(ToString::to_string).unwrap_or_default();
+            let why = &away.why;
             tracing::warn!(%process, why, "its scheduler does not answer: its schedule is read from the weave");
         }
     }
@@ -150,15 +154,15 @@ fn neither(error: Error) -> Error {
 }
 
 /// Asks the scheduler, and the weave if it does not answer; the other way round while it is away. What the weave does not
-/// have is the scheduler's to say.
+/// have is the scheduler's to say: `$entries` tells how many entries are in what was found, or that it is not that.
 macro_rules! read {
-    ($self:ident, $process:expr, $verb:ident ( $($argument:expr),* ), $count:expr) => {{
+    ($self:ident, $process:expr, $verb:ident ( $($argument:expr),* ), $entries:expr) => {{
         let process = $process;
         let mut why = None;
         if !$self.is_away(process) {
             match $self.scheduler.$verb($($argument),*).await {
                 Err(error) if $self.is_gone(process, &error).await => {
-                    $self.fails(process);
+                    $self.fails(process, &error);
                     why = Some(error);
                 }
                 answer => {
@@ -167,24 +171,38 @@ macro_rules! read {
                 }
             }
         }
-        match $self.archive.$verb($($argument),*).await {
-            Ok(found) => {
-                $self.reads(process, $count(&found), why.as_ref());
-                Ok(found)
-            }
-            Err(_) => match why {
-                Some(error) => Err(neither(error)),
-                None => {
-                    let answer = $self.scheduler.$verb($($argument),*).await;
-                    match &answer {
-                        Err(error) if $self.is_gone(process, error).await => $self.fails(process),
-                        _ => $self.answers(process),
-                    }
-                    answer.map_err(neither)
-                }
-            },
+        if let Ok(mut found) = $self.archive.$verb($($argument),*).await
+            && let Some(entries) = $entries(&mut found)
+        {
+            $self.reads(process, entries);
+            return Ok(found);
         }
+        if let Some(error) = why {
+            return Err(neither(error));
+        }
+        let answer = $self.scheduler.$verb($($argument),*).await;
+        match &answer {
+            Err(error) if $self.is_gone(process, error).await => $self.fails(process, error),
+            _ => $self.answers(process),
+        }
+        answer.map_err(neither)
     }};
+}
+
+/// How many entries a page of the weave has; `None` if it has nothing of what was asked for. One that ends before its
+/// range does is not the last of it: what follows is in the schedule, and on the weave when it is settled.
+fn entries_of(page: &mut Page<Scheduled>, range: SlotRange) -> Option<usize> {
+    let SlotRange::Slots { after, to } = range else { return Some(page.items.len()) };
+    let last = page.items.last().map(|last| last.assignment.slot).or(after);
+    // Every schedule has a slot 0.
+    let last = last?;
+    if to.is_some_and(|to| last < to) {
+        if page.items.is_empty() {
+            return None;
+        }
+        page.has_next = true;
+    }
+    Some(page.items.len())
 }
 
 #[async_trait]
@@ -199,7 +217,7 @@ impl Scheduler for Fallback {
 
     async fn find(&self, process: Option<ProcessId>, id: Id) -> Result<Scheduled> {
         let Some(of) = process else { return self.scheduler.find(None, id).await };
-        read!(self, of, find(process, id), |_| 1)
+        read!(self, of, find(process, id), |_| Some(1))
     }
 
     async fn schedule_page(
@@ -208,11 +226,11 @@ impl Scheduler for Fallback {
         range: SlotRange,
         limit: usize,
     ) -> Result<Page<Scheduled>> {
-        read!(self, process, schedule_page(process, range, limit), |page: &Page<Scheduled>| page.items.len())
+        read!(self, process, schedule_page(process, range, limit), |page| entries_of(page, range))
     }
 
     async fn latest(&self, process: ProcessId) -> Result<Scheduled> {
-        read!(self, process, latest(process), |_| 1)
+        read!(self, process, latest(process), |_| Some(1))
     }
 
     async fn latest_after_now(&self, process: ProcessId) -> Result<(Tip, Scheduled)> {
@@ -221,7 +239,7 @@ impl Scheduler for Fallback {
     }
 
     async fn process(&self, process: ProcessId) -> Result<ProcessRecord> {
-        read!(self, process, process(process), |_| 0)
+        read!(self, process, process(process), |_| Some(0))
     }
 
     async fn timers(&self, query: TimersQuery) -> Result<Page<ProcessTimers>> {

@@ -110,6 +110,38 @@ async fn what_the_weave_does_not_have_is_the_schedulers_to_say() {
     assert_eq!(fallback.latest(world.process).await.unwrap(), found);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_page_that_the_weave_has_only_in_part_does_not_end_the_schedule() {
+    let world = World::new().await;
+    world.weave.fail_uploads(u64::MAX);
+    world.su.schedule(message(world.process, "fresh")).await.unwrap();
+    // Its item is on the weave, its assignment is not yet.
+    let item = process_item(&wallet(1), wallet(0).address(), &[("Name", "young")]);
+    let young = world.su.schedule(item.clone()).await.unwrap().assignment.process;
+    world.weave.fail_uploads(0);
+    unit::Weave::upload(&*world.weave, item).await.unwrap();
+    world.weave.fail_uploads(u64::MAX);
+    let up_to = |after, to| SlotRange::Slots { after, to: Some(Slot(to)) };
+
+    let fallback = world.fallback(None);
+    world.switch.set(None);
+    for _ in 0..5 {
+        let page = fallback.schedule_page(world.process, up_to(None, 4), 100).await.unwrap();
+        assert_eq!((page.items.len(), page.has_next), (4, true));
+        let page = fallback.schedule_page(world.process, up_to(None, 3), 100).await.unwrap();
+        assert_eq!((page.items.len(), page.has_next), (4, false));
+        for (process, after) in [(world.process, Some(Slot(3))), (young, None)] {
+            let refused = fallback.schedule_page(process, up_to(after, 4), 100).await.unwrap_err();
+            assert_eq!((refused.kind, refused.code), (Kind::Unavailable, Code::UNREACHABLE), "{refused}");
+        }
+    }
+    world.switch.set(Some(world.su.clone()));
+    let page = fallback.schedule_page(young, up_to(None, 0), 1).await.unwrap();
+    assert_eq!((page.items.len(), page.has_next), (1, false));
+    let page = fallback.schedule_page(world.process, up_to(Some(Slot(3)), 4), 100).await.unwrap();
+    assert_eq!((page.items.len(), page.has_next), (1, false));
+}
+
 #[tokio::test]
 async fn what_a_scheduler_says_counts_also_that_there_is_nothing() {
     let world = World::new().await;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use protocol::{Id, Outcome, ProcessId, Slot, Timestamp};
 use tokio::sync::Semaphore;
-use unit::{DryRun, Error, Result, SlotRange, StateAt};
+use unit::{DryRun, Error, Result, StateAt};
 
 use crate::evaluate::{last_of, settled};
 use crate::input;
@@ -79,11 +79,9 @@ async fn slot_at(shared: &Shared, process: ProcessId, last: Slot, to: Timestamp)
     let (mut low, mut high) = (0, last.0);
     while low < high {
         let middle = low + (high - low) / 2;
-        let range = SlotRange::Slots { after: middle.checked_sub(1).map(Slot), to: Some(Slot(middle)) };
-        let page = shared.patiently(|| shared.ports.scheduler.schedule_page(process, range, 1)).await?;
-        match page.items.first() {
-            Some(entry) if entry.assignment.timestamp <= to => low = middle + 1,
-            _ => high = middle,
+        match shared.listed(process, Slot(middle)).await?.assignment.timestamp <= to {
+            true => low = middle + 1,
+            false => high = middle,
         }
     }
     low.checked_sub(1)

@@ -69,6 +69,7 @@ pub use crate::results::empty_outcome;
 use crate::results::{Results, Which};
 pub use crate::subject::limits;
 use crate::subject::{Programs, Subject};
+use crate::verify::unlisted;
 
 /// What a compute unit needs from outside.
 #[derive(Clone)]
@@ -260,15 +261,12 @@ impl Shared {
             // Some schedulers show no anchors of single entries, and without them nothing can be verified.
             Err(_) => {
                 let slot = found.assignment.slot;
-                let range = SlotRange::Slots { after: slot.0.checked_sub(1).map(Slot), to: Some(slot) };
-                let page = self.patiently(|| self.ports.scheduler.schedule_page(process, range, 1)).await?;
-                let assignment = found.assignment.id();
-                let listed = page.items.into_iter().find(|listed| listed.assignment.id() == assignment);
-                let listed = listed.ok_or_else(|| {
+                let listed = self.listed(process, slot).await?;
+                if listed.assignment.id() != found.assignment.id() {
                     let what =
                         format!("slot {slot} of {process} is not what the scheduler says that {id} has");
-                    Error::refused(what).with_code(unit::Code::BROKEN_SCHEDULE)
-                })?;
+                    return Err(Error::refused(what).with_code(unit::Code::BROKEN_SCHEDULE));
+                }
                 verify(listed).await??.scheduled
             }
         };
@@ -281,6 +279,15 @@ impl Shared {
         // Anybody can sign that a message has a slot; whoever is not the scheduler of this process is not asked.
         subject::check_signer(process, self.scheduler_of(process).await?, &entry.assignment)?;
         Ok(entry)
+    }
+
+    /// The entry of a slot that is in the schedule, as its scheduler lists it. Who does not list it does not know it
+    /// yet, or is not asked himself: that passes.
+    pub(crate) async fn listed(&self, process: ProcessId, slot: Slot) -> Result<Scheduled> {
+        let range = SlotRange::Slots { after: slot.0.checked_sub(1).map(Slot), to: Some(slot) };
+        let page = self.patiently(|| self.ports.scheduler.schedule_page(process, range, 1)).await?;
+        let listed = page.items.into_iter().find(|listed| listed.assignment.slot == slot);
+        listed.ok_or_else(|| unlisted(process, slot))
     }
 
     /// The wallet that signs the schedule of a process.

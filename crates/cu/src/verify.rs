@@ -106,8 +106,7 @@ pub(crate) async fn process(
 ) -> Result<(Arc<Item>, Moment)> {
     let first = SlotRange::Slots { after: None, to: Some(Slot(0)) };
     let page = scheduler.schedule_page(process, first, 1).await?;
-    let missing = || broken(format!("the schedule of {process} has no slot 0"));
-    let first = page.items.into_iter().next().ok_or_else(missing)?;
+    let first = page.items.into_iter().next().ok_or_else(|| unlisted(process, Slot(0)))?;
     if shown.id != process.into() || first.assignment.process != process || first.assignment.slot != Slot(0) {
         return Err(broken(format!("the scheduler answered with another process than {process}")));
     }
@@ -123,6 +122,12 @@ pub(crate) async fn process(
 
 fn altered(process: ProcessId, slot: Slot, item: &Item) -> Error {
     broken(format!("slot {slot} of {process} shows message {} otherwise than its sender signed it", item.id))
+}
+
+/// A schedule does not show a slot that it has: whoever showed it may know it only later.
+pub(crate) fn unlisted(process: ProcessId, slot: Slot) -> Error {
+    Error::unavailable(format!("slot {slot} of process {process} cannot be read yet"))
+        .with_hint("its scheduler does not list it; it is asked again")
 }
 
 fn broken(what: String) -> Error {

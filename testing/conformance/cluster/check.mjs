@@ -167,9 +167,8 @@ export async function checkWeave (cluster, log, acknowledged) {
 export async function checkDead (cluster) {
   const { pirn_mu_dead: dead } = await cluster.metrics('mu')
   if (dead === 0) return
-  const traces = await json(`${cluster.direct('mu')}/?debug&page-size=1000`)
-  const failed = JSON.stringify(traces, null, 1).split('\n').filter((line) => /error/i.test(line)).slice(0, 10)
-  assert.fail(`${dead} tasks of the messenger are dead\n${failed.join('\n')}`)
+  const { stdout, stderr } = await run(cluster, ['outbox', '--dead', '--mu', cluster.direct('mu')])
+  assert.fail(`${dead} tasks of the messenger are dead\n${stdout}\n${stderr}`)
 }
 
 /** `pirn verify` has something to say of every process: from the weave alone, every outcome compared with what a unit claims. */
@@ -177,12 +176,17 @@ export async function verify (cluster, processes) {
   let slots = 0
   for (const process of processes) {
     const args = ['verify', '--json', '--gateway', cluster.direct('gateway'), '--su', cluster.direct('su'), '--cu', cluster.direct('cu2'), '--mu', cluster.direct('mu'), process]
-    const env = { ...globalThis.process.env, XDG_STATE_HOME: join(cluster.folder, 'verify') }
-    const { error, stdout, stderr } = await new Promise((resolve) => execFile(PIRN, args, { env, maxBuffer: 1 << 28 }, (error, stdout, stderr) => resolve({ error, stdout, stderr })))
+    const { error, stdout, stderr } = await run(cluster, args)
     assert.ok(!error, `pirn verify ${process}: ${error?.code}\n${stdout}\n${stderr}`)
     slots += JSON.parse(stdout).slots
   }
   return slots
+}
+
+/** What the command line says, whether it likes what it finds or not. */
+function run (cluster, args) {
+  const env = { ...process.env, XDG_STATE_HOME: join(cluster.folder, 'verify') }
+  return new Promise((resolve) => execFile(PIRN, args, { env, maxBuffer: 1 << 28 }, (error, stdout, stderr) => resolve({ error, stdout, stderr })))
 }
 
 const text = async (url) => {

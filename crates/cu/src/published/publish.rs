@@ -4,10 +4,10 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use protocol::{Checkpoint, DataItem, Draft, Id, ProcessId, Slot, Tags, tag};
+use protocol::{Checkpoint, DataItem, Draft, Id, ProcessId, Tags, tag};
 use runtime::Memory;
 use tokio::sync::OwnedSemaphorePermit;
-use unit::{Code, Error, Kind, PublishedCheckpoint, Query, Result, SlotRange};
+use unit::{Code, Error, Kind, PublishedCheckpoint, Query, Result};
 
 use super::gzip;
 use crate::checkpoint::Position;
@@ -142,11 +142,8 @@ impl Shared {
             return Ok(answer(found.0, found.1, false));
         }
         // A position does not have it; the schedule does.
-        let range = SlotRange::Slots { after: claim.slot.0.checked_sub(1).map(Slot), to: Some(claim.slot) };
-        let scheduler = &self.ports.scheduler;
-        let entries = self.patiently(|| scheduler.schedule_page(process, range, 1)).await?.items;
-        let entry = entries.iter().find(|entry| Some(entry.assignment.id()) == claim.assignment);
-        let epoch = entry.map(|entry| entry.assignment.epoch);
+        let assignment = self.listed(process, claim.slot).await?.assignment;
+        let epoch = (Some(assignment.id()) == claim.assignment).then_some(assignment.epoch);
         let (wallet, memory, max) = (self.ports.wallet.clone(), taken.memory.clone(), options.bytes_max);
         let draft = claim.clone();
         let signed = unit::blocking(move || {

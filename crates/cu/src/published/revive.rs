@@ -193,12 +193,8 @@ impl Line {
 
     /// The entry of a slot, signed by the scheduler of this process.
     async fn entry_at(&self, shared: &Shared, subject: &Subject, slot: Slot) -> Result<Scheduled, No> {
-        let range = SlotRange::Slots { after: slot.0.checked_sub(1).map(Slot), to: Some(slot) };
-        let scheduler = &shared.ports.scheduler;
-        let page = shared.patiently(|| scheduler.schedule_page(self.process, range, 1)).await?;
-        let entry = page.items.into_iter().next().filter(|entry| entry.assignment.slot == slot);
-        let entry = entry.ok_or_else(|| No::Refused("its slot is not in the schedule".to_owned()))?;
         let process = self.process;
+        let entry = shared.listed(process, slot).await?;
         let entry = match subject.is_trusted {
             true => entry,
             false => unit::blocking(move || verify::entry(process, entry)).await??.scheduled,

@@ -1,6 +1,7 @@
 //! A scheduler of another node is believed what it and the senders signed, and nothing else.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -18,12 +19,15 @@ pub struct Lying {
     slot: Slot,
     bend: Box<dyn Fn(&mut Scheduled) + Send + Sync>,
     bend_record: fn(&mut ProcessRecord),
+    /// Whether it does not list that slot.
+    is_late: AtomicBool,
 }
 
 impl Lying {
     /// What a world's scheduler says, with that slot bent.
     pub fn about(world: &World, slot: Slot, bend: impl Fn(&mut Scheduled) + Send + Sync + 'static) -> Lying {
-        Lying { inner: Arc::clone(&world.scheduler), slot, bend: Box::new(bend), bend_record: |_| {} }
+        let (inner, is_late) = (Arc::clone(&world.scheduler), AtomicBool::new(false));
+        Lying { inner, slot, bend: Box::new(bend), bend_record: |_| {}, is_late }
     }
 
     fn show(&self, mut entry: Scheduled) -> Scheduled {
@@ -54,7 +58,12 @@ impl Scheduler for Lying {
         range: SlotRange,
         limit: usize,
     ) -> Result<Page<Scheduled>> {
-        Ok(self.inner.schedule_page(process, range, limit).await?.map(|entry| self.show(entry)))
+        let mut page = self.inner.schedule_page(process, range, limit).await?;
+        if self.is_late.load(Ordering::Relaxed) {
+            let listed = page.items.iter().take_while(|entry| entry.assignment.slot < self.slot).count();
+            page.items.truncate(listed);
+        }
+        Ok(page.map(|entry| self.show(entry)))
     }
 
     async fn latest(&self, process: ProcessId) -> Result<Scheduled> {
@@ -137,6 +146,21 @@ async fn an_honest_one_is_evaluated() {
     for page in [1, 2, 128] {
         let said = answer(9, |_| {}, |_| {}, page).await;
         assert!(said.contains(r#""Data":"c""#), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_slot_that_is_listed_late_is_evaluated_then() {
+    for slot in 0..=3 {
+        let world = World::new();
+        let (process, messages) = scheduled(&world).await;
+        let lying = Arc::new(Lying { is_late: true.into(), ..Lying::about(&world, Slot(slot), |_| {}) });
+        let cu = world.open_believing(Arc::clone(&lying) as Arc<dyn Scheduler>, None).await;
+        let said = ask(&cu, process, messages[2]).await;
+        assert!(said.starts_with("Unavailable: "), "slot {slot}: {said}");
+        lying.is_late.store(false, Ordering::Relaxed);
+        let said = ask(&cu, process, messages[2]).await;
+        assert!(said.contains(r#""Data":"c""#), "slot {slot}: {said}");
     }
 }
 
