@@ -10,6 +10,7 @@ use protocol::{DataItem, Id, ProcessId, Slot, tag};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use unit::{Error, Happened, Kind, Result, Scheduled, told_text};
 
+use crate::doubts::Asker;
 use crate::parked::Group;
 use crate::retry::{Verdict, verdict};
 use crate::step::Step;
@@ -90,7 +91,7 @@ impl Unit {
             let under_way = self.doubts.begin(task.work.process());
             let tried = self.try_deliver(&task).await;
             drop(permit);
-            self.answered(&under_way, task.work.message(), tried.as_ref().err());
+            self.answered(&under_way, task.work.message(), Asker::Unit, tried.as_ref().err());
             match tried {
                 Ok(delivered) => break (delivered, under_way),
                 Err(error) => {

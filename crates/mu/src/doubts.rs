@@ -2,7 +2,8 @@
 //!
 //! Outcomes are pushed in the order of their slots. While a message may have the slot before, the outcome of a slot
 //! waits: until that message is known to have another one or none, and no longer than [`Options::order_wait_ms`] where
-//! the scheduler's answer was lost.
+//! the scheduler's answer was lost. Who waits asks the scheduler again what became of what a client sent, as nobody
+//! knows whether that client will.
 //!
 //! [`Options::order_wait_ms`]: crate::Options::order_wait_ms
 
@@ -43,10 +44,21 @@ struct Doubt {
 /// An answer that was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Lost {
-    /// The first question.
+    /// The first question, or what began when the scheduler said that it had no slot.
     number: u64,
     /// Until when it is waited for.
     until: Instant,
+    /// Who asks again.
+    asker: Asker,
+}
+
+/// Who asks for a slot, and again if the answer is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asker {
+    /// A client, if he likes.
+    Client,
+    /// This unit, until it knows.
+    Unit,
 }
 
 /// The scheduler is being asked for a slot, until this is dropped.
@@ -62,6 +74,8 @@ pub(crate) struct Wait {
     pub(crate) changed: Arc<Notify>,
     /// It is over then, whatever happens; none if something is under way.
     pub(crate) until: Option<Instant>,
+    /// A message of a client of which the scheduler can be asked meanwhile.
+    pub(crate) ask: Option<Id>,
 }
 
 /// Whether something that failed like that may have been done.
@@ -91,22 +105,42 @@ impl Doubts {
         let doubt = all.processes.get(&process)?;
         let changed = Arc::clone(&doubt.changed);
         if doubt.under_way.range(..=newest).next().is_some() {
-            return Some(Wait { changed, until: None });
+            return Some(Wait { changed, until: None, ask: None });
         }
-        let lost = doubt.lost.values().filter(|lost| lost.number <= newest && lost.until > now);
-        lost.map(|lost| lost.until).max().map(|until| Wait { changed, until: Some(until) })
+        let lost = doubt.lost.iter().filter(|(_, lost)| lost.number <= newest && lost.until > now);
+        let until = lost.clone().map(|(_, lost)| lost.until).max()?;
+        let ask = lost.clone().find(|(_, lost)| lost.asker == Asker::Client).map(|(message, _)| *message);
+        Some(Wait { changed, until: Some(until), ask })
+    }
+
+    /// It is known what became of a message.
+    pub(crate) fn known(&self, process: ProcessId, message: Id) {
+        lock(&self.0).known(process, message);
+    }
+
+    /// A message has no slot. If it gets one, that comes after all that there are.
+    pub(crate) fn is_later(&self, process: ProcessId, message: Id) {
+        let mut all = lock(&self.0);
+        all.begun += 1;
+        let number = all.begun;
+        if let Some(doubt) = all.processes.get_mut(&process)
+            && let Some(lost) = doubt.lost.get_mut(&message)
+        {
+            lost.number = number;
+            doubt.changed.notify_waiters();
+        }
     }
 }
 
 impl UnderWay<'_> {
     /// The answer for that message was lost.
-    pub(crate) fn lost(&self, message: Id, now: Instant, until: Instant) {
+    pub(crate) fn lost(&self, message: Id, asker: Asker, now: Instant, until: Instant) {
         let mut all = lock(&self.doubts.0);
         all.forget(now);
         let known = &mut all.processes.entry(self.process).or_default().lost;
         // It may have got its slot the first time already.
         let number = known.get(&message).map_or(self.number, |first| first.number);
-        let lost = Lost { number, until };
+        let lost = Lost { number, until, asker };
         known.insert(message, lost);
         all.in_order.push_back((self.process, message, lost));
         if all.in_order.len() > LOST_MAX {
@@ -116,9 +150,7 @@ impl UnderWay<'_> {
 
     /// It is known what became of that message.
     pub(crate) fn known(&self, message: Id) {
-        if let Some(doubt) = lock(&self.doubts.0).processes.get_mut(&self.process) {
-            doubt.lost.remove(&message);
-        }
+        self.doubts.known(self.process, message);
     }
 }
 
@@ -132,10 +164,16 @@ impl All {
 
     fn forget_oldest(&mut self) {
         let Some((process, message, lost)) = self.in_order.pop_front() else { return };
-        let Some(doubt) = self.processes.get_mut(&process) else { return };
+        let Some(doubt) = self.processes.get(&process) else { return };
         // It may have been lost again.
-        if doubt.lost.get(&message) == Some(&lost) {
-            doubt.lost.remove(&message);
+        if doubt.lost.get(&message).is_some_and(|known| known.until == lost.until) {
+            self.known(process, message);
+        }
+    }
+
+    fn known(&mut self, process: ProcessId, message: Id) {
+        let Some(doubt) = self.processes.get_mut(&process) else { return };
+        if doubt.lost.remove(&message).is_some() {
             doubt.changed.notify_waiters();
         }
         if doubt.under_way.is_empty() && doubt.lost.is_empty() {
@@ -178,7 +216,7 @@ mod tests {
 
         let lose = |message| {
             let (asked, now) = (doubts.begin(process), Instant::now());
-            asked.lost(message, now, now + Duration::from_secs(5));
+            asked.lost(message, Asker::Client, now, now + Duration::from_secs(5));
         };
         lose(message);
         assert!(wait(newest).is_none(), "it was asked later");
@@ -199,13 +237,40 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn what_a_client_lost_can_be_asked_for() {
+        let (doubts, process) = (Doubts::default(), Id([1; 32]).into());
+        let [sent, delivered] = [Id([2; 32]), Id([3; 32])];
+        let lose = |message, asker| {
+            let (asked, now) = (doubts.begin(process), Instant::now());
+            asked.lost(message, asker, now, now + Duration::from_secs(5));
+        };
+        let wait = |newest| doubts.of(process, newest, Instant::now());
+        lose(delivered, Asker::Unit);
+        assert_eq!(wait(doubts.newest()).unwrap().ask, None, "it is asked for already");
+        lose(sent, Asker::Client);
+        let newest = doubts.newest();
+        assert_eq!(wait(newest).unwrap().ask, Some(sent));
+        doubts.known(process, delivered);
+        // It has no slot yet: one that has is not after it, one to come may be.
+        doubts.is_later(process, sent);
+        assert!(wait(newest).is_none());
+        assert_eq!(wait(doubts.newest()).unwrap().ask, Some(sent));
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert!(wait(doubts.newest()).is_none());
+        assert!(lock(&doubts.0).processes.is_empty(), "it is forgotten all the same");
+        doubts.known(process, sent);
+        doubts.is_later(process, sent);
+        assert!(lock(&doubts.0).processes.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn what_is_lost_for_many_processes_is_bounded() {
         let doubts = Doubts::default();
         let lose = |n: usize| {
             let mut id = [0; 32];
             id[..8].copy_from_slice(&n.to_be_bytes());
             let now = Instant::now();
-            doubts.begin(Id(id).into()).lost(Id(id), now, now + Duration::from_secs(5));
+            doubts.begin(Id(id).into()).lost(Id(id), Asker::Unit, now, now + Duration::from_secs(5));
         };
         (0..LOST_MAX + 500).for_each(lose);
         let sizes = || {

@@ -36,7 +36,7 @@ pub struct Options {
     /// Failures after which it is given up. No bound if absent: a unit that is down comes back.
     pub failures_max: Option<u32>,
     /// Milliseconds for which the outcomes of a process wait, at most, for a message that may have an earlier slot:
-    /// the scheduler's answer for it was lost.
+    /// the scheduler's answer for it was lost, and it says nothing when it is asked again.
     pub order_wait_ms: u64,
     /// How often another unit may not know something before that is given up. It may only not know it yet.
     pub not_found_max: u32,

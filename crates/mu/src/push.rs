@@ -72,7 +72,7 @@ impl Unit {
     }
 
     /// Waits while a message may yet turn out to have a slot before this.
-    async fn until_sure(&self, process: ProcessId, slot: Slot) {
+    async fn until_sure(self: &Arc<Self>, process: ProcessId, slot: Slot) {
         let newest = self.doubts.newest();
         let doubt = || {
             let first = self.pushes.first(process)?;
@@ -81,6 +81,7 @@ impl Unit {
             }
             self.doubts.of(process, newest, Instant::now())
         };
+        let mut failures = 0;
         while let Some(wait) = doubt() {
             let mut changed = std::pin::pin!(wait.changed.notified());
             changed.as_mut().enable();
@@ -92,6 +93,18 @@ impl Unit {
                     None => futures::future::pending().await,
                 }
             };
+            let changed = async {
+                // Others come and go all the time: a question is not asked anew for each of them.
+                if let Some(message) = wait.ask
+                    && let Err(error) = self.look_for(process, message).await
+                {
+                    failures += 1;
+                    tracing::debug!(%message, failures, %error, "will ask again for its slot");
+                    let _ = tokio::time::timeout(self.options.wait_after(failures), changed).await;
+                } else if wait.ask.is_none() {
+                    changed.await;
+                }
+            };
             tokio::select! {
                 biased;
                 () = self.life.stopping() => return,
@@ -99,6 +112,22 @@ impl Unit {
                 () = over => {}
             }
         }
+    }
+
+    /// Asks the scheduler what became of a message of a client whose answer was lost. If it has its slot, what came of it
+    /// is pushed, whether the client asks again or not, as after a crash.
+    async fn look_for(self: &Arc<Self>, process: ProcessId, message: Id) -> Result<()> {
+        match self.find(process, message).await {
+            Ok(scheduled) => {
+                let is_here = scheduled.message.is_some();
+                let ask = if is_here { message } else { scheduled.assignment.id() };
+                self.push_found(process, &scheduled, ask, None).await?;
+                self.doubts.known(process, message);
+            }
+            Err(error) if error.kind == Kind::NotFound => self.doubts.is_later(process, message),
+            Err(error) => return Err(error),
+        }
+        Ok(())
     }
 
     /// Asks what came of a message and signs what follows, however often that must be tried. Nothing is promised

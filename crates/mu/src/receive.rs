@@ -9,7 +9,7 @@ use unit::{
     AssignRequest, Code, Error, Happened, Kind, Novelty, Placed, Receipt, Result, Scheduled, told_text,
 };
 
-use crate::doubts::{UnderWay, may_be_done};
+use crate::doubts::{Asker, UnderWay, may_be_done};
 use crate::step::Step;
 use crate::task::{Chain, Work};
 use crate::{Unit, internal};
@@ -41,7 +41,7 @@ impl Unit {
         let (claim, written) = self.queue.claim(step);
         let under_way = self.doubts.begin(process);
         let (written, scheduled) = futures::join!(written, self.schedule(&item));
-        self.answered(&under_way, item.id, scheduled.as_ref().err());
+        self.answered(&under_way, item.id, Asker::Client, scheduled.as_ref().err());
         written.map_err(internal)?;
         let mut tasks = claim.take();
         match scheduled {
@@ -73,7 +73,7 @@ impl Unit {
         let (process, message) = (request.process, request.message);
         let under_way = self.doubts.begin(process);
         let (written, scheduled) = futures::join!(written, self.ports.scheduler.assign(request));
-        self.answered(&under_way, message, scheduled.as_ref().err());
+        self.answered(&under_way, message, Asker::Client, scheduled.as_ref().err());
         written.map_err(internal)?;
         let task = claim.take().remove(0);
         match scheduled {
@@ -110,6 +110,17 @@ impl Unit {
                     .with_hint(format!("the outcome of {message} has {n} messages, counted from 0")));
             }
         }
+        self.push_found(process, &scheduled, message, index).await
+    }
+
+    /// Has pushed what has that slot, durably.
+    pub(crate) async fn push_found(
+        self: &Arc<Self>,
+        process: ProcessId,
+        scheduled: &Scheduled,
+        message: Id,
+        index: Option<usize>,
+    ) -> Result<()> {
         let item = scheduled.message.as_deref();
         let mut chain = self.head_of_chain(scheduled.message_id(), None);
         chain.wallet = item.map(|item| item.address());
@@ -121,16 +132,16 @@ impl Unit {
         step.promise(Work::Push { process, message, only }, chain, None, None);
         let (claim, written) = self.queue.claim(step);
         written.await.map_err(internal)?;
-        self.push_claimed(claim.take().remove(0), &scheduled, message);
+        self.push_claimed(claim.take().remove(0), scheduled, message);
         Ok(())
     }
 
     /// The scheduler said what became of a message, or its answer was lost.
-    pub(crate) fn answered(&self, question: &UnderWay<'_>, message: Id, error: Option<&Error>) {
+    pub(crate) fn answered(&self, question: &UnderWay<'_>, message: Id, asker: Asker, error: Option<&Error>) {
         match error {
             Some(error) if may_be_done(error.kind) => {
                 let now = Instant::now();
-                question.lost(message, now, now + Duration::from_millis(self.options.order_wait_ms));
+                question.lost(message, asker, now, now + Duration::from_millis(self.options.order_wait_ms));
             }
             _ => question.known(message),
         }

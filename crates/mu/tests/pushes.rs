@@ -3,6 +3,7 @@
 mod world;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use pirn_mu::Options;
 use protocol::{Draft, Id, tag};
@@ -106,6 +107,43 @@ async fn a_lost_answer_of_the_scheduler_makes_no_second_message() {
     assert_eq!(world.inbox(a).len(), 1);
     assert_eq!(world.inbox(b), ["once"]);
     assert_eq!(unit.gauges().dead, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_lost_answer_said_is_asked_for_and_pushed_in_its_order() {
+    let world = World::new();
+    let [a, b] = [world.process("a").await, world.process("b").await];
+    let unit = world.open(memory()).await;
+    let first = world.message(a, &sends([to(b, 1, "first")]));
+    world.faulty.lose_answers(1);
+    assert_eq!(unit.send(first.clone()).await.unwrap_err().kind, Kind::Unavailable);
+    // Its client never asks again.
+    let begun = tokio::time::Instant::now();
+    unit.send(world.message(a, &sends([to(b, 2, "second")]))).await.unwrap();
+    settle(&unit).await;
+    assert_eq!(world.inbox(b), ["first", "second"]);
+    assert!(begun.elapsed() < Duration::from_secs(1), "nobody waited for the client");
+    assert_eq!(unit.send(first).await.unwrap().novelty, Novelty::Repeat);
+    settle(&unit).await;
+    assert_eq!((world.inbox(a).len(), world.inbox(b).len()), (2, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_never_got_its_slot_holds_nobody_up() {
+    let world = World::new();
+    let [a, b] = [world.process("a").await, world.process("b").await];
+    let unit = world.open(memory()).await;
+    let lost = world.message(a, &sends([to(b, 1, "lost")]));
+    world.scheduler.fail_next(Error::unavailable("it never heard of it"));
+    assert_eq!(unit.send(lost.clone()).await.unwrap_err().kind, Kind::Unavailable);
+    let begun = tokio::time::Instant::now();
+    unit.send(world.message(a, &sends([to(b, 2, "second")]))).await.unwrap();
+    settle(&unit).await;
+    assert_eq!(world.inbox(b), ["second"]);
+    assert!(begun.elapsed() < Duration::from_secs(1), "what is not there is not waited for");
+    unit.send(lost).await.unwrap();
+    settle(&unit).await;
+    assert_eq!(world.inbox(b), ["second", "lost"]);
 }
 
 #[tokio::test(start_paused = true)]
