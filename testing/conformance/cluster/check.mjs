@@ -15,9 +15,13 @@ const tag = (item, name) => item.tags.find((each) => each.name === name)?.value
 const digest = (...parts) => { const hash = createHash('sha256'); for (const part of parts) hash.update(part); return hash.digest() }
 const count = (list) => list.reduce((counts, key) => counts.set(key, (counts.get(key) ?? 0) + 1), new Map())
 
-/** Waits until nobody has anything left to do. */
+/** Milliseconds after which what is under way is looked at. */
+const LONG = 20_000
+
+/** Waits until nobody has anything left to do. Answers how long that took, ms, and what was under way if that was long. */
 export async function settle (cluster) {
-  let last
+  const began = Date.now()
+  let [last, seen] = []
   let same = 0
   await until('something is still under way', async () => {
     const [mu, su] = await Promise.all([cluster.metrics('mu'), cluster.metrics('su')])
@@ -25,8 +29,10 @@ export async function settle (cluster) {
     assert.ok(Object.values(last).every(Number.isFinite), `the metrics lack something: ${JSON.stringify(last)}`)
     // A task that is done makes the next one: only twice nothing is nothing.
     same = last.outbox === 0 && last.unsettled === 0 ? same + 1 : 0
+    if (!seen && Date.now() - began > LONG) seen = JSON.stringify(last) + '\n' + (await run(cluster, ['outbox', '--mu', cluster.direct('mu')])).stdout
     return same > 1
-  }, CALM).catch((error) => { throw new Error(`${error.message}: ${JSON.stringify(last)}`) })
+  }, CALM).catch((error) => { throw new Error(`${error.message}: ${JSON.stringify(last)}\nin their midst ${seen}`) })
+  return { ms: Date.now() - began, seen }
 }
 
 /** Every schedule of the load and of what it spawned, as the scheduler has them: edges by process. */

@@ -45,9 +45,9 @@ for (const proxies of [false, true]) {
       load.finish()
       await running
 
-      const calm = Date.now()
-      await settle(cluster)
-      t.diagnostic(`came to rest in ${Date.now() - calm} ms`)
+      const { ms, seen } = await settle(cluster)
+      t.diagnostic(`came to rest in ${ms} ms`)
+      if (seen) t.diagnostic(`under way in their midst: ${seen}`)
       await checkDead(cluster)
       const log = await schedules(cluster, load.acknowledged.map(({ process }) => process))
       checkSchedules(log)
