@@ -97,6 +97,9 @@ impl Unit {
                 Err(error) => {
                     drop(under_way);
                     match self.failed(&mut task, &error) {
+                        Verdict::Again(wait) if is_without_slot(&task, &error) => {
+                            return self.deliver_alone(task, wait);
+                        }
                         Verdict::Again(wait) if self.should_park() => return self.park_lane(&task, wait),
                         Verdict::Again(wait) if self.life.wait(wait).await => {}
                         Verdict::Again(_) => return,
@@ -126,6 +129,16 @@ impl Unit {
                 self.queue.commit(step);
             }
         }
+    }
+
+    /// Looks again later whether a message has its slot, and lets what is behind it go on: a slot that it does not have
+    /// yet comes after all that there are.
+    fn deliver_alone(self: &Arc<Self>, task: Task, wait: Duration) {
+        self.spawn(|unit| async move {
+            if unit.life.wait(wait).await {
+                unit.deliver(task).await;
+            }
+        });
     }
 
     /// Has a task wait on the disk, and what is behind it.

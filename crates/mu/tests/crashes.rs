@@ -10,7 +10,7 @@ use pirn_mu::Options;
 use protocol::{DataItem, Draft, ProcessId, Timestamp, Wallet, tag};
 use serde_json::json;
 use store::MemoryStore;
-use unit::{Cursor, Error, Evaluated, Messenger as _};
+use unit::{Cursor, Error, Evaluated, Messenger as _, Scheduler as _};
 use world::{Crashing, World, outcome, send, sends, settle, sign, to, until};
 
 /// Signs with a salt: whatever is signed again is another item.
@@ -103,6 +103,32 @@ async fn crash_everywhere(reached: bool) {
             return;
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_had_no_slot_when_the_power_went_out_holds_nobody_up() {
+    let world = World::new();
+    let [a, b] = [world.process("a").await, world.process("b").await];
+    // The second batch would withdraw what the first promised.
+    let store = Crashing::at(2, false, MemoryStore::new());
+    let unit = world.open(store.clone()).await;
+    let lost = world.message(a, &sends([to(b, 1, "lost")]));
+    world.scheduler.fail_next(Error::unavailable("it never heard of it"));
+    unit.send(lost.clone()).await.unwrap_err();
+    drop(unit);
+
+    let unit = world.open(Arc::new(store.survivor())).await;
+    assert_eq!(unit.gauges().outbox, 1, "it may have got its slot");
+    unit.send(world.message(a, &sends([to(b, 2, "second")]))).await.unwrap();
+    let begun = tokio::time::Instant::now();
+    until(|| world.inbox(b) == ["second"]).await;
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert_eq!(unit.gauges().outbox, 1, "it is still looked for");
+    // Its last try comes, late.
+    world.scheduler.schedule(lost).await.unwrap();
+    settle(&unit).await;
+    assert_eq!(world.inbox(b), ["second", "lost"]);
+    assert_eq!(unit.gauges().dead, 0);
 }
 
 #[tokio::test(start_paused = true)]
