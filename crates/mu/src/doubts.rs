@@ -10,12 +10,12 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 
-use protocol::{Id, ProcessId};
+use protocol::{Id, ProcessId, Slot};
 use tokio::sync::Notify;
 use tokio::time::Instant;
-use unit::Kind;
+use unit::{Kind, Result};
 
-use crate::lock;
+use crate::{Unit, lock};
 
 /// What is not known, by process. As many as there are requests and deliveries under way, and lost answers for as long as
 /// they are waited for, at most [`LOST_MAX`] of all processes.
@@ -151,6 +151,67 @@ impl UnderWay<'_> {
     /// It is known what became of that message.
     pub(crate) fn known(&self, message: Id) {
         self.doubts.known(self.process, message);
+    }
+}
+
+impl Unit {
+    /// Waits while a message may yet turn out to have a slot before this.
+    pub(crate) async fn until_sure(self: &Arc<Self>, process: ProcessId, slot: Slot) {
+        let newest = self.doubts.newest();
+        let doubt = || {
+            let first = self.pushes.first(process)?;
+            if first < slot || self.is_next(process, first) {
+                return None;
+            }
+            self.doubts.of(process, newest, Instant::now())
+        };
+        let mut failures = 0;
+        while let Some(wait) = doubt() {
+            let mut changed = std::pin::pin!(wait.changed.notified());
+            changed.as_mut().enable();
+            // It may have changed before anybody listened.
+            let Some(wait) = doubt() else { return };
+            let over = async {
+                match wait.until {
+                    Some(until) => tokio::time::sleep_until(until).await,
+                    None => futures::future::pending().await,
+                }
+            };
+            let changed = async {
+                // Others come and go all the time: a question is not asked anew for each of them.
+                if let Some(message) = wait.ask
+                    && let Err(error) = self.look_for(process, message).await
+                {
+                    failures += 1;
+                    tracing::debug!(%message, failures, %error, "will ask again for its slot");
+                    let _ = tokio::time::timeout(self.options.wait_after(failures), changed).await;
+                } else if wait.ask.is_none() {
+                    changed.await;
+                }
+            };
+            tokio::select! {
+                biased;
+                () = self.life.stopping() => return,
+                () = changed => {}
+                () = over => {}
+            }
+        }
+    }
+
+    /// Asks the scheduler what became of a message of a client whose answer was lost. If it has its slot, what came of it
+    /// is pushed, whether the client asks again or not, as after a crash.
+    async fn look_for(self: &Arc<Self>, process: ProcessId, message: Id) -> Result<()> {
+        match self.find(process, message).await {
+            Ok(scheduled) => {
+                let is_here = scheduled.message.is_some();
+                let ask = if is_here { message } else { scheduled.assignment.id() };
+                self.push_found(process, &scheduled, ask, None).await?;
+                self.doubts.known(process, message);
+            }
+            Err(error) if error.kind == Kind::NotFound => self.doubts.is_later(process, message),
+            Err(error) => return Err(error),
+        }
+        Ok(())
     }
 }
 

@@ -9,7 +9,6 @@ use futures::StreamExt as _;
 use futures::stream::FuturesOrdered;
 use protocol::{Address, Id, Outcome, ProcessId, Slot};
 use store::Space;
-use tokio::time::Instant;
 use unit::{Error, Events, Happened, Kind, Result, Scheduled, Trace, TraceRelation};
 
 use crate::outbox::{Limits, Part, Sender};
@@ -64,70 +63,11 @@ impl Unit {
     }
 
     /// Whether the slot before was pushed, or is on its way.
-    fn is_next(&self, process: ProcessId, slot: Slot) -> bool {
+    pub(crate) fn is_next(&self, process: ProcessId, slot: Slot) -> bool {
         let Some(before) = slot.0.checked_sub(1).map(Slot) else { return true };
         // What cannot be read is no reason to wait.
         self.pushes.is_under_way(process, before)
             || self.pushed(process, before).map_or(true, |pushed| pushed != Pushed::Nothing)
-    }
-
-    /// Waits while a message may yet turn out to have a slot before this.
-    async fn until_sure(self: &Arc<Self>, process: ProcessId, slot: Slot) {
-        let newest = self.doubts.newest();
-        let doubt = || {
-            let first = self.pushes.first(process)?;
-            if first < slot || self.is_next(process, first) {
-                return None;
-            }
-            self.doubts.of(process, newest, Instant::now())
-        };
-        let mut failures = 0;
-        while let Some(wait) = doubt() {
-            let mut changed = std::pin::pin!(wait.changed.notified());
-            changed.as_mut().enable();
-            // It may have changed before anybody listened.
-            let Some(wait) = doubt() else { return };
-            let over = async {
-                match wait.until {
-                    Some(until) => tokio::time::sleep_until(until).await,
-                    None => futures::future::pending().await,
-                }
-            };
-            let changed = async {
-                // Others come and go all the time: a question is not asked anew for each of them.
-                if let Some(message) = wait.ask
-                    && let Err(error) = self.look_for(process, message).await
-                {
-                    failures += 1;
-                    tracing::debug!(%message, failures, %error, "will ask again for its slot");
-                    let _ = tokio::time::timeout(self.options.wait_after(failures), changed).await;
-                } else if wait.ask.is_none() {
-                    changed.await;
-                }
-            };
-            tokio::select! {
-                biased;
-                () = self.life.stopping() => return,
-                () = changed => {}
-                () = over => {}
-            }
-        }
-    }
-
-    /// Asks the scheduler what became of a message of a client whose answer was lost. If it has its slot, what came of it
-    /// is pushed, whether the client asks again or not, as after a crash.
-    async fn look_for(self: &Arc<Self>, process: ProcessId, message: Id) -> Result<()> {
-        match self.find(process, message).await {
-            Ok(scheduled) => {
-                let is_here = scheduled.message.is_some();
-                let ask = if is_here { message } else { scheduled.assignment.id() };
-                self.push_found(process, &scheduled, ask, None).await?;
-                self.doubts.known(process, message);
-            }
-            Err(error) if error.kind == Kind::NotFound => self.doubts.is_later(process, message),
-            Err(error) => return Err(error),
-        }
-        Ok(())
     }
 
     /// Asks what came of a message and signs what follows, however often that must be tried. Nothing is promised
@@ -476,7 +416,7 @@ impl Pushes {
     }
 
     /// The slot whose turn is next.
-    fn first(&self, process: ProcessId) -> Option<Slot> {
+    pub(crate) fn first(&self, process: ProcessId) -> Option<Slot> {
         lock(&self.0).get(&process)?.waiting.first_key_value().map(|((slot, _), _)| *slot)
     }
 
