@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use unit::{
     Adopted, AssignRequest, Code, Error, Kind, Page, Placed, ProcessRecord, ProcessTimers, RecoveryState,
-    Result, Scheduled, Scheduler, SlotRange, TimersQuery, Tip, Weave,
+    Result, Scheduled, Scheduler, SlotRange, TimersQuery, Tip, Weave, told_text,
 };
 
 use crate::Archive;
@@ -102,7 +102,7 @@ impl Fallback {
         let new = || Away { failures: 0, why: String::new(), until: None, is_told: false };
         let away = all.entry(process).or_insert_with(new);
         away.failures = away.failures.saturating_add(1);
-        away.why = why.to_string();
+        away.why = told_text(&why.to_string());
         let Some(more) = away.failures.checked_sub(failures.max(1)) else { return };
         let pause = pause_ms.saturating_mul(1 << more.min(20)).min(pause_ms_max);
         away.until = Some(Instant::now() + Duration::from_millis(pause));

@@ -177,7 +177,7 @@ impl Unit {
                     None => futures::future::pending().await,
                 }
             };
-            let changed = async {
+            let told = async {
                 // Others come and go all the time: a question is not asked anew for each of them.
                 if let Some(message) = wait.ask
                     && let Err(error) = self.look_for(process, message).await
@@ -192,7 +192,7 @@ impl Unit {
             tokio::select! {
                 biased;
                 () = self.life.stopping() => return,
-                () = changed => {}
+                () = told => {}
                 () = over => {}
             }
         }
